@@ -6,56 +6,93 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from pathlib import Path
-from typing import Any, Literal, Self, get_args
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from headway.errors import UsageError
+from headway.config_mistakes import validate
+from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
 
-MAX_CONFIG_BYTES = 1 << 20
-MAX_CONFIG_DEPTH = 32
+MANY = 1 << 40  # bound of counts: beyond any use, and still exact in a float
 
-Fraction = FiniteFloat  # always narrowed by Field(ge=0, lt=1) where it is used
+
+def expand_path(text: str, info: ValidationInfo) -> str:
+    """`~` and `$VARIABLE` filled in, except where a file of that very name exists; ValueError where they cannot be."""
+    if not text or "\0" in text:
+        raise ValueError("must be a path, not empty and without NUL")
+    if (info.context or {}).get("paths_as_written") or not re.search(r"^~|\$", text) or os.path.exists(text):
+        return text
+    unset = [name for name in re.findall(r"\$\{?(\w+)", text) if name not in os.environ]
+    if unset:
+        raise ValueError(f"the environment variable {unset[0]} is not set")
+    expanded = os.path.expanduser(os.path.expandvars(text))
+    if expanded.startswith("~"):
+        raise ValueError("the home directory that `~` stands for is not known")
+    return expanded
+
+
+PathText = Annotated[str, AfterValidator(expand_path)]
+
+
+ColumnNumber = Annotated[int, Field(ge=0, le=10_000)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,35}$")]
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """A part of the configuration: closed, frozen, strictly typed, with finite numbers only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=False)
+
+    def problems(self) -> Iterator[str]:
+        """Combinations that cannot be, each as a line that names its keys as `key=value`."""
+        return iter(())
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if found := list(self.problems()):
+            raise ValueError("\n".join(found))
+        return self
 
 
 class CorpusConfig(Section):
     """Where sentence pairs stand. Two line files, or one table with a column for each side."""
 
-    path: str | None = Field(None, description="a .tsv, .csv, .jsonl or .parquet file; leave it out for two line files")
-    source: str | int = Field(description="the source line file, or the source column of `path` (name, or number from 0)")
-    target: str | int = Field(description="the target line file, or the target column of `path`")
+    path: PathText | None = Field(None, description="a .tsv, .csv, .jsonl or .parquet file; leave it out for two line files")
+    source: str | ColumnNumber = Field(description="the source line file, or the source column of `path`: name, or number from 0")
+    target: str | ColumnNumber = Field(description="the target line file, or the target column of `path`")
 
-    @model_validator(mode="after")
-    def _two_files_or_one_table(self) -> Self:
+    @field_validator("source", "target")
+    @classmethod
+    def _expand_file(cls, value: str | int, info: ValidationInfo) -> str | int:
+        is_file = isinstance(value, str) and info.data.get("path") is None
+        return expand_path(value, info) if is_file and isinstance(value, str) else value
+
+    def problems(self) -> Iterator[str]:
         if self.path is None and (isinstance(self.source, int) or isinstance(self.target, int)):
-            raise ValueError("without `path`, `source` and `target` must be the paths of two line files")
-        return self
+            yield f"source={self.source} and target={self.target} must be the paths of two line files where `path` is not given"
 
 
 PreprocessingStep = Literal["nfc", "nfkc", "lowercase", "moses_punctuation", "moses_tokenize"]
 
 
 class DataConfig(Section):
-    source_language: str = Field("en", description="language code of the source, such as en")
-    target_language: str = Field("de", description="language code of the target, such as de")
+    source_language: Language = Field("en", description="language code of the source, such as en")
+    target_language: Language = Field("de", description="language code of the target, such as de")
     train: CorpusConfig
     validation: CorpusConfig
     test: CorpusConfig | None = None
     preprocessing: list[PreprocessingStep] = Field(
         default_factory=list, description="named steps applied to both sides, in order; undone in the output where they can be"
     )
-    max_length: int = Field(256, gt=0, description="longest source or target in tokens; longer pairs are dropped and counted")
+    max_length: int = Field(
+        256, gt=0, le=1 << 20, description="tokens of a source or target; longer pairs are dropped and counted"
+    )
     accept_dropped: float = Field(0.01, ge=0, le=1, description="largest share of pairs that may be dropped without stopping")
-    cache_directory: str | None = Field(None, description="where tokenised data is kept; default: `cache` beside the run")
+    cache_directory: PathText | None = Field(None, description="where tokenised data is kept; default: `cache` beside the run")
 
 
 TokenizerKind = Literal["bpe", "unigram", "wordpiece", "word", "character"]
@@ -63,54 +100,57 @@ TokenizerKind = Literal["bpe", "unigram", "wordpiece", "word", "character"]
 
 class TokenizerConfig(Section):
     kind: TokenizerKind = "bpe"
-    vocabulary_size: int = Field(8000, gt=4, description="pieces including the four special ones")
+    vocabulary_size: int = Field(8000, gt=4, le=1 << 24, description="pieces including the four special ones")
     joint: bool = Field(True, description="one vocabulary for both languages")
     bytes: Literal["none", "fallback", "level"] = Field(
-        "none", description="fallback: unknown characters become bytes (bpe, unigram); level: all text is bytes (bpe), exact round trip"
+        "none",
+        description="fallback: unknown characters become bytes (bpe, unigram); level: all text is bytes (bpe only)",
     )
     normalization: Literal["none", "nfc", "nfd", "nfkc", "nfkd"] = "nfc"
-    minimum_frequency: int = Field(2, gt=0)
-    sample_lines: int = Field(1_000_000, gt=0, description="lines of each side, drawn evenly, that the tokenizer is learned from")
-    dropout: float = Field(0.0, ge=0, lt=1, description="subword sampling in training: BPE-dropout, MaxMatch-dropout; for unigram 1/alpha-like")
-    path: str | None = Field(None, description="a tokenizer.json (or .model of SentencePiece) to use instead of learning one")
+    minimum_frequency: int = Field(2, gt=0, le=MANY, description="rarer pieces are not learned")
+    sample_lines: int = Field(1_000_000, gt=0, le=MANY, description="lines of each side, drawn evenly, to learn from")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="subword sampling in training: BPE-dropout, MaxMatch-dropout; for unigram 1/alpha-like"
+    )
+    path: PathText | None = Field(None, description="a tokenizer.json, or .model of SentencePiece, instead of learning one")
 
-    @model_validator(mode="after")
-    def _bytes_fit_the_kind(self) -> Self:
+    def problems(self) -> Iterator[str]:
         if self.bytes == "level" and self.kind != "bpe":
-            raise ValueError(f"bytes=level needs kind=bpe, not {self.kind}")
+            yield f"bytes=level needs kind=bpe, not {self.kind}"
         if self.bytes == "fallback" and self.kind not in ("bpe", "unigram"):
-            raise ValueError(f"bytes=fallback needs kind=bpe or unigram, not {self.kind}")
+            yield f"bytes=fallback needs kind=bpe or unigram, not {self.kind}"
         if self.dropout and self.kind in ("word", "character"):
-            raise ValueError(f"dropout={self.dropout} needs subwords; kind={self.kind} has none")
-        return self
+            yield f"dropout={self.dropout} needs subwords; kind={self.kind} has none"
 
 
 PRESETS: dict[str, dict[str, int]] = {
-    "tiny": dict(encoder_layers=4, decoder_layers=4, width=128, feed_forward_width=256, heads=4),
-    "small": dict(encoder_layers=6, decoder_layers=6, width=256, feed_forward_width=1024, heads=4),
-    "base": dict(encoder_layers=6, decoder_layers=6, width=512, feed_forward_width=2048, heads=8),
-    "big": dict(encoder_layers=6, decoder_layers=6, width=1024, feed_forward_width=4096, heads=16),
+    "tiny": {"encoder_layers": 4, "decoder_layers": 4, "width": 128, "feed_forward_width": 256, "heads": 4},
+    "small": {"encoder_layers": 6, "decoder_layers": 6, "width": 256, "feed_forward_width": 1024, "heads": 4},
+    "base": {"encoder_layers": 6, "decoder_layers": 6, "width": 512, "feed_forward_width": 2048, "heads": 8},
+    "big": {"encoder_layers": 6, "decoder_layers": 6, "width": 1024, "feed_forward_width": 4096, "heads": 16},
 }
 
 
 class ModelConfig(Section):
     """The switches of the Transformer. `preset` fills what is not given."""
 
-    preset: Literal["tiny", "small", "base", "big"] | None = Field("tiny", description="sizes from the table; any size given here wins")
+    preset: Literal["tiny", "small", "base", "big"] | None = Field(
+        "tiny", description="sizes from a table; a size given here wins"
+    )
     encoder_layers: int = Field(4, ge=0, le=256)
     decoder_layers: int = Field(4, ge=0, le=256)
     width: int = Field(128, gt=0, le=65536)
     feed_forward_width: int = Field(256, gt=0, le=1 << 20)
-    heads: int = Field(4, gt=0)
-    key_value_heads: int | None = Field(None, gt=0, description="fewer than heads: grouped-query attention; default: heads")
+    heads: int = Field(4, gt=0, le=65536)
+    key_value_heads: int | None = Field(None, gt=0, le=65536, description="fewer than heads: grouped-query attention")
     norm: Literal["layer", "rms"] = "layer"
     norm_place: Literal["pre", "post"] = "pre"
     positions: Literal["sinusoidal", "learned", "rotary", "relative", "none"] = "sinusoidal"
-    max_positions: int = Field(1024, gt=0, description="longest input of learned positions")
+    max_positions: int = Field(1024, gt=0, le=1 << 20, description="longest input of learned positions")
     activation: Literal["relu", "gelu", "silu"] = "relu"
     gated: bool = Field(False, description="gated feed-forward (GLU variants, Shazeer 2020)")
     bias: bool = True
-    tied_embeddings: Literal["none", "decoder", "all"] = Field("all", description="which embeddings share one matrix with the output")
+    tied_embeddings: Literal["none", "decoder", "all"] = Field("all", description="embeddings that share the output matrix")
     query_key_norm: bool = False
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sub-layer adds")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="on attention weights")
@@ -126,95 +166,93 @@ class ModelConfig(Section):
         preset = values.get("preset", "tiny")
         return {**PRESETS.get(preset, {}), **values} if isinstance(preset, str) else values
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def problems(self) -> Iterator[str]:
         if self.width % self.heads:
-            raise ValueError(f"heads={self.heads} does not divide width={self.width}")
+            yield f"heads={self.heads} does not divide width={self.width}"
         if self.key_value_heads and self.heads % self.key_value_heads:
-            raise ValueError(f"key_value_heads={self.key_value_heads} does not divide heads={self.heads}")
+            yield f"key_value_heads={self.key_value_heads} does not divide heads={self.heads}"
         if self.encoder_layers == 0 and self.decoder_layers == 0:
-            raise ValueError("encoder_layers=0 and decoder_layers=0 leave no model")
+            yield "encoder_layers=0 and decoder_layers=0 leave no model"
         if self.positions == "rotary" and (self.width // self.heads) % 2:
-            raise ValueError(f"rotary positions need an even head width, not {self.width}/{self.heads}={self.width // self.heads}")
-        return self
+            head_width = self.width // self.heads
+            yield f"positions=rotary needs an even head width, but width={self.width} over heads={self.heads} gives {head_width}"
 
 
 class TrainingConfig(Section):
     seed: int = Field(1, ge=0, lt=1 << 31)
-    updates: int = Field(4000, gt=0, description="optimiser steps in all")
-    batch_tokens: int = Field(4096, gt=0, description="padded tokens of the larger side in one update, over all ranks and micro-batches")
-    accumulation: int = Field(1, gt=0, description="micro-batches that an update is computed in; changes memory, not the result")
+    updates: int = Field(4000, gt=0, le=MANY, description="optimiser steps in all")
+    batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded tokens of the larger side in one update, over all ranks")
+    accumulation: int = Field(1, gt=0, le=1 << 20, description="micro-batches of an update; changes memory, not the result")
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False, description="peak rate")
-    betas: tuple[float, float] = (0.9, 0.98)
-    epsilon: float = Field(1e-9, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100, description="peak rate")
+    betas: tuple[Rate, Rate] = Field((0.9, 0.98), strict=False, description="decay of the first and the second moment")
+    epsilon: float = Field(1e-9, gt=0, le=1)
+    weight_decay: float = Field(0.0, ge=0, le=1000)
     schedule: Literal["inverse_sqrt", "cosine", "wsd", "constant"] = "inverse_sqrt"
-    warmup_updates: int = Field(400, ge=0)
+    warmup_updates: int = Field(400, ge=0, le=MANY)
     decay_fraction: float = Field(0.3, gt=0, le=1, description="last part of the run in which wsd lets the rate fall")
     final_rate_fraction: float = Field(0.0, ge=0, le=1, description="share of the peak rate left at the end of cosine and wsd")
-    clip_norm: float = Field(1.0, ge=0, description="largest gradient norm; 0 = no clipping")
+    clip_norm: float = Field(1.0, ge=0, le=1e9, description="largest gradient norm; 0 = no clipping")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
-    r_drop: float = Field(0.0, ge=0, description="weight of the consistency term (R-Drop, Wu et al. 2021); 0 = off")
+    r_drop: float = Field(0.0, ge=0, le=1000, description="weight of the consistency term (R-Drop, Wu et al. 2021); 0 = off")
     averaging: Literal["none", "ema", "last"] = Field("none", description="weights that are validated and kept")
     ema_decay: float = Field(0.999, gt=0, lt=1)
-    average_last: int = Field(5, gt=0, description="averaging=last: validations whose weights are averaged")
-    validate_every: int = Field(500, gt=0)
-    save_every: int = Field(500, gt=0)
-    log_every: int = Field(50, gt=0)
-    keep_checkpoints: int = Field(2, ge=2)
+    average_last: int = Field(5, gt=0, le=10_000, description="averaging=last: validations whose weights are averaged")
+    validate_every: int = Field(500, gt=0, le=MANY)
+    save_every: int = Field(500, gt=0, le=MANY)
+    log_every: int = Field(50, gt=0, le=MANY)
+    keep_checkpoints: int = Field(2, ge=2, le=10_000)
     validate_bleu: bool = Field(True, description="translate the validation set greedily at each validation")
     best_by: Literal["loss", "bleu"] = "bleu"
-    patience: int | None = Field(None, gt=0, description="stop after so many validations without a better one")
+    patience: int | None = Field(None, gt=0, le=MANY, description="stop after so many validations without a better one")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(None, gt=0)
+    threads: int | None = Field(None, gt=0, le=4096)
     compile: bool = False
-    non_finite_limit: int = Field(10, gt=0, description="bad updates in a row after which training stops")
+    tensorboard: bool = Field(True, description="also write TensorBoard files where it is installed")
+    non_finite_limit: int = Field(10, gt=0, le=MANY, description="bad updates in a row after which training stops")
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def problems(self) -> Iterator[str]:
         if self.warmup_updates >= self.updates:
-            raise ValueError(f"warmup_updates={self.warmup_updates} must be below updates={self.updates}")
+            yield f"warmup_updates={self.warmup_updates} must be below updates={self.updates}"
         if self.best_by == "bleu" and not self.validate_bleu:
-            raise ValueError("best_by=bleu needs validate_bleu=true")
-        return self
+            yield "best_by=bleu needs validate_bleu=true"
 
 
 class DecodingConfig(Section):
     method: Literal["greedy", "beam", "sample"] = "beam"
     beam_size: int = Field(5, gt=0, le=128)
-    length_penalty: float = Field(1.0, ge=0, allow_inf_nan=False, description="score = log-probability / length^penalty")
-    n_best: int = Field(1, gt=0)
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
-    top_k: int = Field(0, ge=0, description="0 = all")
+    length_penalty: float = Field(1.0, ge=0, le=10, description="score = log-probability / length^penalty")
+    n_best: int = Field(1, gt=0, le=10_000)
+    temperature: float = Field(1.0, gt=0, le=100)
+    top_k: int = Field(0, ge=0, le=1 << 24, description="0 = all")
     top_p: float = Field(1.0, gt=0, le=1)
-    no_repeat_ngram: int = Field(0, ge=0, description="an n-gram of this size never comes twice; 0 = off")
-    minimum_length: int = Field(0, ge=0)
-    maximum_length: int = Field(256, gt=0, description="tokens; also bounded by 2 × source + 20")
-    batch_tokens: int = Field(4096, gt=0, description="padded source tokens translated together")
-    seed: int = Field(1, ge=0)
+    no_repeat_ngram: int = Field(0, ge=0, le=1000, description="an n-gram of this size never comes twice; 0 = off")
+    minimum_length: int = Field(0, ge=0, le=1 << 20)
+    maximum_length: int = Field(256, gt=0, le=1 << 20, description="tokens; also bounded by 2 × source + 20")
+    batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded source tokens translated together")
+    seed: int = Field(1, ge=0, lt=1 << 31)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    workers: int = Field(1, gt=0, description="processes that translate side by side, one thread each where more than one")
+    workers: int = Field(1, gt=0, le=1024, description="processes that translate side by side, a thread each")
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def problems(self) -> Iterator[str]:
         if self.method == "beam" and self.n_best > self.beam_size:
-            raise ValueError(f"n_best={self.n_best} is more than beam_size={self.beam_size}")
+            yield f"n_best={self.n_best} is more than beam_size={self.beam_size}"
         if self.minimum_length > self.maximum_length:
-            raise ValueError(f"minimum_length={self.minimum_length} is more than maximum_length={self.maximum_length}")
-        return self
+            yield f"minimum_length={self.minimum_length} is more than maximum_length={self.maximum_length}"
 
 
 class EvaluationConfig(Section):
-    bootstrap_samples: int = Field(1000, ge=100)
+    bootstrap_samples: int = Field(1000, ge=100, le=1_000_000)
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    seed: int = Field(12345, ge=0)
-    bleu_tokenize: Literal["13a", "zh", "char", "intl", "none"] | None = Field(None, description="default: zh for Chinese, else 13a")
+    seed: int = Field(12345, ge=0, lt=1 << 31)
+    bleu_tokenize: Literal["13a", "zh", "char", "intl", "none"] | None = Field(None, description="zh for Chinese, else 13a")
 
 
 class Config(Section):
-    run_directory: str
+    """Everything that an experiment is made of; relative paths count from the current directory."""
+
+    run_directory: PathText = Field(description="where checkpoints, the model, metrics and reports go")
     task: Literal["translation"] = "translation"
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -222,3 +260,86 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    def problems(self) -> Iterator[str]:
+        model = self.model
+        for stack in ("encoder_layers", "decoder_layers"):
+            if getattr(model, stack) == 0:
+                yield f"model.{stack}=0 does not fit task={self.task}, which needs an encoder and a decoder"
+        if model.tied_embeddings == "all" and not self.tokenizer.joint:
+            yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
+        if model.positions == "learned":
+            lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
+            for name, longest in lengths.items():
+                if model.max_positions <= longest:  # the end of a sentence takes a position too
+                    yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions=learned"
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, paths_as_written: bool = False) -> Config:
+    """Reads a YAML file and dotted overrides such as ``model.width=256`` into a `Config`.
+
+    Relative paths in the file count from the current directory; ``~`` and ``$VARIABLE`` are filled in unless
+    `paths_as_written`, which reading a model from elsewhere asks for.
+
+    Raises:
+        UsageError: the file cannot be read, or it and the overrides hold mistakes; all of them are named at once.
+    """
+    document = read_document(path, overrides)
+    _refuse_idle_preset(document)
+    return validate(Config, document, {"paths_as_written": paths_as_written})
+
+
+def _refuse_idle_preset(document: Document) -> None:
+    """A preset on the command line over a file that gives every size itself would be ignored without a word."""
+    model = document.values.get("model")
+    if document.places.get(("model", "preset")) != COMMAND_LINE or not isinstance(model, dict):
+        return
+    if all(size in model and document.place(("model", size)) != COMMAND_LINE for size in PRESETS["tiny"]):
+        document.mistakes.append(
+            f"{COMMAND_LINE}: model.preset: would change nothing, since {document.name} gives every size itself"
+            f" — override these or take them out of the file (got {short(model['preset'])})"
+        )
+
+
+def parse_config(text: str, name: str) -> Config:
+    """A `Config` from YAML text that `dump_config` wrote; paths are left as written."""
+    return validate(Config, parse_yaml(text, name), {"paths_as_written": True})
+
+
+def dump_config(config: Config) -> str:
+    """The whole configuration as YAML, every default written out; loads back equal."""
+    return dump_yaml(config.model_dump(mode="json"))
+
+
+def config_difference(old: Config, new: Config) -> list[str]:
+    """One line for each key that differs: ``model.width: 128 → 256``."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    keys = list(dict.fromkeys([*before, *after]))
+    return [
+        f"{key}: {before.get(key, 'not there')} → {after.get(key, 'not there')}"
+        for key in keys
+        if before.get(key) != after.get(key) or (key in before) != (key in after)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def config_warnings(config: Config) -> list[str]:
+    """What may be set so, but is seldom meant."""
+    training = config.training
+    found = [
+        f"training.{name}={every} is more than training.updates={training.updates}: it happens once, at the end"
+        for name, every in (("save_every", training.save_every), ("validate_every", training.validate_every))
+        if every > training.updates
+    ]
+    if training.batch_tokens < config.data.max_length:
+        found.append(
+            f"training.batch_tokens={training.batch_tokens} is less than data.max_length={config.data.max_length}: "
+            "a pair that is longer than a batch stops the run"
+        )
+    return found

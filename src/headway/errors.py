@@ -46,3 +46,11 @@ class ResourceError(HeadwayError):
     """Disk, memory, device or a lock is not to be had, or training left the finite numbers."""
 
     exit_code = 5
+
+
+class Interrupted(HeadwayError):
+    """A signal asked the run to stop; everything done so far is saved."""
+
+    def __init__(self, signal_number: int, problem: str, *, where: str | None = None, remedy: str | None = None) -> None:
+        self.exit_code = 128 + signal_number
+        super().__init__(problem, where=where, remedy=remedy)

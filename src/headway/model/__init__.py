@@ -1,0 +1,1 @@
+"""What thinks: the Transformer. No input or output, no data."""

@@ -1,0 +1,33 @@
+"""OpenNMT-py 3.0.4 through `onmt_train`."""
+
+from __future__ import annotations
+
+import re
+
+from corpus import Corpus
+from peers import Places, Reading, Run, Size, dimensions, fill
+
+NAME = "OpenNMT-py"
+ENVIRONMENT = "opennmt"
+PACKAGE = "OpenNMT-py"
+LINE = re.compile(r"Step\s+(\d+)/\s*\d+;.*?\s(\d+)/\s*(\d+) tok/s")
+
+
+def prepare(size: Size, corpus: Corpus, places: Places) -> Run:
+    directory = places.fresh(f"opennmt-{size.name}")
+    config = fill(
+        "opennmt.yaml",
+        directory / "config.yaml",
+        train_source=corpus.pieces("train", "en"),
+        train_target=corpus.pieces("train", "de"),
+        vocabulary=corpus.vocabulary,
+        run=directory,
+        workers=0,
+        **dimensions(size),
+    )
+    argv = [places.program(ENVIRONMENT, "onmt_train"), "-config", str(config)]
+    return Run(argv, directory, directory / "output.log")
+
+
+def read(text: str) -> list[Reading]:
+    return [Reading(int(match[1]), float(match[3])) for match in LINE.finditer(text)]

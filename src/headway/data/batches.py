@@ -1,0 +1,224 @@
+"""Batches: tokenised pairs in, padded tensors and the plan of an epoch out.
+
+The plan of an epoch is a pure function of (lengths, batch_tokens, seed, epoch). It knows nothing of ranks, workers or
+micro-batches: a global batch is cut by rows, so the same updates are made on one process and on many. A place in the
+training is a number, so resuming reads nothing twice.
+
+Letters: B rows of a batch, S source length with end-of-sentence, T target length with end-of-sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from headway.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100  # a target position that the loss does not see, as in torch.nn.functional.cross_entropy
+_LENGTH_BITS = 20  # the sort key holds length (20 bits), difference (22) and chance (22)
+_LONGEST = (1 << _LENGTH_BITS) - 1  # longer rows are sorted as if they were this long
+_CHUNK = 1 << 20  # rows whose keys are computed together, so that temporaries stay small
+
+
+class Pairs(Protocol):
+    """What `collate` reads: tokens without special ones. `TokenCache` is one."""
+
+    def source(self, index: int) -> NDArray[np.integer]: ...
+
+    def target(self, index: int) -> NDArray[np.integer]: ...
+
+
+class Place(NamedTuple):
+    """A place in training: update `index` (from 0) of epoch `epoch` (from 0) is the next one to do."""
+
+    epoch: int
+    index: int
+
+    def next(self, plan: EpochPlan) -> Place:
+        """The place after one more update; `plan` is the plan of this epoch."""
+        return Place(self.epoch, self.index + 1) if self.index + 1 < len(plan) else Place(self.epoch + 1, 0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded pairs. Masks are True where a position may be attended to; ignored targets are -100."""
+
+    source_ids: torch.Tensor  # int64 [B, S], ends with EOS
+    source_mask: torch.Tensor  # bool [B, S]
+    target_in: torch.Tensor  # int64 [B, T], starts with BOS
+    target_out: torch.Tensor  # int64 [B, T], ends with EOS
+    indices: torch.Tensor  # int64 [B], rows of the corpus
+
+    @property
+    def tokens(self) -> int:
+        """Target tokens that the loss counts, end-of-sentence included."""
+        return int((self.target_out != IGNORED).sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+
+def collate(pairs: Pairs, indices: NDArray[np.integer]) -> Batch:
+    """The rows `indices` of `pairs` as one padded batch. No rows give B = 0 and S = T = 1."""
+    import torch
+
+    sources = [pairs.source(int(i)) for i in indices]
+    targets = [pairs.target(int(i)) for i in indices]
+    source_ids, source_mask = _padded(sources, PAD_ID, after=EOS_ID)
+    target_in, _ = _padded(targets, PAD_ID, before=BOS_ID)
+    target_out, _ = _padded(targets, IGNORED, after=EOS_ID)
+    arrays = (source_ids, source_mask, target_in, target_out, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def _padded(
+    rows: list[NDArray[np.integer]], fill: int, *, before: int | None = None, after: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows as one int64 [B, longest + 1] array with a special token before or after each, and the mask of what is not padding."""
+    lengths = np.fromiter((len(row) + 1 for row in rows), dtype=np.int64, count=len(rows))
+    positions = np.arange(int(lengths.max(initial=1)))
+    mask = positions < lengths[:, None]
+    padded = np.full(mask.shape, fill, dtype=np.int64)
+    inner = positions < lengths[:, None] - 1
+    if before is not None:
+        padded[:, 0] = before
+        inner = mask & (positions > 0)
+    if after is not None:
+        padded[np.arange(len(rows)), lengths - 1] = after
+    if rows:
+        padded[inner] = np.concatenate(rows)
+    return padded, mask
+
+
+def split_rows(indices: NDArray[np.integer], piece: int, pieces: int) -> NDArray[np.integer]:
+    """Part `piece` of the `pieces` that ranks and micro-batches work on; every row is in exactly one (a part may be empty).
+
+    Every `pieces`-th row is taken: neighbours have like lengths, so the parts weigh about the same.
+    """
+    if not 0 <= piece < pieces:
+        raise ValueError(f"piece={piece} is not one of {pieces} pieces")
+    return indices[piece::pieces]
+
+
+class EpochPlan:
+    """Which pairs make up each update of one epoch: `plan[i]` is an int array of rows, `len(plan)` the number of updates.
+
+    Every row comes exactly once. Rows of like lengths stand together, so that little is padded, ties are broken by chance,
+    and the updates come in a random order. A batch holds rows × longest side (end-of-sentence included) ≤ `batch_tokens`;
+    a row that is longer than that alone is a batch of its own, never dropped.
+
+    Args:
+        source_lengths, target_lengths: int arrays [N], tokens without special ones.
+        batch_tokens: padded tokens of the larger side in one update, over all ranks and micro-batches.
+        seed, epoch: the only sources of chance.
+
+    Raises:
+        UsageError: `batch_tokens` is not positive.
+    """
+
+    def __init__(
+        self,
+        source_lengths: NDArray[np.integer],
+        target_lengths: NDArray[np.integer],
+        batch_tokens: int,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        if batch_tokens <= 0:
+            raise UsageError(
+                f"batch_tokens={batch_tokens} holds no token", where="training.batch_tokens", remedy="give a positive number"
+            )
+        if len(source_lengths) != len(target_lengths):
+            raise ValueError(f"{len(source_lengths)} source lengths but {len(target_lengths)} target lengths")
+        self.source_lengths, self.target_lengths = source_lengths, target_lengths
+        self.batch_tokens, self.seed, self.epoch = batch_tokens, seed, epoch
+        # Only raw bits are drawn: numpy promises those for ever, but not what `permutation` makes of them.
+        chance = np.random.PCG64(np.random.SeedSequence((seed, epoch)))
+        self._rows = _snake_order(source_lengths, target_lengths, chance)
+        longest = _longer_side(source_lengths, target_lengths, self._rows)
+        np.maximum.accumulate(longest, out=longest)  # in order already, but for rows beyond the sort key's range
+        starts = _cut(longest, batch_tokens)
+        self._order = np.argsort(chance.random_raw(len(starts)), kind="stable")
+        self._starts = np.append(starts, len(self._rows))
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> NDArray[np.integer]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"update {index} of an epoch of {len(self)}")
+        batch = self._order[index]
+        return self._rows[self._starts[batch] : self._starts[batch + 1]]
+
+
+def _longer_side(
+    source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], rows: NDArray[np.integer] | slice
+) -> NDArray[np.int32]:
+    """Padded length that each row asks for: its longer side and one special token."""
+    longer = np.maximum(source_lengths[rows], target_lengths[rows]).astype(np.int32, copy=False)
+    longer += 1
+    return longer
+
+
+def _snake_order(
+    source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], chance: np.random.PCG64
+) -> NDArray[np.integer]:
+    """Rows sorted by their longer side, then by source minus target length, up and down in turn; ties in a random order.
+
+    Within one length of the longer side the walk goes from short source / long target to the reverse; the next length is
+    walked backwards. Neighbours therefore differ by little on both sides. The longer side is what a batch is cut by:
+    walking along it pads less than along the target length (3.3 % against 4.8 % on Multi30k at 4 096 tokens).
+    """
+    size = len(source_lengths)
+    key = np.asarray(chance.random_raw(size), dtype=np.uint64)
+    key >>= np.uint64(42)
+    for start in range(0, size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        source = np.minimum(source_lengths[part], _LONGEST).astype(np.int64)
+        target = np.minimum(target_lengths[part], _LONGEST).astype(np.int64)
+        longer = np.maximum(source, target)
+        difference = np.where(longer % 2, target - source, source - target) + _LONGEST
+        key[part] |= ((longer << 44) | (difference << 22)).astype(np.uint64)
+    rows = np.argsort(key, kind="stable")  # stable, so that no processor orders equal keys in its own way
+    return rows.astype(np.int32) if size < 1 << 31 else rows
+
+
+def _cut(longest: NDArray[np.int32], batch_tokens: int) -> NDArray[np.int64]:
+    """Where batches start in rows sorted by `longest` (ascending): each takes as many rows as `batch_tokens` holds.
+
+    In a run of rows of one length all batches but the first are equally large, so the cuts of a run are arithmetic.
+    """
+    if not len(longest):
+        return np.empty(0, dtype=np.int64)
+    runs = np.flatnonzero(np.diff(longest, prepend=longest[:1] - 1))
+    starts: list[NDArray[np.int64]] = []
+    begin = 0  # where the open batch starts
+    for run, end in zip(runs.tolist(), [*runs[1:].tolist(), len(longest)], strict=True):
+        room = max(1, batch_tokens // int(longest[run]))
+        if run - begin >= room:
+            starts.append(np.array([begin], dtype=np.int64))
+            begin = run
+        full = np.arange(begin, end - room, room, dtype=np.int64)  # batches that rows of this run come after
+        starts.append(full)
+        begin += room * len(full)
+    return np.concatenate([*starts, np.array([begin], dtype=np.int64)])
+
+
+def padding_share(plan: EpochPlan) -> float:
+    """Share of the cells of all padded batches, source and target together, that hold no token (special tokens are tokens)."""
+    if not len(plan):
+        return 0.0
+    cells = tokens = 0
+    rows = np.diff(plan._starts)
+    for lengths in (plan.source_lengths, plan.target_lengths):
+        ordered = lengths[plan._rows]
+        cells += int(((np.maximum.reduceat(ordered, plan._starts[:-1]).astype(np.int64) + 1) * rows).sum())
+        tokens += int(ordered.sum(dtype=np.int64)) + len(ordered)
+    return 1 - tokens / cells

@@ -1,0 +1,155 @@
+"""Text lines from a file: path → str, split on line feed alone, with every fault located.
+
+U+2028, U+0085, VT, FF and the like are content. A carriage return at the end of a line and a byte-order mark at the start of
+the file are removed. What is no UTF-8 raises `DataError` with ``file:line:column``, the column in bytes from 1.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
+
+from headway.data.files import read_blocks, resolve
+from headway.errors import DataError
+
+MAX_LINE_BYTES = 1 << 20
+
+_BOM = b"\xef\xbb\xbf"
+_UTF_MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_log = logging.getLogger(__name__)
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield the lines of a plain, gzip, xz or zstd file without their ends.
+
+    Raises:
+        DataError: the file is missing, damaged, no UTF-8, holds a NUL character or a line over 1 MiB, or ends its lines
+            with carriage returns alone.
+    """
+    for lines in read_line_blocks(path):
+        yield from lines
+
+
+def read_line_blocks(path: str | os.PathLike[str]) -> Iterator[list[str]]:
+    """As `read_lines`, in lists of some thousand lines."""
+    return split_lines(read_blocks(path), str(resolve(path)))
+
+
+def count_lines(path: str | os.PathLike[str]) -> int:
+    """The number of lines, without decoding them. A last line without line feed counts."""
+    lines, last = 0, b"\n"
+    for block in read_blocks(path):
+        lines += block.count(b"\n")
+        last = block[-1:]
+    return lines + (last != b"\n")
+
+
+def split_lines(blocks: Iterable[bytes], name: str) -> Iterator[list[str]]:
+    """Turn blocks of bytes, cut anywhere, into lists of lines. `name` stands in the errors."""
+    held, line = b"", 1
+    for block in _without_mark(blocks, name):
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            held += block
+        else:
+            whole = held + block[:cut]
+            # Every line but the first lies within a block.
+            if whole.find(b"\n") > MAX_LINE_BYTES or len(block) > MAX_LINE_BYTES:
+                _check_lengths(whole, name, line)
+            yield (lines := _decode(whole, name, line))
+            line += len(lines)
+            held = block[cut:]
+        if len(held) > MAX_LINE_BYTES:
+            _refuse_long(held, name, line)
+    if held:
+        if line == 1 and b"\r" in held[:-1]:
+            _refuse_carriage_returns(name)
+        yield _decode(held + b"\n", name, line)
+
+
+def _without_mark(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The same blocks without a byte-order mark, however they are cut."""
+    head, started = b"", False
+    for block in blocks:
+        if started:
+            yield block
+        elif len(head := head + block) >= 4:
+            started = True
+            yield _strip_mark(head, name)
+    if head and not started:
+        yield _strip_mark(head, name)
+
+
+def _strip_mark(head: bytes, name: str) -> bytes:
+    for mark, encoding in _UTF_MARKS.items():
+        if head.startswith(mark):
+            _refuse_encoding(name, encoding)
+    if not head.startswith(_BOM):
+        return head
+    _log.warning("%s: removed the byte-order mark at its start", name)
+    return head[len(_BOM) :]
+
+
+def _decode(whole: bytes, name: str, first_line: int) -> list[str]:
+    """Lines of a piece that ends with a line feed and whose first line has the number `first_line`."""
+    if (nul := whole.find(b"\0")) >= 0:
+        # English in UTF-16 without its mark has a NUL at every other byte.
+        if whole[:4096].count(b"\0") * 4 > len(whole[:4096]):
+            _refuse_encoding(name, "UTF-16")
+        raise DataError("a NUL character", where=_place(whole, nul, name, first_line), remedy=f"remove it: tr -d '\\0' < {name}")
+    try:
+        text = whole.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problem, remedy = _explain_bytes(whole[error.start : error.start + 4], name)
+        raise DataError(problem, where=_place(whole, error.start, name, first_line), remedy=remedy) from None
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    lines.pop()
+    return lines
+
+
+def _place(whole: bytes, at: int, name: str, first_line: int) -> str:
+    return f"{name}:{first_line + whole.count(10, 0, at)}:{at - whole.rfind(10, 0, at)}"
+
+
+def _explain_bytes(bad: bytes, name: str) -> tuple[str, str]:
+    lead = bad[0]
+    shown = f"byte 0x{lead:02X} is not UTF-8"
+    if lead == 0xED and len(bad) > 1 and bad[1] >= 0xA0:
+        return f"{shown}: half of a surrogate pair", "convert the file again from its source; iconv -f CESU-8 may help"
+    overlong_below = {0xE0: 0xA0, 0xF0: 0x90}.get(lead, 0)
+    if lead in (0xC0, 0xC1) or 0x80 <= (bad[1] if len(bad) > 1 else 0) < overlong_below:
+        return f"{shown}: an overlong form of another character", "convert the file again from its source"
+    letter = bytes([lead]).decode("cp1252", "replace")
+    return f"{shown} (in Latin-1 it is {letter!r})", f"if the file is Latin-1: iconv -f CP1252 -t UTF-8 {name}"
+
+
+def _check_lengths(whole: bytes, name: str, first_line: int) -> None:
+    for number, line in enumerate(whole.split(b"\n"), first_line):
+        if len(line) > MAX_LINE_BYTES:
+            _refuse_long(line, name, number)
+
+
+def _refuse_long(line: bytes, name: str, number: int) -> NoReturn:
+    if number == 1 and b"\r" in line:
+        _refuse_carriage_returns(name)
+    if line.count(b"\0") * 4 > len(line):
+        raise DataError("holds NUL characters: this is no text in UTF-8", where=f"{name}:{number}", remedy="give a text file")
+    raise DataError(
+        f"the line is longer than {MAX_LINE_BYTES:,} bytes",
+        where=f"{name}:{number}",
+        remedy="give one sentence on each line",
+    )
+
+
+def _refuse_carriage_returns(name: str) -> NoReturn:
+    raise DataError(
+        "its lines end with carriage returns alone (old Macintosh)", where=name, remedy=f"convert it: tr '\\r' '\\n' < {name}"
+    )
+
+
+def _refuse_encoding(name: str, encoding: str) -> NoReturn:
+    raise DataError(f"is {encoding}, not UTF-8", where=name, remedy=f"convert it: iconv -f {encoding} -t UTF-8 {name}")

@@ -1,0 +1,95 @@
+"""Sentence pairs from what a configuration names: two line files, or one TSV, CSV, JSONL or Parquet table.
+
+`read_pairs(corpus)` streams `Pair`s in constant memory and refuses, with file and line, whatever is damaged or out of step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from headway.config import CorpusConfig
+from headway.data.alignment import drift_guess
+from headway.data.files import fingerprint, open_regular, resolve
+from headway.data.lines import count_lines, read_line_blocks, read_lines, split_lines
+from headway.data.tables import read_table
+from headway.errors import DataError
+
+__all__ = ["Pair", "corpus_files", "count", "count_lines", "fingerprint", "read_lines", "read_pairs", "split_lines"]
+
+
+class Pair(NamedTuple):
+    """A source and its target. `line` counts from 1: in a table it is where the row begins, in Parquet the row."""
+
+    source: str
+    target: str
+    line: int
+
+
+def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
+    """Yield the pairs of a corpus in order.
+
+    Raises:
+        DataError: a file is missing, empty or damaged, the line counts differ, or a row does not hold two texts.
+        UsageError: the kind of table is unknown, or the package that reads it is missing.
+    """
+    if corpus.path is None:
+        rows = _read_line_files(str(corpus.source), str(corpus.target))
+    else:
+        rows = read_table(corpus.path, (corpus.source, corpus.target))
+    first = next(rows, None)
+    if first is None:
+        raise DataError("holds no sentence pairs", where=_names(corpus), remedy="give files with text in them")
+    yield Pair._make(first)
+    yield from map(Pair._make, rows)
+
+
+def corpus_files(corpus: CorpusConfig) -> list[Path]:
+    """The files that a corpus is read from: the table, or source and target.
+
+    Raises:
+        DataError: one of them is missing or not a regular file.
+    """
+    paths = [corpus.path] if corpus.path is not None else [str(corpus.source), str(corpus.target)]
+    for path in paths:
+        open_regular(path).close()
+    return [resolve(path) for path in paths]
+
+
+def count(corpus: CorpusConfig) -> int:
+    """The number of pairs; raises as `read_pairs` does, but the text of line files is not looked at."""
+    if corpus.path is not None:
+        return sum(1 for _ in read_pairs(corpus))
+    source, target = str(corpus.source), str(corpus.target)
+    lines = count_lines(source), count_lines(target)
+    if lines[0] != lines[1]:
+        _refuse_counts(source, target, *lines)
+    return lines[0]
+
+
+def _read_line_files(source: str, target: str) -> Iterator[tuple[str, str, int]]:
+    # Checked first: a missing second file is not found out after an hour spent on the first.
+    open_regular(target).close()
+    pairs = zip(read_lines(source), read_lines(target), strict=True)
+    try:
+        for line, (one, other) in enumerate(pairs, 1):
+            yield one, other, line
+    except ValueError:  # from zip(): one side ended first
+        _refuse_counts(source, target, count_lines(source), count_lines(target))
+
+
+def _refuse_counts(source: str, target: str, source_lines: int, target_lines: int) -> NoReturn:
+    guess = drift_guess(read_line_blocks(source), read_line_blocks(target), source_lines, target_lines)
+    shorter = target if target_lines < source_lines else source
+    where = f"{shorter}:{guess}" if guess else shorter
+    hint = (
+        f"by their lengths the lines part at about line {guess}: look there for a missing or a doubled line"
+        if guess
+        else f"the first {min(source_lines, target_lines):,} lines look aligned: the shorter file seems to be cut off"
+    )
+    raise DataError(f"{source} has {source_lines:,} lines but {target} has {target_lines:,}", where=where, remedy=hint)
+
+
+def _names(corpus: CorpusConfig) -> str:
+    return corpus.path if corpus.path is not None else f"{corpus.source} and {corpus.target}"

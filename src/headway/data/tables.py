@@ -1,0 +1,236 @@
+"""Two text columns of a TSV, CSV, JSONL or Parquet table: path → (source, target, line).
+
+A column is named, or numbered from 0. A TSV or CSV has a header row when a column is named. TSV knows tabs and no quoting.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from headway.data.files import open_regular, resolve
+from headway.data.lines import MAX_LINE_BYTES, read_lines
+from headway.errors import DataError, UsageError
+
+Columns = tuple[str | int, str | int]
+Row = tuple[str, str, int]
+
+PARQUET_ROWS = 4096
+
+
+def read_table(path: str | os.PathLike[str], columns: Columns) -> Iterator[Row]:
+    """Yield the texts of both columns and the line, from 1, on which the row begins.
+
+    Raises:
+        DataError: the file is damaged or a row does not hold two texts, with its line.
+        UsageError: the suffix is unknown, a column does not fit the format, or the package for Parquet is missing.
+    """
+    name = str(resolve(path))
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    if suffixes and suffixes[-1] in (".gz", ".xz", ".zst"):
+        suffixes.pop()
+    reader = _READERS.get(suffixes[-1] if suffixes else "")
+    if reader is None:
+        known = ", ".join(_READERS)
+        raise UsageError(
+            "is no kind of table that can be told by its name",
+            where=name,
+            remedy=f"known endings: {known} (also with .gz, .xz, .zst); for two line files leave `path` out",
+        )
+    return reader(name, columns)
+
+
+def _read_tsv(name: str, columns: Columns) -> Iterator[Row]:
+    rows = ((line.split("\t"), number) for number, line in enumerate(read_lines(name), 1))
+    return _pick(rows, name, columns)
+
+
+def _read_csv(name: str, columns: Columns) -> Iterator[Row]:
+    return _pick(_csv_rows(name), name, columns)
+
+
+def _csv_rows(name: str) -> Iterator[tuple[list[str], int]]:
+    reader = csv.reader((line + "\n" for line in read_lines(name)), strict=True)
+    begin = 1
+    try:
+        for cells in reader:
+            yield cells, begin
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        remedy = "close every quote, and write a quote within quotes twice"
+        raise DataError(f"the row that begins here is broken: {error}", where=f"{name}:{begin}", remedy=remedy) from None
+
+
+def _pick(rows: Iterator[tuple[list[str], int]], name: str, columns: Columns) -> Iterator[Row]:
+    """The two wanted cells of every row, all rows having as many cells as the first."""
+    first = next(rows, None)
+    if first is None:
+        return
+    width = len(first[0])
+    named = any(isinstance(column, str) for column in columns)
+    source, target = (_position(column, first[0], named, name) for column in columns)
+    if not named:
+        yield first[0][source], first[0][target], first[1]
+    for cells, line in rows:
+        if len(cells) != width:
+            what = "is blank" if not any(cells) else f"has {len(cells)} columns"
+            remedy = "look for a stray or missing separator, or a line break within a text"
+            raise DataError(f"the row {what}, but the first one has {width}", where=f"{name}:{line}", remedy=remedy)
+        yield cells[source], cells[target], line
+
+
+def _position(column: str | int, header: list[str], named: bool, name: str) -> int:
+    if isinstance(column, int):
+        if not 0 <= column < len(header):
+            raise DataError(f"there is no column {column}", where=f"{name}:1", remedy=f"its columns are 0 to {len(header) - 1}")
+        return column
+    if header.count(column) > 1:
+        raise DataError(f"two columns are called {column!r}", where=f"{name}:1", remedy="rename one, or give a number")
+    if column not in header:
+        raise DataError(f"there is no column {column!r}", where=f"{name}:1", remedy=_offer(column, header))
+    return header.index(column)
+
+
+def _offer(column: str, present: Sequence[str]) -> str:
+    near = difflib.get_close_matches(column, present, n=1)
+    shown = ", ".join(repr(other[:40]) for other in present[:12]) + (", …" if len(present) > 12 else "")
+    return (f"did you mean {near[0]!r}? " if near else "") + f"columns: {shown}"
+
+
+def _read_jsonl(name: str, columns: Columns) -> Iterator[Row]:
+    decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
+    source, target = columns
+    for number, line in enumerate(read_lines(name), 1):
+        try:
+            record = decode(line)
+        except RecursionError:
+            raise DataError("is nested too deeply", where=f"{name}:{number}", remedy="give flat records") from None
+        except ValueError as error:
+            what = "the line is blank" if not line.strip() else f"is not valid JSON: {error}"
+            raise DataError(what, where=f"{name}:{number}", remedy="write one whole JSON object on each line") from None
+        yield _field(record, source, name, number), _field(record, target, name, number), number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return record
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON value")
+
+
+def _field(record: Any, column: str | int, name: str, line: int) -> str:
+    where = f"{name}:{line}"
+    wanted, container = ("array", list) if isinstance(column, int) else ("object", dict)
+    if not isinstance(record, container):
+        raise DataError(
+            f"column {column!r} asks for a JSON {wanted}, but this line holds {_kind(record)}",
+            where=where,
+            remedy="name columns of objects; number columns of arrays",
+        )
+    try:
+        value = record[column]  # type: ignore[index]
+    except KeyError:
+        raise DataError(f"the field {column!r} is missing", where=where, remedy=_offer(str(column), list(record))) from None
+    except IndexError:
+        raise DataError(f"the column {column} is missing", where=where, remedy=f"the array has {len(record)} values") from None
+    return _text(value, column, where)
+
+
+def _text(value: Any, column: str | int, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{column!r} is {_kind(value)}, not a text", where=where, remedy="give a string, or drop the row")
+    if value.isascii():
+        if "\0" in value:
+            raise DataError(f"{column!r} holds a NUL character", where=where, remedy="remove it")
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        escape = f"\\u{ord(value[error.start]):04x}"
+        raise DataError(f"{column!r} holds {escape}, half of a surrogate pair", where=where, remedy="mend the row") from None
+    if "\0" in value:
+        raise DataError(f"{column!r} holds a NUL character", where=where, remedy="remove it")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    kinds: dict[type, str] = {int: "a number", float: "a number", str: "a text", list: "an array", dict: "an object"}
+    return kinds.get(type(value), type(value).__name__)
+
+
+def _read_parquet(name: str, columns: Columns) -> Iterator[Row]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError(
+            "reading Parquet needs the package pyarrow", where=name, remedy='pip install "headway[tables]"'
+        ) from None
+    with open_regular(name) as raw:
+        try:
+            table = parquet.ParquetFile(raw, pre_buffer=False)
+            chosen = [_parquet_column(table.schema_arrow, column, name) for column in columns]
+            line = 1
+            for batch in table.iter_batches(PARQUET_ROWS, columns=chosen, use_threads=False):
+                source, target = (_parquet_texts(batch.column(column), column, name, line) for column in chosen)
+                yield from zip(source, target, range(line, line + batch.num_rows), strict=True)
+                line += batch.num_rows
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(f"is damaged or no Parquet file: {error}", where=name, remedy="write the file again") from None
+
+
+def _parquet_column(schema: Any, column: str | int, name: str) -> str:
+    import pyarrow
+
+    position = _position(column, schema.names, True, name)
+    field = schema.field(position)
+    kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
+    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)):
+        raise DataError(f"the column {field.name!r} holds {field.type}, not texts", where=name, remedy="choose another column")
+    if schema.names.count(field.name) > 1:
+        raise DataError(f"two columns are called {field.name!r}", where=name, remedy="rename one of them")
+    return str(field.name)
+
+
+def _parquet_texts(array: Any, column: str, name: str, first: int) -> list[str]:
+    import pyarrow
+    from pyarrow import compute
+
+    if pyarrow.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if array.null_count:
+        row = first + array.is_null().index(True).as_py()
+        raise DataError(f"{column!r} is null, not a text", where=f"{name}:{row}", remedy="drop the rows without a text")
+    lengths = compute.binary_length(array.cast(pyarrow.large_string()))
+    if len(array) and compute.max(lengths).as_py() > MAX_LINE_BYTES:
+        row = first + lengths.to_numpy().argmax()
+        raise DataError(f"{column!r} is longer than {MAX_LINE_BYTES:,} bytes", where=f"{name}:{row}", remedy="drop or split it")
+    try:
+        texts: list[str] = array.to_pylist()
+    except UnicodeDecodeError:
+        raise DataError(f"{column!r} is not UTF-8", where=f"{name}:{first}", remedy="write the file again") from None
+    for row, text in enumerate(texts, first):
+        if "\0" in text:
+            raise DataError(f"{column!r} holds a NUL character", where=f"{name}:{row}", remedy="remove it")
+    return texts
+
+
+_READERS: dict[str, Callable[[str, Columns], Iterator[Row]]] = {
+    ".tsv": _read_tsv,
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,383 @@
+"""Tokenised pairs, kept on disk: corpus + tokenizers + preprocessing → a folder of flat arrays, memory-mapped.
+
+Every pair is tokenised once, in pieces of constant size, and found again by the content of everything that it was made from.
+Which pairs are kept is decided on the plain tokens, so that all views (plain, or one subword sampling per epoch) hold the same
+pairs under the same indices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import shutil
+import sys
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headway.config import CorpusConfig, DataConfig
+from headway.data.array_store import ArrayWriter, DamagedError, MappedArray, exclusive, open_arrays
+from headway.data.preprocessing import Preprocessor
+from headway.data.readers import Pair, corpus_files, count, fingerprint, read_pairs
+from headway.data.tokenizer import Tokenizer, Tokenizers
+from headway.errors import DataError
+
+FORMAT = 1
+PIECE_PAIRS = 10_000  # pairs tokenised together; changing it changes what a seed samples, and so FORMAT
+PIECE_CHARACTERS = 1 << 22  # the same for very long lines
+RESIDENT_ROWS = 2048  # rows touched before mapped pages are given back, about 64 KiB each
+SILENT_SECONDS = 2.0
+EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
+SIDES = ("source", "target")
+_log = logging.getLogger(__name__)
+
+
+class TokenCache:
+    """Tokenised pairs without special tokens. `open_cache` makes one.
+
+    Attributes:
+        source_lengths, target_lengths: int32 [N], tokens of each pair.
+        read, dropped: pairs of the corpus, and how many of them were left out by reason; `read = len(self) + sum(dropped)`.
+        fingerprint: SHA-256 over the corpus files.
+        view: the seed of subword sampling, or None for plain tokens.
+    """
+
+    def __init__(self, folder: Path, arrays: dict[str, MappedArray], facts: dict[str, Any]) -> None:
+        self._folder, self._arrays = folder, arrays
+        self.read: int = facts["read"]
+        self.dropped: dict[str, int] = facts["dropped"]
+        self.fingerprint: str = facts["fingerprint"]
+        self.view: int | None = facts["view"]
+        self._tokens = {side: arrays[f"{side}.tokens"].values for side in SIDES}
+        self._ends = {side: arrays[f"{side}.ends"].values for side in SIDES}
+        self.source_lengths, self.target_lengths = (_lengths(self._ends[side]) for side in SIDES)
+        self._touched = 0
+
+    def __len__(self) -> int:
+        return len(self.source_lengths)
+
+    def source(self, index: int) -> NDArray[np.integer]:
+        """Tokens of the source of pair `index`, a read-only view."""
+        return self._row("source", index)
+
+    def target(self, index: int) -> NDArray[np.integer]:
+        """Tokens of the target of pair `index`, a read-only view."""
+        return self._row("target", index)
+
+    def line(self, index: int) -> int:
+        """The line, from 1, at which pair `index` stands in its corpus."""
+        return int(self._arrays["lines"].values[index])
+
+    def drop_views(self, before: int) -> None:
+        """Delete the subword samplings of this corpus with a seed below `before`."""
+        for folder in self._folder.parent.glob("view-*"):
+            if folder.name[5:].isdecimal() and int(folder.name[5:]) < before:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _row(self, side: str, index: int) -> NDArray[np.integer]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        self._touched += 1
+        if self._touched == RESIDENT_ROWS:
+            self._touched = 0
+            self.give_back()
+        ends = self._ends[side]
+        return self._tokens[side][ends[index - 1] if index else 0 : ends[index]]
+
+    def give_back(self) -> None:
+        """Let the resident pages of the mapped files go; nothing is lost, they are read again when touched."""
+        for array in self._arrays.values():
+            array.give_back()
+
+
+def _lengths(ends: NDArray[np.int64]) -> NDArray[np.int32]:
+    lengths = np.empty(len(ends), dtype=np.int32)
+    before = 0
+    for start in range(0, len(ends), 1 << 20):
+        piece = ends[start : start + (1 << 20)]
+        lengths[start : start + len(piece)] = np.diff(piece, prepend=before)
+        before = int(piece[-1])
+    return lengths
+
+
+def open_cache(
+    directory: str | Path,
+    corpus: CorpusConfig,
+    tokenizers: Tokenizers,
+    data: DataConfig,
+    *,
+    view: int | None = None,
+    expected_fingerprint: str | None = None,
+) -> TokenCache:
+    """The tokenised pairs of `corpus`, from the cache or made now. Safe in several processes at once: one makes, the others wait.
+
+    Args:
+        directory: where caches are kept; each stands in a folder named by a digest of all it is made from.
+        corpus: one of the corpora of `data`.
+        data: preprocessing, languages, `max_length` in tokens without special ones, and the accepted share of dropped pairs.
+        view: None for plain tokens; an int samples subwords with that seed (where the tokenizer has dropout).
+        expected_fingerprint: of the corpus files, where training goes on with data that must be the same.
+
+    Raises:
+        DataError: the corpus is damaged, changed, or too many of its pairs would be dropped.
+        ResourceError: the disk is full or not writable.
+    """
+    found = fingerprint(corpus_files(corpus))
+    name = _corpus_name(corpus)
+    if expected_fingerprint is not None and found != expected_fingerprint:
+        raise DataError(
+            f"the data has changed: its fingerprint is {found[:12]}, the run began with {expected_fingerprint[:12]}",
+            where=name,
+            remedy="put the old files back, or start a new run",
+        )
+    parent = Path(directory) / _key(corpus, found, tokenizers, data)
+    job = _Job(corpus, name, found, tokenizers, data, _Sides(tokenizers, data))
+    plain = _open_or_build(parent / "plain", job, None)
+    _refuse_dropped(plain, name, data.accept_dropped)
+    if view is None:
+        return plain
+    try:
+        return _open_or_build(parent / f"view-{view}", job, (view, plain))
+    finally:
+        plain.give_back()
+
+
+def _corpus_name(corpus: CorpusConfig) -> str:
+    return str(corpus.path) if corpus.path is not None else f"{corpus.source} and {corpus.target}"
+
+
+def _key(corpus: CorpusConfig, found: str, tokenizers: Tokenizers, data: DataConfig) -> str:
+    made_from = {
+        "format": FORMAT,
+        "corpus": found,
+        # The same bytes are read in another way under another suffix or from other columns.
+        "table": None if corpus.path is None else [Path(corpus.path).suffixes, corpus.source, corpus.target],
+        "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
+        "preprocessing": [data.preprocessing, data.source_language, data.target_language],
+        "max_length": data.max_length,
+    }
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _refuse_dropped(cache: TokenCache, name: str, accepted: float) -> None:
+    """Stop where more pairs were dropped than the user accepts: nothing is left out silently."""
+    dropped = sum(cache.dropped.values())
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in cache.dropped.items() if number)
+    if not len(cache):
+        raise DataError(
+            f"none of its {cache.read:,} pairs can be used ({reasons})", where=name, remedy="look at the files, or raise data.max_length"
+        )
+    if dropped > accepted * cache.read:
+        share = dropped / cache.read
+        raise DataError(
+            f"{dropped:,} of {cache.read:,} pairs ({share:.1%}) would be dropped ({reasons})",
+            where=name,
+            remedy=f"mend them, raise data.max_length, or accept it: data.accept_dropped={min(1.0, share + 0.0005):.3f}",
+        )
+
+
+class _Sides:
+    """Preprocessing and tokenizer of both sides, with what their arrays hold."""
+
+    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+        self.tokenizers: tuple[Tokenizer, Tokenizer] = (tokenizers.source, tokenizers.target)
+        languages = (data.source_language, data.target_language)
+        self.preprocessors = tuple(Preprocessor(data.preprocessing, language) for language in languages)
+        self.dtypes = {}
+        for side, tokenizer in zip(SIDES, self.tokenizers, strict=True):
+            self.dtypes[f"{side}.tokens"] = "uint16" if tokenizer.vocabulary_size <= 1 << 16 else "uint32"
+            self.dtypes[f"{side}.ends"] = "int64"
+
+    def prepared(self, pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
+        source, target = self.preprocessors
+        return [source.apply(pair.source) for pair in pairs], [target.apply(pair.target) for pair in pairs]
+
+
+class _Job:
+    """One corpus to be tokenised, with all that decides the result."""
+
+    def __init__(
+        self, corpus: CorpusConfig, name: str, found: str, tokenizers: Tokenizers, data: DataConfig, sides: _Sides
+    ) -> None:
+        self.corpus, self.name, self.fingerprint, self.data, self.sides = corpus, name, found, data, sides
+
+
+def _open_or_build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> TokenCache:
+    if (cache := _open(folder)) is not None:
+        return cache
+    with exclusive(folder):
+        if (cache := _open(folder, say=True)) is not None:  # another process has made it in the meantime
+            return cache
+        _build(folder, job, view)
+    cache = _open(folder, say=True)
+    if cache is None:
+        raise DataError("was written, but does not read back the same", where=str(folder), remedy="check the disk")
+    return cache
+
+
+def _open(folder: Path, *, say: bool = False) -> TokenCache | None:
+    try:
+        arrays, facts = open_arrays(folder)
+        return TokenCache(folder, arrays, facts)
+    except FileNotFoundError:
+        return None
+    except (DamagedError, KeyError) as error:
+        if say:
+            _log.warning("%s: the cache is damaged (%s) and is made anew", folder, error)
+        return None
+
+
+def _build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> None:
+    dtypes = dict(job.sides.dtypes) if view else {**job.sides.dtypes, "lines": "int64"}
+    total = count(job.corpus) if job.corpus.path is None else None
+    with ArrayWriter(folder, dtypes) as writer, _Progress(job.name, total) as progress:
+        ends = dict.fromkeys(SIDES, 0)
+        dropped = Counter({EMPTY_SOURCE: 0, EMPTY_TARGET: 0, TOO_LONG: 0})
+        read = used = 0
+        for pairs in _pieces(read_pairs(job.corpus)):
+            if view is None:
+                lines, tokens = _plain_tokens(pairs, job, dropped)
+                writer.append("lines", lines)
+            else:
+                tokens = _sampled_tokens(pairs, job, view[0], view[1], used, read)
+            read, used = read + len(pairs), used + len(tokens[0])
+            needed = _Needed(writer, read, total)
+            for side, rows in zip(SIDES, tokens, strict=True):
+                ends[side] = _append(writer, side, rows, ends[side], needed)
+            progress.advance(len(pairs))
+        if fingerprint(corpus_files(job.corpus)) != job.fingerprint:
+            raise DataError("changed while it was tokenised", where=job.name, remedy="wait until it is written, then start again")
+        facts = {"read": read, "dropped": dict(dropped), "fingerprint": job.fingerprint, "view": None}
+        if view is not None:
+            facts |= {"dropped": view[1].dropped, "view": view[0]}
+        writer.publish(facts)
+
+
+def _pieces(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+    """Pairs in lists that are bounded by number and by characters, the same ones at every reading."""
+    piece: list[Pair] = []
+    characters = 0
+    for pair in pairs:
+        piece.append(pair)
+        characters += len(pair.source) + len(pair.target)
+        if len(piece) == PIECE_PAIRS or characters >= PIECE_CHARACTERS:
+            yield piece
+            piece, characters = [], 0
+    if piece:
+        yield piece
+
+
+def _plain_tokens(
+    pairs: list[Pair], job: _Job, dropped: Counter[str]
+) -> tuple[NDArray[np.int64], tuple[list[list[int]], list[list[int]]]]:
+    """Lines and tokens of the pairs that are kept; the others are counted in `dropped`."""
+    texts = job.sides.prepared(pairs)
+    sources, targets = (
+        tokenizer.encode_many(side) for tokenizer, side in zip(job.sides.tokenizers, texts, strict=True)
+    )
+    kept = []
+    for row, (source_text, target_text, source, target) in enumerate(zip(*texts, sources, targets, strict=True)):
+        reason = drop_reason(source_text, target_text, len(source), len(target), job.data.max_length)
+        if reason is None:
+            kept.append(row)
+        else:
+            dropped[reason] += 1
+    lines = np.array([pairs[row].line for row in kept], dtype=np.int64)
+    return lines, ([sources[row] for row in kept], [targets[row] for row in kept])
+
+
+def drop_reason(source: str, target: str, source_tokens: int, target_tokens: int, max_length: int) -> str | None:
+    """Why a preprocessed pair cannot be learned from, or None. Both sides being empty counts as an empty source."""
+    if not source_tokens or is_blank(source):
+        return EMPTY_SOURCE
+    if not target_tokens or is_blank(target):
+        return EMPTY_TARGET
+    return TOO_LONG if max(source_tokens, target_tokens) > max_length else None
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text can be seen: blanks, controls, zero-width and direction marks."""
+    return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in text)
+
+
+def _sampled_tokens(
+    pairs: list[Pair], job: _Job, view: int, plain: TokenCache, used: int, read: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Sampled tokens of the kept pairs among `pairs`. One that grew beyond the longest length keeps its plain tokens.
+
+    `used` and `read` are the pairs kept and read before; `read` also tells the chance of one piece from that of another.
+    """
+    lines = plain._arrays["lines"].values[used : used + len(pairs)]
+    wanted = set(lines.tolist())
+    kept = [pair for pair in pairs if pair.line in wanted]
+    sampled: list[list[list[int]]] = []
+    for side, (tokenizer, texts) in enumerate(zip(job.sides.tokenizers, job.sides.prepared(kept), strict=True)):
+        seed = int(np.random.SeedSequence((view, side, read)).generate_state(1)[0])
+        rows = tokenizer.sample_many(texts, seed)
+        original = (plain.source, plain.target)[side]
+        for row, tokens in enumerate(rows):
+            if len(tokens) > job.data.max_length:
+                rows[row] = original(used + row).tolist()
+        sampled.append(rows)
+    return sampled[0], sampled[1]
+
+
+def _append(writer: ArrayWriter, side: str, rows: list[list[int]], end: int, needed: _Needed) -> int:
+    """Write the tokens of one side of a piece; `end` is where the last row before it ended. Returns the new end."""
+    lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    tokens = np.fromiter(itertools.chain.from_iterable(rows), dtype=writer.dtype(f"{side}.tokens"), count=int(lengths.sum()))
+    writer.append(f"{side}.tokens", tokens, needed)
+    writer.append(f"{side}.ends", lengths.cumsum() + end, needed)
+    return end + len(tokens)
+
+
+class _Needed:
+    """Estimates the bytes of the whole cache from the part that is written, for the message of a full disk."""
+
+    def __init__(self, writer: ArrayWriter, read: int, total: int | None) -> None:
+        self._writer, self._read, self._total = writer, read, total
+
+    def __call__(self) -> int:
+        return self._writer.written_bytes * (self._total or self._read) // max(self._read, 1)
+
+
+class _Progress:
+    """A bar on standard error, shown once the work has taken longer than two seconds."""
+
+    def __init__(self, name: str, total: int | None) -> None:
+        self._name, self._total, self._done = name, total, 0
+        self._began = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, pairs: int) -> None:
+        self._done += pairs
+        if self._bar is None and time.monotonic() - self._began > SILENT_SECONDS:
+            self._bar = self._started_bar()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+
+    def _started_bar(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("tokenising {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("pairs"))
+        bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=sys.stderr), transient=True)
+        self._task = bar.add_task(self._name, total=self._total)
+        bar.start()
+        return bar

@@ -1,0 +1,184 @@
+"""How sure a score is: bootstrap intervals, paired tests, spread over seeds. Pure functions on statistics [N, K] and numbers.
+
+A resample draws N of the N sentences with replacement; its score needs only how often each sentence was drawn, so all resamples
+are one matrix product, weights [R, N] @ statistics [N, K]. The draws are those of sacreBLEU for the same seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headway.errors import DataError
+from headway.evaluation.metrics import ScoreFunction
+
+CHUNK_ELEMENTS = 4_000_000  # draws held at once: bounds the memory on large test sets
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score and the range that holds the given share of its bootstrap resamples."""
+
+    score: float
+    low: float
+    high: float
+    confidence: float
+    samples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Score of A minus score of B on the same sentences; `wins` is the share of resamples in which A's score is higher."""
+
+    score_a: float
+    score_b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    wins: float
+    confidence: float
+    samples: int
+    seed: int
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether so large a difference is to be expected from the choice of the test sentences alone."""
+        return self.p_value >= 1 - self.confidence
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Figures of several seeds: mean, sample standard deviation (nan for one figure), smallest, largest."""
+
+    mean: float
+    deviation: float
+    smallest: float
+    largest: float
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.count == 1 else f"{self.mean:.2f} ± {self.deviation:.2f} ({self.count} seeds)"
+
+
+def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction, samples: int, seed: int) -> np.ndarray:
+    """The scores of `samples` bootstrap resamples, float64 [samples]."""
+    sums = [weights @ statistics.astype(np.float64) for weights in _weights(len(statistics), samples, seed)]
+    return score_function(np.concatenate(sums))
+
+
+def bootstrap_interval(
+    statistics: np.ndarray, score_function: ScoreFunction, samples: int = 1000, confidence: float = 0.95, seed: int = 12345
+) -> Interval:
+    """The percentile bootstrap interval (Efron; Koehn 2004) of a corpus score. Raises DataError for no sentences."""
+    _check(statistics, samples, confidence)
+    low, high = _range(resampled_scores(statistics, score_function, samples, seed), confidence)
+    return Interval(float(score_function(statistics.sum(axis=0))), low, high, confidence, samples, seed)
+
+
+def paired_bootstrap(
+    statistics_a: np.ndarray,
+    statistics_b: np.ndarray,
+    score_function: ScoreFunction,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 12345,
+) -> PairedDifference:
+    """Paired bootstrap resampling (Koehn 2004): both systems on the same resamples, A − B.
+
+    The two-sided p-value is twice the share of resamples in which the system ahead is not ahead, with one more counted so
+    that it is never 0; it is below 0.05 about where the 95 % interval leaves out 0. Raises DataError for unequal counts.
+    """
+    _check_two(statistics_a, statistics_b)
+    _check(statistics_a, samples, confidence)
+    resampled = resampled_scores(statistics_a, score_function, samples, seed) - resampled_scores(
+        statistics_b, score_function, samples, seed
+    )
+    score_a, score_b = (float(score_function(statistics.sum(axis=0))) for statistics in (statistics_a, statistics_b))
+    low, high = _range(resampled, confidence)
+    not_ahead = int((resampled <= 0).sum() if score_a >= score_b else (resampled >= 0).sum())
+    return PairedDifference(
+        score_a,
+        score_b,
+        score_a - score_b,
+        low,
+        high,
+        p_value=min(1.0, 2 * (not_ahead + 1) / (samples + 1)),
+        wins=float((resampled > 0).mean()),
+        confidence=confidence,
+        samples=samples,
+        seed=seed,
+    )
+
+
+def approximate_randomization(
+    statistics_a: np.ndarray, statistics_b: np.ndarray, score_function: ScoreFunction, samples: int = 10_000, seed: int = 12345
+) -> float:
+    """Two-sided p-value of the paired approximate randomisation test (Riezler & Maxwell 2005): how often swapping the outputs of
+    the systems at random, sentence by sentence, gives a difference at least as large as the one seen."""
+    _check_two(statistics_a, statistics_b)
+    _check(statistics_a, samples, 0.95)
+    a, b = statistics_a.astype(np.float64), statistics_b.astype(np.float64)
+    total_a, total_b, gap = a.sum(axis=0), b.sum(axis=0), a - b
+    seen = abs(float(score_function(total_a) - score_function(total_b)))
+    random = np.random.default_rng(seed)
+    extreme = 0
+    for rows in _chunks(len(a), samples):
+        moved = random.integers(2, size=(rows, len(a)), dtype=np.int8).astype(np.float64) @ gap
+        shuffled = np.abs(score_function(total_a - moved) - score_function(total_b + moved))
+        extreme += int((shuffled >= seen - 1e-12).sum())
+    return (extreme + 1) / (samples + 1)
+
+
+def mean_and_spread(values: Sequence[float]) -> Spread:
+    """Mean and spread of the same figure over several seeds. Raises DataError for none or for a value that is not finite."""
+    if not values:
+        raise DataError("no values to average", remedy="give the score of at least one seed")
+    if not all(math.isfinite(value) for value in values):
+        raise DataError(f"a value is not finite: {list(values)}", remedy="leave out the run that went wrong, and say so")
+    figures = np.asarray(values, dtype=np.float64)
+    deviation = float(figures.std(ddof=1)) if len(figures) > 1 else math.nan
+    return Spread(float(figures.mean()), deviation, float(figures.min()), float(figures.max()), len(figures))
+
+
+def _weights(sentences: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each resample drew each sentence, float64 [rows, N], a bounded number of rows at a time."""
+    random = np.random.default_rng(seed)
+    for rows in _chunks(sentences, samples):
+        drawn = random.choice(sentences, size=(rows, sentences), replace=True)
+        drawn += np.arange(rows)[:, None] * sentences
+        yield np.bincount(drawn.ravel(), minlength=rows * sentences).reshape(rows, sentences).astype(np.float64)
+
+
+def _chunks(sentences: int, samples: int) -> Iterator[int]:
+    rows = max(1, CHUNK_ELEMENTS // sentences)
+    for start in range(0, samples, rows):
+        yield min(rows, samples - start)
+
+
+def _range(scores: np.ndarray, confidence: float) -> tuple[float, float]:
+    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _check(statistics: np.ndarray, samples: int, confidence: float) -> None:
+    if statistics.ndim != 2 or len(statistics) == 0:
+        raise DataError(
+            f"no sentences to draw from (statistics of shape {statistics.shape})", remedy="give at least one sentence"
+        )
+    if samples < 1 or not 0 < confidence < 1:
+        raise DataError(
+            f"samples={samples}, confidence={confidence}: at least 1 sample and a confidence between 0 and 1 are needed"
+        )
+
+
+def _check_two(statistics_a: np.ndarray, statistics_b: np.ndarray) -> None:
+    if statistics_a.shape != statistics_b.shape:
+        raise DataError(
+            f"the systems were scored on {len(statistics_a)} and {len(statistics_b)} sentences",
+            remedy="a paired test needs the same sentences in the same order",
+        )

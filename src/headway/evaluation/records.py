@@ -1,0 +1,178 @@
+"""An evaluation on disk: RUN/evaluation/<split>.json, <split>.sentences.jsonl and <split>.hypotheses.txt, written whole or not at all.
+
+Plain JSON that other tools can read; `load` refuses what is damaged, out of step or of a newer format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from headway.errors import DataError, ResourceError
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "validation", "test")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ScoreRecord(_Record):
+    """A score over the corpus with its bootstrap interval."""
+
+    label: str
+    score: float
+    low: float
+    high: float
+    signature: str
+    higher_is_better: bool
+
+
+class LengthRecord(_Record):
+    """Scores of the sentences whose references have as many words as `words` says."""
+
+    words: str
+    sentences: int
+    scores: dict[str, float]
+    length_ratio: float
+
+
+class SentenceRecord(_Record):
+    """One pair and what became of it. `line` counts from 1 in the data; `log_probability` is the model's own, of the whole output."""
+
+    line: int
+    source: str
+    reference: str
+    hypothesis: str
+    words: int
+    bleu: float
+    chrf: float
+    ter: float
+    log_probability: float | None = None
+    paper_hypothesis: str | None = None  # tokenised, as the BLEU for comparison with papers sees them
+    paper_reference: str | None = None
+
+
+class EvaluationRecord(_Record):
+    """All that an evaluation found, and all that it takes to do it again."""
+
+    format_version: int = FORMAT_VERSION
+    split: str
+    sentences: int
+    source_language: str
+    target_language: str
+    bleu_tokenize: str
+    scores: dict[str, ScoreRecord]
+    bootstrap: dict[str, float]
+    loss: float | None
+    perplexity: float | None
+    loss_tokens: int
+    loss_skipped: int
+    by_length: list[LengthRecord]
+    worst: list[int]
+    best: list[int]
+    counts: dict[str, int]
+    warnings: list[str]
+    seconds: dict[str, float]
+    decoding: dict[str, Any]
+    fingerprints: dict[str, str]
+    versions: dict[str, str]
+
+
+def text_digest(lines: Iterable[str]) -> str:
+    """SHA-256 of a list of texts; which line holds what counts."""
+    return hashlib.sha256(json.dumps(list(lines)).encode()).hexdigest()
+
+
+def run_of(directory: Path) -> Path:
+    """The directory whose `evaluation` holds the results: RUN for RUN and for RUN/model alike."""
+    directory = Path(directory)
+    return directory.parent if directory.name == "model" and (directory.parent / "config.yaml").is_file() else directory
+
+
+def record_path(run: Path, split: str) -> Path:
+    """RUN/evaluation/<split>.json."""
+    return run_of(run) / "evaluation" / f"{split}.json"
+
+
+def prepare(run: Path) -> Path:
+    """Makes RUN/evaluation and proves that it can be written to, before hours are spent. Raises ResourceError."""
+    folder = run_of(run) / "evaluation"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}.tmp"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    return folder
+
+
+def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> list[Path]:
+    """Writes the three files, the JSON last, so that it never speaks of files that are not there. Raises ResourceError."""
+    path = record_path(run, record.split)
+    hypotheses = path.with_name(f"{record.split}.hypotheses.txt")
+    details = path.with_name(f"{record.split}.sentences.jsonl")
+    write_whole(hypotheses, "".join(_one_line(sentence.hypothesis) + "\n" for sentence in sentences))
+    rows = (json.dumps(sentence.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for sentence in sentences)
+    write_whole(details, "".join(rows))
+    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    return [path, hypotheses, details]
+
+
+def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[SentenceRecord]]:
+    """Reads an evaluation back. Raises DataError where there is none or where its files do not belong together."""
+    path = record_path(run, split)
+    if not path.is_file():
+        remedy = f"make it: headway evaluate {run}" + ("" if split == "test" else f" --split {split}")
+        raise DataError(f"the {split} set has not been evaluated", where=str(path), remedy=remedy)
+    again = "evaluate the run again"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise DataError(
+                f"format {version} is newer than this Headway knows ({FORMAT_VERSION})", where=str(path), remedy="upgrade"
+            )
+        record = EvaluationRecord.model_validate(raw)
+        path = path.with_name(f"{split}.sentences.jsonl")
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        sentences = [SentenceRecord.model_validate_json(line) for line in lines]
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=again) from None
+    except (ValidationError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"is damaged: {reason}", where=str(path), remedy=again) from None
+    references = text_digest(sentence.reference for sentence in sentences)
+    if len(sentences) != record.sentences or references != record.fingerprints.get("references"):
+        raise DataError("does not belong to the scores beside it", where=str(path), remedy=again)
+    return record, sentences
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes aside, syncs and renames: the file is the old one or the new one, never half of one. Raises ResourceError."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> ResourceError:
+    return ResourceError(f"cannot be written: {error.strerror}", where=str(path), remedy="free space, or mend the permissions")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")

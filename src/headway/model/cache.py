@@ -1,0 +1,73 @@
+"""Keys and values that incremental decoding keeps, so that each position is computed once.
+
+A cache holds *slots*. Every call of `Transformer.decode` appends one slot per query, and each query says by a mask
+which slots it may see. Beams of one source are queries beside each other in one row, and their histories are
+slots of that row: when beams are re-ordered only the small mask changes and no key or value is ever copied.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class LayerCache:
+    """Keys and values of one layer: slots of self-attention [B, G, slots, K] and the memory's, computed once."""
+
+    def __init__(self) -> None:
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+        self.length = 0
+        self.memory: tuple[Tensor, Tensor] | None = None
+
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds T slots and returns all keys and values so far, as views."""
+        new = k_BGTK.shape[2]
+        if self.keys is None or self.values is None or self.length + new > self.keys.shape[2]:
+            self._grow(k_BGTK, v_BGTK)
+        assert self.keys is not None and self.values is not None
+        self.keys[:, :, self.length : self.length + new] = k_BGTK
+        self.values[:, :, self.length : self.length + new] = v_BGTK
+        self.length += new
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def _grow(self, k_BGTK: Tensor, v_BGTK: Tensor) -> None:
+        B, G, new, K = k_BGTK.shape
+        capacity = max(2 * self.length, self.length + 16 * new)
+        keys, values = k_BGTK.new_empty(B, G, capacity, K), v_BGTK.new_empty(B, G, capacity, K)
+        if self.keys is not None and self.values is not None:
+            keys[:, :, : self.length] = self.keys[:, :, : self.length]
+            values[:, :, : self.length] = self.values[:, :, : self.length]
+        self.keys, self.values = keys, values
+
+    def keep(self, rows: Tensor) -> None:
+        if self.keys is not None and self.values is not None:
+            self.keys, self.values = self.keys[rows], self.values[rows]
+        if self.memory is not None:
+            self.memory = self.memory[0][rows], self.memory[1][rows]
+
+
+class KVCache:
+    """The caches of all decoder layers, the positions of their slots and what the next queries may see."""
+
+    def __init__(self, layers: int) -> None:
+        self.layers = [LayerCache() for _ in range(layers)]
+        self.slot_positions = torch.empty(0, dtype=torch.long)
+        self.query_positions = torch.empty(0, dtype=torch.long)
+        self.mask: Tensor | None = None
+
+    def advance(self, query_positions_T: Tensor, visible_BTS: Tensor | None) -> None:
+        """Announces the queries of the next `decode`: where they stand, and which slots (their own included) each may see.
+
+        Args:
+            query_positions_T: positions of the T new tokens, the same in every row.
+            visible_BTS: boolean over old and new slots; None lets every query see every slot.
+        """
+        self.query_positions = query_positions_T
+        self.slot_positions = torch.cat((self.slot_positions.to(query_positions_T.device), query_positions_T))
+        self.mask = None if visible_BTS is None else visible_BTS[:, None]
+
+    def keep(self, rows: Tensor) -> None:
+        """Keeps only these batch rows: finished sentences leave."""
+        for layer in self.layers:
+            layer.keep(rows)

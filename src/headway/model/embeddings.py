@@ -1,0 +1,42 @@
+"""The door of the model: ids in, vectors with positions out. Text only so far; B, S, T, D as in `layers.py`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from headway.config import ModelConfig
+from headway.model.dropout import Dropout, RandomMasks
+from headway.model.layers import sinusoidal_positions
+
+
+class TextEmbedding(nn.Module):
+    """E[id] · √D + position (section 3.4). The table is looked up in float32, so its gradient is summed in float32."""
+
+    def __init__(self, config: ModelConfig, vocabulary_size: int, masks: RandomMasks) -> None:
+        super().__init__()
+        self.width = config.width
+        self.tokens = nn.Embedding(vocabulary_size, config.width)
+        self.kind = config.positions
+        self.learned = nn.Embedding(config.max_positions, config.width) if config.positions == "learned" else None
+        self.dropout = Dropout(config.dropout, masks)
+        self.word_dropout = Dropout(config.word_dropout, masks)
+        self.register_buffer("table_TD", torch.empty(0, config.width), persistent=False)
+
+    def forward(self, ids_BT: Tensor, positions_T: Tensor, dtype: torch.dtype) -> Tensor:
+        """Returns [B, T, D] in `dtype`. Raises IndexError for a position beyond learned positions."""
+        x_BTD = self.tokens(ids_BT) * self.width**0.5
+        if self.word_dropout.active:
+            x_BTD = x_BTD * self.word_dropout(x_BTD.new_ones(*ids_BT.shape, 1))
+        if self.kind == "sinusoidal":
+            x_BTD = x_BTD + self._sinusoidal(positions_T)
+        elif self.learned is not None:
+            x_BTD = x_BTD + self.learned(positions_T)
+        return self.dropout(x_BTD.to(dtype))
+
+    def _sinusoidal(self, positions_T: Tensor) -> Tensor:
+        needed = int(positions_T[-1]) + 1
+        if needed > len(self.table_TD):
+            longest = torch.arange(max(256, 2 * needed), device=positions_T.device)
+            self.table_TD = sinusoidal_positions(longest, self.width)
+        return self.table_TD[positions_T]

@@ -1,0 +1,181 @@
+"""The model: `forward = decode(encode())`, and training, search, serving and explaining call the same two methods.
+
+`encoder_layers = 0` leaves a decoder-only language model, `decoder_layers = 0` an encoder. Letters as in `layers.py`;
+V is the vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from headway.config import ModelConfig
+from headway.model.cache import KVCache
+from headway.model.dropout import RandomMasks
+from headway.model.embeddings import TextEmbedding
+from headway.model.layers import Attention, Block, Linear, RelativePositionBias, build_norm
+
+
+class Transformer(nn.Module):
+    """Encoder and decoder stacks over one embedding (section 3.1).
+
+    Args:
+        config: the switches.
+        source_vocabulary_size: pieces that the encoder reads; ignored without an encoder.
+        target_vocabulary_size: pieces that the decoder reads and predicts.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self, config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int, *, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.compute_dtype = torch.float32
+        self.masks = RandomMasks()
+        cross = config.encoder_layers > 0
+        self.encoder = nn.ModuleList(Block(config, self.masks, cross_attention=False) for _ in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(Block(config, self.masks, cross_attention=cross) for _ in range(config.decoder_layers))
+        pre_norm = config.norm_place == "pre"
+        self.encoder_norm = build_norm(config, config.width) if pre_norm and self.encoder else nn.Identity()
+        self.decoder_norm = build_norm(config, config.width) if pre_norm and self.decoder else nn.Identity()
+        self.encoder_bias = self.decoder_bias = None
+        if config.positions == "relative":
+            self.encoder_bias = RelativePositionBias(config.heads, bidirectional=True) if self.encoder else None
+            self.decoder_bias = RelativePositionBias(config.heads, bidirectional=False) if self.decoder else None
+        self._build_embeddings(source_vocabulary_size, target_vocabulary_size)
+        self._initialise(seed)
+
+    def _build_embeddings(self, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
+        config = self.config
+        both = bool(self.encoder) and bool(self.decoder)
+        self.source_embedding = TextEmbedding(config, source_vocabulary_size, self.masks) if self.encoder else None
+        self.target_embedding = TextEmbedding(config, target_vocabulary_size, self.masks) if self.decoder else None
+        self.output = None
+        if self.target_embedding is None:
+            return
+        if self.source_embedding is not None and both and config.tied_embeddings == "all":
+            if source_vocabulary_size != target_vocabulary_size:
+                raise ValueError("tied_embeddings=all needs one joint vocabulary for source and target")
+            self.source_embedding.tokens = self.target_embedding.tokens
+        if config.tied_embeddings == "none":
+            self.output = Linear(config.width, target_vocabulary_size, bias=False)
+
+    def _initialise(self, seed: int) -> None:
+        """Xavier-uniform projections, N(0, 1/D) embeddings so that the scaled input and the tied output both have unit size."""
+        generator = torch.Generator().manual_seed(seed)
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=self.config.width**-0.5, generator=generator)
+                if name.endswith("tokens"):
+                    nn.init.zeros_(module.weight[0])
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix that turns hidden states into logits, [V, D]."""
+        if self.output is not None:
+            return self.output.weight
+        assert self.target_embedding is not None
+        return self.target_embedding.tokens.weight
+
+    def seed_dropout(self, *key: int) -> None:
+        """Fixes the dropout of the next forward passes; the key names the place in training."""
+        self.masks.seed(*key)
+        if next(self.parameters()).is_cuda:
+            torch.manual_seed(random.Random(repr(key)).getrandbits(63))
+
+    def forward(self, source_ids_BS: Tensor, source_mask_BS: Tensor, target_ids_BT: Tensor) -> Tensor:
+        """Hidden states of every target position, [B, T, D]; `logits` turns them into scores of the next token."""
+        memory_BSD = self.encode(source_ids_BS, source_mask_BS)
+        return self.decode(target_ids_BT, memory_BSD, source_mask_BS)
+
+    def encode(self, source_ids_BS: Tensor, source_mask_BS: Tensor) -> Tensor:
+        """Reads the source; returns the memory [B, S, D]."""
+        assert self.source_embedding is not None
+        positions_S = torch.arange(source_ids_BS.shape[1], device=source_ids_BS.device)
+        x_BSD = self.source_embedding(source_ids_BS, positions_S, self.compute_dtype)
+        bias = self.encoder_bias(positions_S, positions_S) if self.encoder_bias is not None else None
+        mask = self._attention_mask(source_mask_BS)
+        for block in self.encoder:
+            if not self._skips_layer():
+                x_BSD = block(x_BSD, positions_T=positions_S, mask=mask, bias=bias)
+        return self.encoder_norm(x_BSD)  # type: ignore[no-any-return]
+
+    def decode(
+        self,
+        target_ids_BT: Tensor,
+        memory_BSD: Tensor | None,
+        source_mask_BS: Tensor | None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Hidden states after each target token, [B, T, D]; each sees only itself and what stands before it.
+
+        With a cache the ids are only the new tokens, and `cache.advance` has said where they stand and what they see.
+        """
+        assert self.target_embedding is not None
+        T, device = target_ids_BT.shape[1], target_ids_BT.device
+        if cache is None:
+            positions_T = slots_S = torch.arange(T, device=device)
+            mask: Tensor | None = torch.ones(T, T, dtype=torch.bool, device=device).tril()[None, None]
+        else:
+            positions_T, slots_S, mask = cache.query_positions, cache.slot_positions, cache.mask
+        x_BTD = self.target_embedding(target_ids_BT, positions_T, self.compute_dtype)
+        bias = self.decoder_bias(positions_T, slots_S) if self.decoder_bias is not None else None
+        memory_mask = self._attention_mask(source_mask_BS)
+        for index, block in enumerate(self.decoder):
+            if not self._skips_layer():
+                layer_cache = cache.layers[index] if cache is not None else None
+                x_BTD = block(
+                    x_BTD,
+                    positions_T=positions_T,
+                    mask=mask,
+                    bias=bias,
+                    memory_BSD=memory_BSD,
+                    memory_mask=memory_mask,
+                    cache=layer_cache,
+                )
+        return self.decoder_norm(x_BTD)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores of the next token, [..., V], in the dtype of `hidden`."""
+        return F.linear(hidden, self.output_weight.to(hidden.dtype))
+
+    @staticmethod
+    def _attention_mask(mask_BS: Tensor | None) -> Tensor | None:
+        """[B, 1, 1, S], or None where nothing is masked; a GPU is not made to wait for that answer."""
+        if mask_BS is None or (not mask_BS.is_cuda and bool(mask_BS.all())):
+            return None
+        return mask_BS[:, None, None, :]
+
+    def _skips_layer(self) -> bool:
+        """LayerDrop (Fan et al. 2020): a whole layer rests for this batch."""
+        rate = self.config.layer_dropout
+        return self.training and rate > 0 and self.masks.uniform() < rate
+
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @contextmanager
+    def record_attention(self) -> Iterator[dict[str, list[Tensor]]]:
+        """While open, every attention recomputes its weights beside its output and keeps them.
+
+        Yields a dict such as {"decoder.3.cross_attention": [weights_BHTS, …]}, one tensor per forward pass.
+        """
+        found = {name: module for name, module in self.named_modules() if isinstance(module, Attention)}
+        maps: dict[str, list[Tensor]] = {}
+        for name, module in found.items():
+            maps[name] = module.recorded_weights = []
+        try:
+            yield maps
+        finally:
+            for module in found.values():
+                module.recorded_weights = None

@@ -1,0 +1,334 @@
+"""A model on disk: config.yaml · model.safetensors · tokenizer*.json · card.md · manifest.json.
+
+`save_model` writes it aside, brings it to the medium and puts it in place in one step, so a reader finds the old model or
+the new one and never a part. `load_model` believes nothing: names, sizes, digests, shapes and finiteness are checked first,
+and nothing in the directory is ever run. The card is for people to edit, so it alone has no digest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.config import Config, dump_config, parse_config
+from headway.data.tokenizer import Tokenizers
+from headway.errors import ModelError, ResourceError, UsageError
+from headway.model.transformer import Transformer
+from headway.model_card import model_card
+from headway.model_files import (
+    RESTORE,
+    bring_to_medium,
+    clean,
+    damaged,
+    name_aside,
+    put_in_place,
+    read_bytes,
+    read_file,
+    remove,
+    restore,
+    shown,
+    write_file,
+)
+from headway.training import _fs
+from headway.training.tensor_file import (
+    describe_stranger,
+    parse_tensors,
+    refuse_duplicates,
+    refuse_non_finite,
+    tensor_bytes,
+    tensor_chunks,
+)
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS, CARD, MANIFEST = "config.yaml", "model.safetensors", "card.md", "manifest.json"
+TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json")
+NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, *TOKENIZERS)
+MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}
+MAX_HEADER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A verified model, ready to answer (evaluation mode)."""
+
+    directory: Path
+    config: Config
+    model: Transformer
+    tokenizers: Tokenizers
+    fingerprint: str
+
+
+# ---- writing -------------------------------------------------------------------------------------------------------
+
+
+def save_model(
+    directory: str | os.PathLike[str],
+    config: Config,
+    tensors: Mapping[str, Tensor],
+    tokenizers: Tokenizers,
+    facts: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes a model directory, or replaces one, in one step; returns it.
+
+    Args:
+        directory: made with its parents; what stands there already must be a model directory or empty.
+        tensors: the model's `state_dict()`; tied ones are stored once.
+        facts: what the card tells of the training, such as updates and scores.
+
+    Raises:
+        ModelError: something else stands there. ResourceError: a weight is not finite, or the disk refuses.
+    """
+    directory = Path(os.path.abspath(directory))
+    stored = _without_ties(tensors)
+    refuse_non_finite(stored)
+    aside = name_aside(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        restore(directory, MANIFEST)
+        _refuse_strangers(directory)
+        clean(directory, NAMES)
+        _fs.make_directory(aside)
+        _write_files(aside, config, stored, tokenizers, facts or {})
+        put_in_place(aside, directory, NAMES)
+    except OSError as error:
+        remove(aside, NAMES)
+        raise _disk_refuses(error, directory, tensor_bytes(stored)) from error
+    return directory
+
+
+def _without_ties(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with their own memory; of those that share one, the first."""
+    seen: set[tuple[Any, ...]] = set()
+    stored = {}
+    for name, tensor in tensors.items():
+        memory = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() == 0 or memory not in seen:
+            stored[name] = tensor
+        seen.add(memory)
+    return stored
+
+
+def _refuse_strangers(directory: Path) -> None:
+    found = _fs.status(directory)
+    if found is None:
+        return
+    if found.kind != "directory":
+        raise ModelError("is not a directory", where=str(directory), remedy="choose another name for the model")
+    if _fs.list_directory(directory) and _fs.status(directory / MANIFEST) is None:
+        raise ModelError("holds something that is not a model", where=str(directory), remedy="choose a new or empty directory")
+
+
+def _write_files(
+    aside: Path, config: Config, tensors: dict[str, Tensor], tokenizers: Tokenizers, facts: Mapping[str, Any]
+) -> None:
+    tokenizers.save(aside)
+    records = {name: bring_to_medium(aside / name) for name in _fs.list_directory(aside)}
+    records[CONFIG] = write_file(aside / CONFIG, [dump_config(config).encode()])
+    records[WEIGHTS] = write_file(aside / WEIGHTS, tensor_chunks(tensors))
+    write_file(aside / CARD, [model_card(config, facts).encode()])
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "headway": metadata.version("headway"),
+        "files": records,
+        "tokenizers": {"source": tokenizers.source.digest, "target": tokenizers.target.digest},
+        "tensors": {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in tensors.items()},
+    }
+    manifest["fingerprint"] = bundle_fingerprint(config, manifest)
+    write_file(aside / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"])
+    _fs.fsync_directory(aside)
+
+
+def bundle_fingerprint(config: Config, manifest: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that must stay together: what the model is, its tokenizers, and the weights by name and content."""
+    content = {
+        "format_version": FORMAT_VERSION,
+        "task": config.task,
+        "model": config.model.model_dump(mode="json"),
+        "languages": [config.data.source_language, config.data.target_language],
+        "preprocessing": config.data.preprocessing,
+        "tokenizers": manifest["tokenizers"],
+        "tensors": manifest["tensors"],
+        "weights": manifest["files"][WEIGHTS]["sha256"],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _disk_refuses(error: OSError, directory: Path, needed: int) -> ResourceError:
+    free = "unknown"
+    try:
+        free = f"{_fs.free_bytes(directory.parent):,}"
+    except OSError:
+        pass
+    return ResourceError(
+        f"the model could not be saved: {error.strerror or error} (needs about {needed:,} bytes, free {free})",
+        where=str(error.filename or directory),
+        remedy="free space or mend the rights; a model that was there before is intact",
+    )
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def find_model(path: str | os.PathLike[str]) -> Path:
+    """The model directory that `path` means: itself, or the `model` inside a run directory. Raises ModelError."""
+    given = Path(path)
+    try:
+        for directory in (given, given / "model"):
+            restore(Path(os.path.abspath(directory)), MANIFEST)
+            if (directory / MANIFEST).is_file():
+                return directory
+        if given.is_dir():
+            names = sorted(os.listdir(given))
+        elif given.exists():
+            raise ModelError("is a file, not a model directory", where=str(path), remedy="name the directory it stands in")
+        else:
+            raise ModelError("no such directory", where=shown(path), remedy=_nearest(given))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=shown(path)) from None
+    if "checkpoints" in names:
+        raise ModelError("this run has no model yet", where=str(path), remedy="train on: one is kept at the first validation")
+    foreign = [name for name in names if name.endswith((".pt", ".pth", ".bin", ".pkl", ".ckpt"))]
+    if foreign:
+        raise ModelError(f"holds {foreign[0]}, which may run code when opened, and no {MANIFEST}", where=str(path), remedy=_USE)
+    raise ModelError(f"is no model directory: it has no {MANIFEST}", where=str(path), remedy=_USE)
+
+
+_USE = "give a run directory or model directory that `headway train` wrote"
+
+
+def _nearest(given: Path) -> str:
+    names = [entry.name for entry in given.parent.iterdir()][:10_000] if given.parent.is_dir() else []
+    near = difflib.get_close_matches(given.name, names, 3, 0.5)
+    return f"did you mean {' or '.join(str(given.parent / name) for name in near)}?" if near else _USE
+
+
+def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedModel:
+    """Reads a run's model or a model directory, checking all of it.
+
+    Raises:
+        ModelError: a file is missing, damaged, foreign, or does not belong to the others.
+    """
+    directory = find_model(path)
+    manifest = _read_manifest(directory)
+    records = manifest["files"]
+    try:
+        config = parse_config(
+            read_file(directory / CONFIG, MAX_BYTES[CONFIG], records[CONFIG]).numpy().tobytes().decode(), str(directory / CONFIG)
+        )
+    except (UsageError, UnicodeDecodeError) as error:
+        raise ModelError(f"its configuration is not valid: {error}", where=str(directory), remedy=RESTORE) from None
+    for name in records.keys() & set(TOKENIZERS):
+        read_file(directory / name, MAX_BYTES[name], records[name])
+    tokenizers = Tokenizers.load(directory)
+    digests = {"source": tokenizers.source.digest, "target": tokenizers.target.digest}
+    if digests != manifest["tokenizers"]:
+        raise _mismatch(directory, "tokenizer", manifest["tokenizers"]["source"], digests["source"])
+    found = bundle_fingerprint(config, manifest)
+    if found != manifest["fingerprint"]:
+        raise _mismatch(directory, "configuration", manifest["fingerprint"], found)
+    tensors = _read_weights(directory / WEIGHTS, records[WEIGHTS], config, tokenizers)
+    model = Transformer(config.model, tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+    _fill(model, tensors, directory / WEIGHTS)
+    return LoadedModel(directory, config, model.to(device).eval(), tokenizers, found)
+
+
+def _mismatch(directory: Path, what: str, expected: str, found: str) -> ModelError:
+    problem = f"the {what} does not belong to these weights (fingerprint {found[:16]}, the manifest says {expected[:16]})"
+    return ModelError(problem, where=str(directory), remedy=RESTORE)
+
+
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    where = directory / MANIFEST
+    try:
+        manifest = json.loads(
+            read_file(where, MAX_BYTES[MANIFEST]).numpy().tobytes().decode(), object_pairs_hook=refuse_duplicates
+        )
+    except (ValueError, RecursionError):
+        raise damaged(where, "is no JSON") from None
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if type(version) is int and version > FORMAT_VERSION:
+        problem = f"has format version {version}, and this Headway knows {FORMAT_VERSION}"
+        raise ModelError(problem, where=str(where), remedy="upgrade Headway: pip install --upgrade headway")
+    records = manifest.get("files") if version == FORMAT_VERSION else None
+    tokenizers = manifest.get("tokenizers") if records else None
+    if not isinstance(records, dict) or not isinstance(tokenizers, dict) or not isinstance(manifest.get("tensors"), dict):
+        raise damaged(where, "is not a manifest of a Headway model")
+    for name, record in records.items():
+        if name not in NAMES:
+            raise damaged(where, f"names {shown(name)}, which is no file of a model")
+        whole = isinstance(record, dict) and type(record.get("bytes")) is int and isinstance(record.get("sha256"), str)
+        if not whole:
+            raise damaged(where, f"has no size and digest for {name}")
+    if not {CONFIG, WEIGHTS} <= records.keys() or not records.keys() & set(TOKENIZERS):
+        raise damaged(where, "does not name a configuration, weights and a tokenizer")
+    if not all(isinstance(tokenizers.get(side), str) for side in ("source", "target")):
+        raise damaged(where, "does not name the digests of the tokenizers")
+    return {**manifest, "fingerprint": str(manifest.get("fingerprint"))}
+
+
+def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokenizers: Tokenizers) -> dict[str, Tensor]:
+    """The tensors, once size and header have shown that reading them cannot take more memory than the model."""
+    status = _fs.status(path)
+    if status is not None and status.kind == "file" and status.size == record["bytes"]:
+        try:
+            header = int.from_bytes(read_bytes(path, 8).numpy().tobytes(), "little")
+        except OSError as error:
+            raise ModelError(
+                f"cannot be read: {error.strerror or error}", where=str(path), remedy="mend its permissions"
+            ) from None
+        head = read_bytes(path, min(status.size, 512)).numpy().tobytes()
+        if header > MAX_HEADER_BYTES or status.size < 8:
+            raise damaged(path, f"is {describe_stranger(head) or f'no weights file of ours: its header claims {header:,} bytes'}")
+    model = config.model
+    layers = model.encoder_layers + model.decoder_layers
+    # Every model has at least these weights; a smaller file cannot be its own, and a bigger model is never built for it.
+    least = model.width * (layers * model.feed_forward_width + tokenizers.target.vocabulary_size)
+    if status is not None and status.kind == "file" and least > status.size:
+        raise damaged(path, f"has {status.size:,} bytes, too few for the {least:,} weights or more that {CONFIG} describes")
+    buffer = read_file(path, max(record["bytes"], 512), record)
+    tensors = parse_tensors(buffer, str(path))
+    try:
+        refuse_non_finite(tensors)
+    except ResourceError as error:
+        raise damaged(path, error.problem.removeprefix("not saved: ")) from None
+    return tensors
+
+
+def _fill(model: Transformer, tensors: dict[str, Tensor], path: Path) -> None:
+    """Copies the tensors into the model; every one of its weights, and nothing else, must be there."""
+    expected: dict[str, Tensor] = {}
+    names_of: dict[int, str] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if names_of.setdefault(id(tensor), name) == name:  # of tied ones only the first is stored
+            expected[name] = tensor
+    missing, extra = [n for n in expected if n not in tensors], [n for n in tensors if n not in expected]
+    if missing or extra:
+        told = [
+            f"{what} {_some(names)}"
+            for what, names in (("lacks the tensors", missing), ("has the unknown tensors", extra))
+            if names
+        ]
+        raise damaged(path, " and ".join(told))
+    for name, tensor in expected.items():
+        given = tensors[name]
+        if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            wanted = f"{tensor.dtype} {list(tensor.shape)}".removeprefix("torch.")
+            got = f"{given.dtype} {list(given.shape)}".removeprefix("torch.")
+            raise damaged(path, f"has {name} as {got}, but {CONFIG} makes it {wanted}")
+        with torch.no_grad():
+            tensor.copy_(given)
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(shown(name) for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,208 @@
+"""The files of a model directory: written whole, read with suspicion, put in place in one step.
+
+Every operation on the disk goes through `training/_fs.py`, so that a test can fail each of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.errors import ModelError
+from headway.training import _fs
+from headway.training.tensor_file import describe_stranger
+
+RESTORE = "restore the whole directory from a copy, or save the model again"
+
+
+def damaged(path: Path, problem: str) -> ModelError:
+    return ModelError(problem, where=str(path), remedy=RESTORE)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A name as it is put into a message: one line, bounded."""
+    text = os.fspath(path)
+    return repr(text)[1:-1] if len(text) <= 200 else f"{text[:100]!r}… ({len(text)} characters)"
+
+
+# ---- one file ------------------------------------------------------------------------------------------------------
+
+
+def write_file(path: Path, chunks: Iterable[memoryview | bytes]) -> dict[str, Any]:
+    """A new file on the medium; its size and digest."""
+    digest, size = hashlib.sha256(), 0
+    descriptor = _fs.create(path)
+    try:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            digest.update(rest)
+            size += len(rest)
+            while rest:
+                taken = _fs.write(descriptor, rest)
+                if taken <= 0:
+                    raise OSError(errno.EIO, "the disk takes no more bytes", str(path))
+                rest = rest[taken:]
+        _fs.fsync(descriptor)
+    finally:
+        _fs.close(descriptor)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def bring_to_medium(path: Path) -> dict[str, Any]:
+    """A file that somebody else wrote, brought to the medium; its size and digest."""
+    content = read_file(path, 1 << 40).numpy()
+    descriptor = _fs.open_read(path)
+    try:
+        _fs.fsync(descriptor)
+    finally:
+        _fs.close(descriptor)
+    return {"bytes": content.nbytes, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def read_file(path: Path, limit: int, record: Mapping[str, Any] | None = None) -> Tensor:
+    """The bytes of a regular file (uint8), compared with its record; its kind and size are looked at before it is read.
+
+    Raises:
+        ModelError: it is missing, no regular file, longer than `limit`, or not what the record says.
+    """
+    size = _size(path)
+    if record is not None and size != record["bytes"]:
+        strange = describe_stranger(read_head(path))
+        raise damaged(path, f"is {strange}" if strange else f"has {size:,} bytes instead of {record['bytes']:,}")
+    if size > limit:
+        raise damaged(path, f"has {size:,} bytes, more than the {limit:,} that it can have")
+    content = _read_bytes(path, size)
+    digest = hashlib.sha256(content.numpy()).hexdigest()
+    if record is not None and digest != record["sha256"]:
+        strange = describe_stranger(content[:512].numpy().tobytes())
+        hashes = f"its SHA-256 is {digest[:16]}…, the manifest says {record['sha256'][:16]}…"
+        raise damaged(path, f"is {strange}" if strange else f"is damaged or was exchanged: {hashes}")
+    return content
+
+
+def read_head(path: Path) -> bytes:
+    """The first 512 bytes of a regular file. Raises ModelError."""
+    return _read_bytes(path, min(_size(path), 512)).numpy().tobytes()
+
+
+def _size(path: Path) -> int:
+    try:
+        found = _fs.status(path)
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path), remedy="mend its permissions") from None
+    if found is None or found.kind != "file":
+        raise damaged(path, "is missing" if found is None else "is not a regular file (links are not followed)")
+    return found.size
+
+
+def _read_bytes(path: Path, size: int) -> Tensor:
+    content = torch.empty(size, dtype=torch.uint8)
+    view, done = memoryview(content.numpy()), 0
+    try:
+        descriptor = _fs.open_read(path)
+        try:
+            while done < size and (got := _fs.read_into(descriptor, view[done:])) > 0:
+                done += got
+        finally:
+            _fs.close(descriptor)
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path), remedy="mend its permissions") from None
+    return content[:done]
+
+
+# ---- one directory -------------------------------------------------------------------------------------------------
+
+
+def name_aside(directory: Path) -> Path:
+    """A new name beside `directory` that tells who writes there."""
+    return directory.parent / f".{directory.name}.tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def put_in_place(aside: Path, directory: Path, names: Collection[str]) -> None:
+    """Renames `aside` to `directory`; on Linux the two change places in one operation, so that readers never find a gap.
+
+    Of what stood there before, the files `names` go; what somebody put beside them stays.
+    """
+    old = None
+    if _fs.status(directory) is None:
+        _fs.rename(aside, directory)
+    elif _exchange(aside, directory):
+        old = aside
+    else:
+        old = directory.parent / f".{directory.name}.old-{secrets.token_hex(4)}"
+        _fs.rename(directory, old)
+        _fs.rename(aside, directory)  # killed before this, `restore` brings the old one back
+    _fs.fsync_directory(directory.parent)
+    if old is not None:
+        for name in _fs.list_directory(old):
+            if name not in names and _fs.status(directory / name) is None:
+                _fs.rename(old / name, directory / name)
+        remove(old, names)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Two directories change places at once, where the system can (Linux: renameat2 with RENAME_EXCHANGE)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def restore(directory: Path, proof: str) -> None:
+    """Brings back a directory whose replacement was cut off between two renames; `proof` is a file that a whole one has."""
+    if _fs.status(directory) is None and _fs.status(directory.parent) is not None:
+        for name in _fs.list_directory(directory.parent):
+            if name.startswith(f".{directory.name}.old-") and _fs.status(directory.parent / name / proof) is not None:
+                _fs.rename(directory.parent / name, directory)
+                return
+
+
+def clean(directory: Path, names: Collection[str]) -> None:
+    """Removes what writers that died left beside `directory`; one that lives, or is of another machine, keeps its own."""
+    for name in _fs.list_directory(directory.parent):
+        left = name.removeprefix(f".{directory.name}.").split("-")
+        dead = left[0] == "tmp" and len(left) == 4 and left[1] == _host() and left[2].isdigit() and not _lives(int(left[2]))
+        if name.startswith(f".{directory.name}.") and (dead or left[0] == "old"):
+            remove(directory.parent / name, names)
+
+
+def _lives(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def remove(directory: Path, names: Collection[str]) -> None:
+    """Removes the files `names` and the directory, if nothing else is in it; what cannot be removed does no harm."""
+    try:
+        for name in _fs.list_directory(directory):
+            if name in names:
+                _fs.remove_file(directory / name)
+        _fs.remove_directory(directory)
+    except OSError:
+        return

@@ -1,0 +1,357 @@
+"""How it learns: the only training loop in the house.
+
+`train(config)` prepares data and model, then repeats `train_step`. Every update is a pure function of (seed, update):
+the plan of its epoch, its learning rate and its dropout. So a run that is killed anywhere goes on from its newest
+checkpoint to the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from headway.config import Config
+from headway.data.batches import Batch, EpochPlan, Place, collate, split_rows
+from headway.data.token_cache import TokenCache, open_cache
+from headway.data.tokenizer import Tokenizers
+from headway.errors import Interrupted, ResourceError
+from headway.model.transformer import Transformer
+from headway.model_dir import save_model
+from headway.tasks import TASKS
+from headway.training.checkpoint import Checkpoints, RunLock
+from headway.training.losses import TokenLoss
+from headway.training.optimizer import (
+    WeightAverage,
+    build_optimizer,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_learning_rate,
+)
+from headway.training.parallel import (
+    World,
+    all_reduce_sum,
+    barrier,
+    choose_precision,
+    choose_threads,
+    keep_freed_memory,
+    start_distributed,
+    stop_distributed,
+)
+from headway.training.progress import Progress
+from headway.training.run_directory import cache_directory, open_tokenizers, prepare_run_directory, write_config
+from headway.training.validation import Validation, validate
+
+
+class LossOf(nn.Module):
+    """Batch → loss, so that DDP sees one forward with every parameter in it."""
+
+    def __init__(self, model: Transformer, config: Config) -> None:
+        super().__init__()
+        self.model, self.training_config, self.task = model, config.training, TASKS[config.task]
+
+    def forward(self, batch: Batch) -> TokenLoss:
+        return self.task.loss(self.model, batch, self.training_config)
+
+
+@dataclass
+class TrainState:
+    """Everything that changes while training."""
+
+    config: Config
+    world: World
+    model: Transformer
+    loss_of: nn.Module  # LossOf, perhaps wrapped for several ranks
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage
+    update: int = 0  # updates done
+    place: Place = field(default_factory=lambda: Place(0, 0))  # what comes next
+    target_tokens: int = 0  # learned from so far
+    best_score: float | None = None
+    validations_without_gain: int = 0
+    bad_updates: int = 0  # non-finite ones in a row
+    precision: str = "fp32"
+
+    NUMBERS = ("update", "target_tokens", "best_score", "validations_without_gain", "bad_updates", "precision")
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {**optimizer_tensors(self.model, self.optimizer), **self.average.tensors()}
+
+    def as_json(self) -> dict[str, Any]:
+        numbers = {name: getattr(self, name) for name in self.NUMBERS}
+        return {**numbers, "place": list(self.place), "average": self.average.state(), "world_size": self.world.size}
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        load_optimizer_tensors(self.model, self.optimizer, tensors)
+        self.average.load(tensors, state["average"])
+        self.place = Place(*state["place"])
+        for name in self.NUMBERS:
+            setattr(self, name, state[name])
+
+
+class StepResult(NamedTuple):
+    loss: float  # of a target token, with smoothing and consistency
+    negative_log_likelihood: float  # of a target token
+    tokens: int  # target tokens over all ranks
+    gradient_norm: float
+    learning_rate: float
+    finite: bool
+
+
+def train_step(state: TrainState, pieces: list[Batch]) -> StepResult:
+    """One update: forward, loss, backward, clip, step.
+
+    The sum of the losses is divided by the number of valid target tokens of the whole update, over all micro-batches
+    and ranks, so cutting a batch changes nothing. A non-finite gradient leaves the weights as they are.
+    """
+    settings, world, model = state.config.training, state.world, state.model
+    update = state.update + 1
+    rate = learning_rate(update, settings)
+    set_learning_rate(state.optimizer, rate)
+    tokens = max(1.0, all_reduce_sum(float(sum(piece.tokens for piece in pieces)), world))
+    loss_sum = torch.zeros((), dtype=torch.float64, device=world.device)
+    nll_sum = torch.zeros_like(loss_sum)
+    for number, piece in enumerate(pieces):
+        model.seed_dropout(settings.seed, update, world.rank * len(pieces) + number)
+        with _gradients_shared_only_after(state.loss_of, last=number == len(pieces) - 1):
+            loss = state.loss_of(piece.to(world.device))
+            (loss.loss * (world.size / tokens)).backward()  # DDP takes the mean over ranks
+        loss_sum += loss.loss.detach()
+        nll_sum += loss.negative_log_likelihood
+    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf)
+    loss_mean, nll_mean = (all_reduce_sum(float(x), world) / tokens for x in (loss_sum, nll_sum))
+    finite = math.isfinite(float(norm)) and math.isfinite(loss_mean)
+    if finite:
+        state.optimizer.step()
+        state.average.update()
+    state.optimizer.zero_grad(set_to_none=False)
+    return StepResult(loss_mean, nll_mean, int(tokens), float(norm), rate, finite)
+
+
+def _gradients_shared_only_after(loss_of: nn.Module, *, last: bool) -> AbstractContextManager[None]:
+    return nullcontext() if last or not isinstance(loss_of, DistributedDataParallel) else loss_of.no_sync()
+
+
+def train(config: Config, *, quiet: bool = False) -> Path:
+    """Trains, or goes on with, the run of `config`; returns its directory, with the best model under `model/`.
+
+    Raises:
+        HeadwayError: whatever stands in the way, said so that the user can mend it.
+        Interrupted: after SIGINT or SIGTERM, when the step is finished and saved.
+    """
+    keep_freed_memory()
+    world = start_distributed(config.training)
+    try:
+        directory = Path(config.run_directory)
+        lock: AbstractContextManager[Any] = nullcontext()
+        if world.first:
+            directory = prepare_run_directory(config)
+            lock = RunLock(directory)
+        with lock:
+            return _train(
+                config, directory, world, Progress(directory, config, enabled=world.first and not quiet, record=world.first)
+            )
+    finally:
+        stop_distributed()
+
+
+def _train(config: Config, directory: Path, world: World, progress: Progress) -> Path:
+    if world.first:
+        write_config(directory, config)
+        open_tokenizers(directory, config)
+    barrier(world)
+    tokenizers = open_tokenizers(directory, config)
+    caches = cache_directory(config)
+    if world.first:  # one process makes the caches, the others find them made
+        open_cache(caches, config.data.train, tokenizers, config.data)
+    barrier(world)
+    corpus = open_cache(caches, config.data.train, tokenizers, config.data)
+    validation = Validation.open(config, tokenizers)
+    checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
+    state = _start(config, tokenizers, world, checkpoints, progress)
+    progress.begin(state.model, corpus, state.update)
+    with progress, _stop_signals() as stop:
+        _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
+    return directory
+
+
+def _start(config: Config, tokenizers: Tokenizers, world: World, checkpoints: Checkpoints, progress: Progress) -> TrainState:
+    """Model, optimiser and averages, fresh or as the newest whole checkpoint has them."""
+    settings = config.training
+    threads = choose_threads(settings, world)
+    newest = checkpoints.newest()
+    tensors, saved = newest.load() if newest else ({}, {})
+    setting = saved.get("precision", settings.precision)
+    precision = choose_precision(setting, world.device, config.model, world=world)
+    model = Transformer(
+        config.model, tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size, seed=settings.seed
+    ).to(world.device)
+    model.compute_dtype = precision.dtype
+    loss_of: nn.Module = LossOf(model, config)
+    if settings.compile:
+        loss_of.compile(dynamic=True)
+    if world.size > 1:
+        loss_of = DistributedDataParallel(loss_of, find_unused_parameters=config.model.layer_dropout > 0)
+    state = TrainState(config, world, model, loss_of, build_optimizer(model, settings), WeightAverage(model, settings))
+    state.precision = precision.name
+    if newest:
+        model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
+        state.restore(tensors, saved)
+    progress.machine(world, threads, precision, resumed_at=state.update if newest else None)
+    return state
+
+
+def _run(
+    state: TrainState,
+    corpus: TokenCache,
+    validation: Validation,
+    checkpoints: Checkpoints,
+    tokenizers: Tokenizers,
+    directory: Path,
+    progress: Progress,
+    stop: StopSignal,
+) -> None:
+    # The loop, in short:
+    #   for each update: pieces of the global batch → train_step → log
+    #     every `validate_every`: validate the averaged weights, keep the best model
+    #     every `save_every`, at the end, and on a signal: save a checkpoint
+    settings = state.config.training
+    state.model.train()
+    for pieces in _updates(state, corpus):
+        started = time.perf_counter()
+        result = train_step(state, pieces)
+        _guard(state, result, pieces, directory)
+        state.update += 1
+        state.target_tokens += result.tokens
+        progress.step(state.update, result, time.perf_counter() - started, state.place.epoch)
+        last = state.update == settings.updates
+        if state.update % settings.validate_every == 0 or last:
+            _validate(state, validation, tokenizers, directory, progress)
+            last = last or (settings.patience is not None and state.validations_without_gain >= settings.patience)
+        signalled = all_reduce_sum(float(stop.number or 0), state.world)
+        if last or signalled or state.update % settings.save_every == 0:
+            _save(state, checkpoints)
+        if signalled and not last:
+            raise Interrupted(
+                int(signalled) // state.world.size or signal.SIGTERM,
+                f"stopped after update {state.update:,} of {settings.updates:,}; everything is saved",
+                where=str(directory),
+                remedy="the same command goes on from here",
+            )
+        if last:
+            break
+    progress.end(state.best_score, directory)
+
+
+def _updates(state: TrainState, corpus: TokenCache) -> Iterator[list[Batch]]:
+    """From the run's place on: the micro-batches of this rank for each update. Nothing before the place is read."""
+    config, world = state.config, state.world
+    settings = config.training
+    pieces = world.size * settings.accumulation
+    plan, pairs, planned_epoch = None, corpus, -1
+    while state.update < settings.updates:
+        epoch, index = state.place
+        if plan is None or epoch != planned_epoch:
+            if config.tokenizer.dropout:
+                pairs = _sampled_view(state, corpus, epoch)
+            plan = EpochPlan(pairs.source_lengths, pairs.target_lengths, settings.batch_tokens, settings.seed, epoch)
+            planned_epoch = epoch
+        rows = plan[index]
+        state.place = state.place.next(plan)
+        first = world.rank * settings.accumulation
+        yield [collate(pairs, split_rows(rows, first + k, pieces)) for k in range(settings.accumulation)]
+
+
+def _sampled_view(state: TrainState, corpus: TokenCache, epoch: int) -> TokenCache:
+    """The corpus cut into subwords anew for this epoch (BPE-dropout, Provilkov et al. 2020)."""
+    config = state.config
+    directory = Path(config.run_directory)
+    tokenizers = open_tokenizers(directory, config)
+    view = open_cache(cache_directory(config), config.data.train, tokenizers, config.data, view=epoch)
+    if state.world.first:
+        view.drop_views(before=epoch)
+    return view
+
+
+def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory: Path) -> None:
+    """A non-finite update was skipped: says which, and ends the run when too many come in a row."""
+    if result.finite:
+        state.bad_updates = 0
+        return
+    state.bad_updates += 1
+    rows = [int(i) for piece in pieces for i in piece.indices[:3]]
+    say = f"update {state.update + 1} was skipped: loss {result.loss}, gradient norm {result.gradient_norm}, pairs {rows}…"
+    if state.bad_updates >= state.config.training.non_finite_limit:
+        raise ResourceError(
+            f"{state.bad_updates} updates in a row were not finite; the last: {say}",
+            where=str(directory),
+            remedy="the last checkpoint is whole; lower training.learning_rate or training.clip_norm, or set precision=fp32",
+        )
+    import logging
+
+    logging.getLogger(__name__).warning(say)
+
+
+def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers, directory: Path, progress: Progress) -> None:
+    """Scores the averaged weights on the validation set; a better model is kept under `model/`."""
+    settings = state.config.training
+    state.average.snapshot()
+    with state.average.average():
+        scores = validate(state.model, validation, state.config, tokenizers, state.world)
+        score = -scores.loss if settings.best_by == "loss" else scores.bleu
+        assert score is not None
+        better = math.isfinite(score) and (state.best_score is None or score > state.best_score)
+        if better:
+            state.best_score, state.validations_without_gain = score, 0
+            if state.world.first:
+                facts = {"update": state.update, "validation": scores.as_json(), "target_tokens": state.target_tokens}
+                save_model(directory / "model", state.config, state.model.state_dict(), tokenizers, facts)
+        else:
+            state.validations_without_gain += 1
+    progress.validation(state.update, scores, better)
+
+
+def _save(state: TrainState, checkpoints: Checkpoints) -> None:
+    if state.world.first:
+        weights = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
+        checkpoints.save(state.update, weights, state.tensors(), state.as_json())
+    barrier(state.world)
+
+
+class StopSignal:
+    """The signal that asked to stop, if one has come."""
+
+    number: int | None = None
+
+
+@contextmanager
+def _stop_signals() -> Iterator[StopSignal]:
+    """SIGINT and SIGTERM let the step finish; a second SIGINT ends at once."""
+    stop = StopSignal()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.number is not None and number == signal.SIGINT:
+            os._exit(130)
+        stop.number = number
+
+    try:
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: somebody else handles signals
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

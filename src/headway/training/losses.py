@@ -1,0 +1,116 @@
+"""Losses over hidden states. The V-wide logits are never whole: they are made chunk by chunk, with their gradient in the same pass.
+
+P passes over the same tokens (2 under R-Drop, else 1), N valid tokens, D width, V vocabulary. Every loss is a SUM over
+tokens; the caller divides by the global number of valid tokens, so micro-batches and ranks add up to exactly one batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+IGNORED = -100
+CHUNK_ELEMENTS = 1 << 23  # logits alive at a time: 16 MB in bf16, 32 MB in float32
+
+
+class TokenLoss(NamedTuple):
+    """Sums over valid tokens, and their number."""
+
+    loss: Tensor  # what is differentiated: smoothed, with the consistency term
+    negative_log_likelihood: Tensor  # for perplexity; carries no gradient
+    tokens: int
+
+
+def cross_entropy(
+    hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor, *, smoothing: float = 0.0, consistency: float = 0.0
+) -> TokenLoss:
+    """Label-smoothed cross-entropy of `softmax(hidden · weightᵀ)` (section 5.4), and R-Drop's consistency term.
+
+    Args:
+        hidden_BTD: decoder states. With `consistency` the batch holds every row twice, second half after the first.
+        weight_VD: output matrix; its gradient is summed in its own dtype.
+        targets_BT: next tokens; `IGNORED` positions are not computed at all.
+        smoothing: ε of label smoothing: the target is (1 − ε) one-hot + ε / V.
+        consistency: α of R-Drop (Wu et al. 2021, equation 4): α/2 · (KL(p₁‖p₂) + KL(p₂‖p₁)) is added for each pair.
+    """
+    valid = (targets_BT != IGNORED).flatten().nonzero().squeeze(1)
+    hidden_ND = hidden_BTD.flatten(0, 1).index_select(0, valid)
+    targets_N = targets_BT.flatten().index_select(0, valid)
+    passes = 2 if consistency else 1
+    loss, nll = _ChunkedCrossEntropy.apply(
+        hidden_ND.view(passes, -1, hidden_ND.shape[-1]), weight_VD, targets_N.view(passes, -1), smoothing, consistency
+    )
+    return TokenLoss(loss, nll, len(targets_N))
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Σ −(1−ε) log p(target) − ε/V Σ_v log p(v); what ε spreads evenly over V has a closed form and touches no logit."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_PND: Tensor, weight_VD: Tensor, targets_PN: Tensor, smoothing: float, consistency: float
+    ) -> tuple[Tensor, Tensor]:
+        P, N, D = hidden_PND.shape
+        V = len(weight_VD)
+        weight, mean_weight_D = weight_VD.to(hidden_PND.dtype), weight_VD.mean(0)
+        wants_gradient = any(ctx.needs_input_grad[:2])
+        grad_hidden = torch.empty_like(hidden_PND) if wants_gradient else None
+        grad_weight = torch.zeros_like(weight_VD) if wants_gradient else None
+        step = max(1, min(N, CHUNK_ELEMENTS // (P * V)))
+        logits_buffer = hidden_PND.new_empty(P * step, V)
+        probability_buffer = torch.empty_like(logits_buffer)
+        loss = hidden_PND.new_zeros((), dtype=torch.float64)
+        nll = torch.zeros_like(loss)
+        for start in range(0, N, step):
+            hidden = hidden_PND[:, start : start + step].reshape(-1, D)
+            targets = targets_PN[:, start : start + step].reshape(-1)
+            logits = torch.mm(hidden, weight.t(), out=logits_buffer[: len(hidden)])
+            p = torch.softmax(logits, dim=-1, out=probability_buffer[: len(hidden)])
+            target_logit, target_p = (x.gather(1, targets[:, None]).squeeze(1) for x in (logits, p))
+            log_p_target = target_p.clamp_min(torch.finfo(p.dtype).tiny).double().log()  # no token costs more than 87 nats
+            log_z = target_logit.double() - log_p_target
+            nll -= log_p_target.sum()
+            mean_logit = (hidden.to(mean_weight_D.dtype) @ mean_weight_D).double()
+            loss -= ((1 - smoothing) * log_p_target + smoothing * (mean_logit - log_z)).sum()
+            gradient = p
+            if consistency:
+                divergence, gradient = _add_consistency(logits, p, log_z.to(p.dtype), consistency, wants_gradient)
+                loss += divergence
+            if grad_hidden is not None and grad_weight is not None:
+                gradient.scatter_(1, targets[:, None], gradient.gather(1, targets[:, None]) - (1 - smoothing))
+                grad_hidden[:, start : start + step] = torch.mm(gradient, weight).view(P, -1, D)
+                grad_weight += torch.mm(gradient.t(), hidden)
+        if grad_hidden is not None and grad_weight is not None and smoothing:
+            grad_hidden -= (mean_weight_D * smoothing).to(grad_hidden.dtype)
+            grad_weight -= hidden_PND.sum((0, 1), dtype=grad_weight.dtype) * (smoothing / V)
+        ctx.gradients = grad_hidden, grad_weight
+        ctx.mark_non_differentiable(nll)
+        return loss, nll
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        grad_hidden, grad_weight = ctx.gradients
+        ctx.gradients = None
+        scale = grad_outputs[0]
+        return grad_hidden.mul_(scale.to(grad_hidden.dtype)), grad_weight.mul_(scale.to(grad_weight.dtype)), None, None, None
+
+
+def _add_consistency(logits: Tensor, p: Tensor, log_z: Tensor, alpha: float, wants_gradient: bool) -> tuple[Tensor, Tensor]:
+    """α/2 Σ (KL(p₁‖p₂) + KL(p₂‖p₁)) over pairs of rows, and p plus its gradient in the logits.
+
+    With a = log p₁ − log p₂ the gradient is α/2 (p₁ (a − KL₁₂ + 1) − p₂) in the first logits, and mirrored in the second.
+    """
+    half = len(logits) // 2
+    p1, p2 = p[:half], p[half:]
+    a = (logits[:half] - logits[half:]).sub_((log_z[:half] - log_z[half:])[:, None])
+    p1_a, p2_a = p1 * a, a.mul_(p2)
+    kl12, kl21 = p1_a.sum(1, keepdim=True), -p2_a.sum(1, keepdim=True)
+    divergence = alpha / 2 * (kl12.sum(dtype=torch.float64) + kl21.sum(dtype=torch.float64))
+    if not wants_gradient:
+        return divergence, p
+    gradient = torch.empty_like(p)
+    torch.mul(p1, 1 + alpha / 2 * (1 - kl12), out=gradient[:half]).add_(p1_a.sub_(p2), alpha=alpha / 2)
+    torch.mul(p2, 1 + alpha / 2 * (1 - kl21), out=gradient[half:]).sub_(p2_a.add_(p1), alpha=alpha / 2)
+    return divergence, gradient

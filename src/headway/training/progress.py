@@ -1,0 +1,142 @@
+"""What a person sees while a model learns: a live line on a terminal, plain lines elsewhere, metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+from headway.config import Config
+from headway.data.token_cache import TokenCache
+from headway.model.transformer import Transformer
+from headway.training.parallel import Precision, World
+from headway.training.validation import ValidationScores
+
+if TYPE_CHECKING:
+    from headway.training.loop import StepResult
+
+
+class Progress:
+    """Shows and records. `enabled`: print at all; `record`: write metrics (first rank only)."""
+
+    def __init__(self, directory: Path, config: Config, *, enabled: bool, record: bool) -> None:
+        self.settings = config.training
+        self.console = Console(file=sys.stderr, highlight=False, quiet=not enabled)
+        self.metrics = directory / "metrics.jsonl" if record else None
+        self.tensorboard_directory = directory / "tensorboard"
+        self.writer: Any = None
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[shown]}"), TimeRemainingColumn())
+        self.bar = Bar(*columns, console=self.console, transient=True, disable=not enabled or not self.console.is_terminal)
+        self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
+        self._tokens, self._seconds, self._loss_sum = 0, 0.0, 0.0
+
+    def machine(self, world: World, threads: int, precision: Precision, resumed_at: int | None) -> None:
+        ranks = f", {world.size} processes" if world.size > 1 else ""
+        self.console.print(f"{world.device}, {threads} threads{ranks}, {precision.name} ({precision.reason})")
+        if resumed_at is not None:
+            self.console.print(f"going on after update {resumed_at:,}")
+
+    def begin(self, model: Transformer, corpus: TokenCache, update: int) -> None:
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
+        self.console.print(
+            f"{model.parameter_count():,} parameters · {corpus.read:,} pairs read, {len(corpus):,} used, dropped: {dropped} · "
+            f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
+        )
+        if self.metrics is not None:
+            _forget_after(self.metrics, update)
+            self.writer = _tensorboard(self.tensorboard_directory, update) if self.settings.tensorboard else None
+        self.bar.update(self.line, completed=update)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+        if self.writer is not None:
+            self.writer.close()
+
+    def step(self, update: int, result: StepResult, seconds: float, epoch: int) -> None:
+        self._tokens, self._seconds = self._tokens + result.tokens, self._seconds + seconds
+        self._loss_sum += result.negative_log_likelihood * result.tokens
+        if update % self.settings.log_every and update != self.settings.updates:
+            self.bar.update(self.line, completed=update)
+            return
+        speed, loss = self._tokens / max(self._seconds, 1e-9), self._loss_sum / max(self._tokens, 1)
+        self._tokens, self._seconds, self._loss_sum = 0, 0.0, 0.0
+        shown = f"{update:,}/{self.settings.updates:,} · loss {loss:.3f} · {speed:,.0f} tokens/s · rate {result.learning_rate:.2e} · epoch {epoch + 1}"
+        self.bar.update(self.line, completed=update, shown=shown)
+        if not self.console.is_terminal:
+            left = (self.settings.updates - update) * seconds
+            self.console.print(f"update {shown} · {_duration(left)} left")
+        self._record(
+            {
+                "update": update,
+                "loss": loss,
+                "learning_rate": result.learning_rate,
+                "gradient_norm": result.gradient_norm,
+                "tokens_per_second": round(speed, 1),
+                "epoch": epoch,
+            }
+        )
+
+    def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
+        bleu = f" · BLEU (greedy) {scores.bleu:.2f}" if scores.bleu is not None else ""
+        star = " · best so far" if better else ""
+        self.console.print(f"[bold]validation at {update:,}[/]: loss {scores.loss:.3f} · perplexity {scores.perplexity:.2f}{bleu}{star}")
+        for example in scores.examples:
+            self.console.print(f"  [dim]source[/]      {escape(example.source)}")
+            self.console.print(f"  [dim]reference[/]   {escape(example.reference)}")
+            self.console.print(f"  [bold]translation[/] {escape(example.translation)}")
+        figures = {"update": update, "validation_loss": scores.loss, "validation_perplexity": scores.perplexity}
+        self._record(figures | ({"validation_bleu": scores.bleu} if scores.bleu is not None else {}))
+
+    def end(self, best: float | None, directory: Path) -> None:
+        kind = "BLEU" if self.settings.best_by == "bleu" else "loss"
+        shown = "none" if best is None else f"{abs(best):.3f}"
+        self.console.print(f"done: best validation {kind} {shown}; the model is in {directory / 'model'}")
+
+    def _record(self, figures: dict[str, Any]) -> None:
+        if self.metrics is not None:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**figures, "time": round(time.time(), 2)}) + "\n")
+        if self.writer is not None:
+            for name, value in figures.items():
+                if name != "update":
+                    self.writer.add_scalar(name, value, figures["update"])
+
+
+def _forget_after(metrics: Path, update: int) -> None:
+    """A resumed run repeats what came after its checkpoint; the lines of the first time go."""
+    if not metrics.exists():
+        return
+    kept = []
+    for line in metrics.read_text(encoding="utf-8").split("\n"):
+        try:
+            if json.loads(line)["update"] <= update:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue  # the last line of a killed run may be half written
+    aside = metrics.with_suffix(".tmp")
+    aside.write_text("".join(kept), encoding="utf-8")
+    aside.replace(metrics)
+
+
+def _tensorboard(directory: Path, update: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(directory), purge_step=update + 1)  # type: ignore[no-untyped-call]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,139 @@
+"""Intervals: exact resampling, sacreBLEU's own draws, coverage, paired tests that find what is there and nothing else."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from sacrebleu.metrics import BLEU
+
+from headway.errors import DataError
+from headway.evaluation import intervals, metrics
+from headway.evaluation.intervals import approximate_randomization, bootstrap_interval, mean_and_spread, paired_bootstrap
+
+WORDS = ["der", "die", "das", "ein", "eine", "Mann", "Frau", "Hund", "läuft", "spielt", "über", "im", "Park", "rot", "weit"]
+
+
+def mean_of(statistics: np.ndarray) -> np.ndarray:
+    """A score that is the mean of K = 1 figures; the second column counts the sentences."""
+    return np.asarray(statistics[..., 0] / statistics[..., 1])
+
+
+def column(values: np.ndarray) -> np.ndarray:
+    return np.stack([values, np.ones(len(values), dtype=np.int64)], axis=1)
+
+
+def translations(seed: int, share: float, lines: int = 200) -> tuple[list[str], list[str]]:
+    """References, and hypotheses in which the given share of the words is replaced."""
+    source = random.Random(seed)
+    references = [source.choices(WORDS[:14], k=source.randint(4, 15)) for _ in range(lines)]
+    hypotheses = [[source.choice(WORDS) if source.random() < share else word for word in line] for line in references]
+    return [" ".join(line) for line in hypotheses], [" ".join(line) for line in references]
+
+
+def test_each_resample_is_the_score_of_the_sentences_drawn() -> None:
+    hypotheses, references = translations(1, 0.3, lines=30)
+    drawn = np.random.default_rng(5).choice(30, size=(20, 30), replace=True)
+    for measured in metrics.corpus_scores(hypotheses, references).values():
+        resampled = intervals.resampled_scores(measured.statistics, measured.score_function, 20, seed=5)
+        for row, score in zip(drawn, resampled, strict=True):
+            again = metrics.corpus_scores([hypotheses[i] for i in row], [references[i] for i in row], names=[measured.name])
+            assert score == pytest.approx(again[measured.name].score, abs=1e-9)
+
+
+def test_the_draws_are_those_of_sacrebleu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", "12345")
+    hypotheses, references = translations(2, 0.3)
+    theirs = BLEU().corpus_score(hypotheses, [references], n_bootstrap=1000)
+    measured = metrics.bleu(hypotheses, references)
+    resampled = np.sort(intervals.resampled_scores(measured.statistics, measured.score_function, 1000, seed=12345))
+    assert resampled.mean() == pytest.approx(theirs._mean, abs=1e-6)
+    assert (resampled[1000 - 25 - 1] - resampled[25]) / 2 == pytest.approx(theirs._ci, abs=1e-6)
+
+
+def test_the_memory_bound_does_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = column(np.random.default_rng(0).integers(0, 100, size=37))
+    whole = intervals.resampled_scores(statistics, mean_of, 101, seed=3)
+    monkeypatch.setattr(intervals, "CHUNK_ELEMENTS", 100)
+    np.testing.assert_array_equal(intervals.resampled_scores(statistics, mean_of, 101, seed=3), whole)
+    assert not np.array_equal(intervals.resampled_scores(statistics, mean_of, 101, seed=4), whole)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    random_state = np.random.default_rng(1)
+    covered = 0
+    for seed in range(300):
+        found = bootstrap_interval(column(random_state.poisson(10, size=200)), mean_of, samples=300, seed=seed)
+        assert found.low <= found.score <= found.high
+        covered += found.low <= 10 <= found.high
+    assert 0.90 <= covered / 300 <= 0.985
+
+
+def test_a_wider_confidence_gives_a_wider_interval() -> None:
+    statistics = column(np.random.default_rng(0).integers(0, 100, size=500))
+    narrow, wide = (bootstrap_interval(statistics, mean_of, confidence=share) for share in (0.8, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert narrow.score == wide.score == statistics[:, 0].mean()
+
+
+def test_one_sentence_has_an_interval_of_no_width() -> None:
+    found = bootstrap_interval(column(np.array([7])), mean_of)
+    assert (found.low, found.score, found.high) == (7.0, 7.0, 7.0)
+
+
+def test_the_paired_test_finds_a_real_difference() -> None:
+    better, references = translations(3, 0.2)
+    worse, _ = translations(3, 0.35)
+    a, b = metrics.bleu(better, references), metrics.bleu(worse, references)
+    found = paired_bootstrap(a.statistics, b.statistics, a.score_function)
+    assert found.difference == pytest.approx(a.score - b.score)
+    assert found.difference > 3
+    assert found.p_value < 0.01
+    assert found.low > 0
+    assert found.wins > 0.99
+    assert not found.is_noise
+    assert approximate_randomization(a.statistics, b.statistics, a.score_function, samples=2000) < 0.01
+    mirrored = paired_bootstrap(b.statistics, a.statistics, a.score_function)
+    assert mirrored.p_value == found.p_value
+    assert mirrored.high == pytest.approx(-found.low)
+
+
+def test_a_system_against_itself_is_noise() -> None:
+    measured = metrics.chrf(*translations(4, 0.3))
+    found = paired_bootstrap(measured.statistics, measured.statistics, measured.score_function)
+    assert (found.difference, found.low, found.high, found.p_value, found.is_noise) == (0.0, 0.0, 0.0, 1.0, True)
+    assert approximate_randomization(measured.statistics, measured.statistics, measured.score_function, samples=200) == 1.0
+
+
+def test_two_equally_good_systems_are_called_different_about_one_time_in_twenty() -> None:
+    random_state = np.random.default_rng(2)
+    bootstrap_alarms = randomization_alarms = 0
+    for seed in range(200):
+        a, b = (column(random_state.poisson(10, size=150)) for _ in range(2))
+        bootstrap_alarms += not paired_bootstrap(a, b, mean_of, samples=200, seed=seed).is_noise
+        randomization_alarms += approximate_randomization(a, b, mean_of, samples=200, seed=seed) < 0.05
+    assert 1 <= bootstrap_alarms <= 22
+    assert 1 <= randomization_alarms <= 22
+
+
+def test_unequal_or_empty_statistics_are_refused() -> None:
+    with pytest.raises(DataError, match="3 and 4 sentences"):
+        paired_bootstrap(column(np.arange(3)), column(np.arange(4)), mean_of)
+    with pytest.raises(DataError, match="no sentences"):
+        bootstrap_interval(np.zeros((0, 2), dtype=np.int64), mean_of)
+    with pytest.raises(DataError, match="confidence"):
+        bootstrap_interval(column(np.arange(3)), mean_of, confidence=1.0)
+
+
+def test_mean_and_spread() -> None:
+    found = mean_and_spread([41.0, 42.0, 43.0])
+    assert (found.mean, found.deviation, found.smallest, found.largest, found.count) == (42.0, 1.0, 41.0, 43.0, 3)
+    assert str(found) == "42.00 ± 1.00 (3 seeds)"
+    assert math.isnan(mean_and_spread([41.0]).deviation)
+    assert str(mean_and_spread([41.0])) == "41.00"
+    with pytest.raises(DataError, match="no values"):
+        mean_and_spread([])
+    with pytest.raises(DataError, match="not finite"):
+        mean_and_spread([1.0, math.nan])

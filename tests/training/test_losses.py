@@ -1,0 +1,79 @@
+"""The chunked loss against a plain float64 reference, with gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from headway.training import losses
+from headway.training.losses import IGNORED, cross_entropy
+
+
+def plain_loss(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float, alpha: float) -> Tensor:
+    log_p = (hidden @ weight.t()).log_softmax(-1)
+    valid = targets != IGNORED
+    smooth = F.cross_entropy(log_p.flatten(0, 1), targets.flatten(), label_smoothing=smoothing, ignore_index=IGNORED, reduction="sum")
+    if not alpha:
+        return smooth
+    first, second = log_p.chunk(2)
+    both = ((first.exp() - second.exp()) * (first - second)).sum(-1)
+    return smooth + alpha / 2 * both[valid.chunk(2)[0]].sum()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("alpha", [0.0, 5.0])
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 20])
+def test_equals_the_plain_loss_and_its_gradient_in_float64(
+    smoothing: float, alpha: float, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", chunk)
+    torch.manual_seed(1)
+    hidden = torch.randn(4, 6, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(11, 5, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(0, 11, (2, 6))
+    targets[0, 4:] = IGNORED
+    targets = targets.repeat(2, 1)
+    expected = plain_loss(hidden, weight, targets, smoothing, alpha)
+    expected_gradients = torch.autograd.grad(expected / 7, (hidden, weight))
+    found = cross_entropy(hidden, weight, targets, smoothing=smoothing, consistency=alpha)
+    gradients = torch.autograd.grad(found.loss / 7, (hidden, weight))
+    torch.testing.assert_close(found.loss, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.negative_log_likelihood, plain_loss(hidden, weight, targets, 0.0, 0.0), rtol=1e-12, atol=0)
+    assert found.tokens == 20
+    for gradient, reference in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-12)
+
+
+def test_bfloat16_stays_near_float32() -> None:
+    torch.manual_seed(2)
+    hidden, weight, targets = torch.randn(3, 8, 32), torch.randn(500, 32) * 0.3, torch.randint(0, 500, (3, 8))
+    weight.requires_grad_()
+    exact = cross_entropy(hidden, weight, targets, smoothing=0.1)
+    (exact_gradient,) = torch.autograd.grad(exact.loss, weight)
+    rounded = cross_entropy(hidden.bfloat16(), weight, targets, smoothing=0.1)
+    (gradient,) = torch.autograd.grad(rounded.loss, weight)
+    assert gradient.dtype == torch.float32
+    torch.testing.assert_close(rounded.loss, exact.loss, rtol=5e-3, atol=0)
+    assert F.cosine_similarity(gradient.flatten(), exact_gradient.flatten(), dim=0) > 0.999
+
+
+def test_no_valid_token_is_no_loss() -> None:
+    hidden = torch.randn(1, 3, 4, requires_grad=True)
+    found = cross_entropy(hidden, torch.randn(7, 4), torch.full((1, 3), IGNORED))
+    found.loss.backward()
+    assert found.tokens == 0
+    assert float(found.loss) == 0.0
+    assert hidden.grad is not None
+    assert not hidden.grad.any()
+
+
+def test_extreme_logits_stay_finite() -> None:
+    hidden = torch.full((1, 2, 4), 200.0, requires_grad=True)
+    weight = torch.eye(4).repeat(3, 1) * torch.arange(12)[:, None]
+    found = cross_entropy(hidden, weight, torch.zeros(1, 2, dtype=torch.long), smoothing=0.1)
+    found.loss.backward()
+    assert torch.isfinite(found.loss)
+    assert hidden.grad is not None
+    assert torch.isfinite(hidden.grad).all()
