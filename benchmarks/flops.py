@@ -33,6 +33,7 @@ def forward_flops(size: Size, vocabulary: int, source: int, target: int, predict
 def work(size: Size, corpus: Corpus) -> Work:
     """Both counts for the whole corpus in the batches of Headway's first epoch."""
     import numpy as np
+
     from headway.data.batches import EpochPlan
 
     lengths = np.array(corpus.lengths(), dtype=np.int64)

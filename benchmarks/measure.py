@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from peers import Reading, Run
@@ -33,7 +35,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to measure: skip `warm_up` seconds and 3 readings, then `seconds` and at least 3 readings; give up after `limit`."""
+    """Skip `warm_up` seconds and 3 readings, then measure `seconds` and at least 3 readings; give up after `limit`."""
 
     warm_up: float
     seconds: float
@@ -70,16 +72,14 @@ class Session:
         return seconds, mib
 
     def end(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
 
 def busy_seconds() -> float:
     """CPU seconds that the machine has spent on anything so far."""
-    user, nice, system, idle, iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
@@ -116,8 +116,12 @@ def measure(run: Run, read: Callable[[str], list[Reading]], environment: dict[st
 
 
 def _summary(window: list[tuple[float, Reading]], start_seconds: float, peak: float, others: float) -> Measured:
-    spans = [after[0] - before[0] for before, after in zip(window, window[1:], strict=False)]
-    tokens = sum(span * reading.tokens_per_second for span, (_, reading) in zip(spans, window[1:], strict=True))
+    """Tokens over wall-clock time; where a log gives no tokens, its own rate stands for the time up to its line."""
+    spans = [after - before for (before, _), (after, _) in pairwise(window)]
+    tokens = sum(
+        span * reading.tokens_per_second if reading.tokens is None else reading.tokens
+        for span, (_, reading) in zip(spans, window[1:], strict=True)
+    )
     return Measured(
         tokens_per_second=tokens / sum(spans),
         updates=window[-1][1].update - window[0][1].update,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from headway.config import (
     parse_config,
 )
 from headway.config_mistakes import all_keys, section_of
-from headway.config_reader import parse_yaml, resolve
+from headway.config_reader import dotted, parse_yaml, resolve
 from headway.errors import HeadwayError, UsageError
 
 BASE = """\
@@ -492,10 +493,23 @@ def test_every_example_loads(example: Path) -> None:
     assert load_config(example).task == "translation"
 
 
-def test_the_full_example_names_every_key() -> None:
-    text = next(path for path in EXAMPLES if path.name == "multi30k.yaml").read_text(encoding="utf-8")
-    missing = [".".join(map(str, key)) for key in all_keys(Config) if f"{key[-1]}:" not in text]
-    assert missing == []
+def test_the_full_example_names_every_key_and_tells_the_true_defaults(tmp_path: Path) -> None:
+    example = next(path for path in EXAMPLES if path.name == "multi30k.yaml")
+    names = {str(key[-1]) for key in all_keys(Config)}
+    text = re.sub(
+        r"^( *)# (?=(\w+): )", lambda found: found[1] if found[2] in names else found[0], example.read_text("utf-8"), flags=re.M
+    )
+    path = tmp_path / "uncommented.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert load_config(path) == load_config(example)
+    once = {key for key in parse_yaml(text, "x").places if not isinstance(key[-1], int)}
+    assert [dotted(key) for key in all_keys(Config) if key not in once and key[1:2] not in (("validation",), ("test",))] == []
+
+
+def test_every_example_opens_with_its_command_time_and_score() -> None:
+    for example in EXAMPLES:
+        head = example.read_text("utf-8").split("\n\n")[0]
+        assert all(f"# {word}:" in head for word in ("Command", "Time", "Score")), example
 
 
 def outcome(path: Path, *overrides: str) -> str:

@@ -32,10 +32,11 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One line of a system's own log: the update it speaks of and the target tokens per second since the line before."""
+    """One line of a system's own log: the update it speaks of, and target tokens (per second) since the line before."""
 
     update: int
     tokens_per_second: float
+    tokens: int | None = None  # where the log says them
 
 
 @dataclass(frozen=True)

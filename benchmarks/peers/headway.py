@@ -53,6 +53,5 @@ def prepare(
 
 def read(text: str) -> list[Reading]:
     records = [json.loads(line) for line in text.split("\n")[:-1] if line]
-    return [
-        Reading(record["update"], record["tokens_per_second"]) for record in records if "tokens_per_second" in record
-    ]
+    timed = [record for record in records if "tokens_per_second" in record]
+    return [Reading(record["update"], record["tokens_per_second"], record.get("tokens")) for record in timed]

@@ -23,4 +23,4 @@ def prepare(size: Size, corpus: Corpus, places: Places, *, grouped: bool = False
 
 
 def read(text: str) -> list[Reading]:
-    return [Reading(int(match[1]), int(match[2]) / float(match[3])) for match in LINE.finditer(text)]
+    return [Reading(int(match[1]), int(match[2]) / float(match[3]), int(match[2])) for match in LINE.finditer(text)]

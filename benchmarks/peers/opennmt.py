@@ -10,7 +10,7 @@ from peers import Places, Reading, Run, Size, dimensions, fill
 NAME = "OpenNMT-py"
 ENVIRONMENT = "opennmt"
 PACKAGE = "OpenNMT-py"
-LINE = re.compile(r"Step\s+(\d+)/\s*\d+;.*?\s(\d+)/\s*(\d+) tok/s")
+LINE = re.compile(r"Step\s+(\d+)/\s*\d+;.*?bsz:\s*\d+/\s*(\d+)/\s*\d+;\s*\d+/\s*(\d+) tok/s")
 
 
 def prepare(size: Size, corpus: Corpus, places: Places) -> Run:
@@ -30,4 +30,4 @@ def prepare(size: Size, corpus: Corpus, places: Places) -> Run:
 
 
 def read(text: str) -> list[Reading]:
-    return [Reading(int(match[1]), float(match[3])) for match in LINE.finditer(text)]
+    return [Reading(int(match[1]), float(match[3]), int(match[2])) for match in LINE.finditer(text)]

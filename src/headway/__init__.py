@@ -1,0 +1,50 @@
+"""Headway: one Transformer on your own data, from raw files to a measured, usable model.
+
+>>> import headway
+>>> headway.load("runs/multi30k").predict(["A man is riding a horse."])  # doctest: +SKIP
+
+Nothing heavy is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headway.inference.predictor import Predictor as Predictor
+    from headway.model.transformer import Transformer as Transformer
+    from headway.training.loop import train as train
+
+__all__ = ["Transformer", "__version__", "load", "train"]
+
+_HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
+
+
+def load(path: str, **decoding: Any) -> Predictor:
+    """The model of a run directory or model directory, ready to answer.
+
+    Args:
+        decoding: settings that differ from those of the training configuration, such as ``beam_size=1``.
+
+    Raises:
+        ModelError: there is no whole model.
+    """
+    from headway.inference.predictor import Predictor
+
+    return Predictor(path, **decoding)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("headway")
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'headway' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -223,6 +223,7 @@ class DecodingConfig(Section):
     method: Literal["greedy", "beam", "sample"] = "beam"
     beam_size: int = Field(5, gt=0, le=128)
     length_penalty: float = Field(1.0, ge=0, le=10, description="score = log-probability / length^penalty")
+    early_stopping: bool = Field(True, description="stop once beam_size hypotheses ended; false: only when no open one can win")
     n_best: int = Field(1, gt=0, le=10_000)
     temperature: float = Field(1.0, gt=0, le=100)
     top_k: int = Field(0, ge=0, le=1 << 24, description="0 = all")

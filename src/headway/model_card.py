@@ -21,7 +21,7 @@ def model_card(config: Config, facts: Mapping[str, Any]) -> str:
     shape = f"{model.encoder_layers}+{model.decoder_layers} layers, width {model.width}, {model.heads} heads"
     sections = [
         f"# {config.task.capitalize()}, {pair}",
-        f"A Transformer ({shape}) trained with Headway. Edit this card; everything else in the directory is verified when it is loaded.",
+        f"A Transformer ({shape}) trained with Headway. Edit this card; the other files are verified when they are loaded.",
         "## Use",
         '```sh\nheadway predict THIS_DIRECTORY input.txt\n```\n\n```python\nimport headway\n\n'
         'headway.load("THIS_DIRECTORY").predict(["…"])\n```',

@@ -7,6 +7,7 @@ and nothing in the directory is ever run. The card is for people to edit, so it 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, dump_config, parse_config
+from headway.config_reader import parse_yaml
 from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, ResourceError, UsageError
 from headway.model.transformer import Transformer
@@ -32,8 +34,8 @@ from headway.model_files import (
     damaged,
     name_aside,
     put_in_place,
-    read_bytes,
     read_file,
+    read_head,
     remove,
     restore,
     shown,
@@ -133,7 +135,8 @@ def _write_files(
 ) -> None:
     tokenizers.save(aside)
     records = {name: bring_to_medium(aside / name) for name in _fs.list_directory(aside)}
-    records[CONFIG] = write_file(aside / CONFIG, [dump_config(config).encode()])
+    text = dump_config(config)
+    records[CONFIG] = write_file(aside / CONFIG, [text.encode()])
     records[WEIGHTS] = write_file(aside / WEIGHTS, tensor_chunks(tensors))
     write_file(aside / CARD, [model_card(config, facts).encode()])
     manifest = {
@@ -143,19 +146,22 @@ def _write_files(
         "tokenizers": {"source": tokenizers.source.digest, "target": tokenizers.target.digest},
         "tensors": {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in tensors.items()},
     }
-    manifest["fingerprint"] = bundle_fingerprint(config, manifest)
+    manifest["fingerprint"] = bundle_fingerprint(text, manifest)
     write_file(aside / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"])
     _fs.fsync_directory(aside)
 
 
-def bundle_fingerprint(config: Config, manifest: Mapping[str, Any]) -> str:
-    """SHA-256 over everything that must stay together: what the model is, its tokenizers, and the weights by name and content."""
+def bundle_fingerprint(config: str, manifest: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that must stay together: what the model is, its tokenizers, and the weights by name and content.
+
+    It is taken of the configuration as it is written, so that a key which a later version adds changes no old model.
+    """
+    written = parse_yaml(config, CONFIG).values
     content = {
         "format_version": FORMAT_VERSION,
-        "task": config.task,
-        "model": config.model.model_dump(mode="json"),
-        "languages": [config.data.source_language, config.data.target_language],
-        "preprocessing": config.data.preprocessing,
+        "task": written.get("task"),
+        "model": written.get("model"),
+        "data": {key: written["data"].get(key) for key in ("source_language", "target_language", "preprocessing")},
         "tokenizers": manifest["tokenizers"],
         "tensors": manifest["tensors"],
         "weights": manifest["files"][WEIGHTS]["sha256"],
@@ -165,10 +171,8 @@ def bundle_fingerprint(config: Config, manifest: Mapping[str, Any]) -> str:
 
 def _disk_refuses(error: OSError, directory: Path, needed: int) -> ResourceError:
     free = "unknown"
-    try:
+    with contextlib.suppress(OSError):
         free = f"{_fs.free_bytes(directory.parent):,}"
-    except OSError:
-        pass
     return ResourceError(
         f"the model could not be saved: {error.strerror or error} (needs about {needed:,} bytes, free {free})",
         where=str(error.filename or directory),
@@ -221,10 +225,9 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     directory = find_model(path)
     manifest = _read_manifest(directory)
     records = manifest["files"]
+    text = read_file(directory / CONFIG, MAX_BYTES[CONFIG], records[CONFIG]).numpy().tobytes()
     try:
-        config = parse_config(
-            read_file(directory / CONFIG, MAX_BYTES[CONFIG], records[CONFIG]).numpy().tobytes().decode(), str(directory / CONFIG)
-        )
+        config = parse_config(text.decode(), str(directory / CONFIG))
     except (UsageError, UnicodeDecodeError) as error:
         raise ModelError(f"its configuration is not valid: {error}", where=str(directory), remedy=RESTORE) from None
     for name in records.keys() & set(TOKENIZERS):
@@ -233,7 +236,7 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     digests = {"source": tokenizers.source.digest, "target": tokenizers.target.digest}
     if digests != manifest["tokenizers"]:
         raise _mismatch(directory, "tokenizer", manifest["tokenizers"]["source"], digests["source"])
-    found = bundle_fingerprint(config, manifest)
+    found = bundle_fingerprint(text.decode(), manifest)
     if found != manifest["fingerprint"]:
         raise _mismatch(directory, "configuration", manifest["fingerprint"], found)
     tensors = _read_weights(directory / WEIGHTS, records[WEIGHTS], config, tokenizers)
@@ -250,9 +253,8 @@ def _mismatch(directory: Path, what: str, expected: str, found: str) -> ModelErr
 def _read_manifest(directory: Path) -> dict[str, Any]:
     where = directory / MANIFEST
     try:
-        manifest = json.loads(
-            read_file(where, MAX_BYTES[MANIFEST]).numpy().tobytes().decode(), object_pairs_hook=refuse_duplicates
-        )
+        text = read_file(where, MAX_BYTES[MANIFEST]).numpy().tobytes().decode()
+        manifest = json.loads(text, object_pairs_hook=refuse_duplicates)
     except (ValueError, RecursionError):
         raise damaged(where, "is no JSON") from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
@@ -277,30 +279,24 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokenizers: Tokenizers) -> dict[str, Tensor]:
-    """The tensors, once size and header have shown that reading them cannot take more memory than the model."""
-    status = _fs.status(path)
-    if status is not None and status.kind == "file" and status.size == record["bytes"]:
-        try:
-            header = int.from_bytes(read_bytes(path, 8).numpy().tobytes(), "little")
-        except OSError as error:
-            raise ModelError(
-                f"cannot be read: {error.strerror or error}", where=str(path), remedy="mend its permissions"
-            ) from None
-        head = read_bytes(path, min(status.size, 512)).numpy().tobytes()
-        if header > MAX_HEADER_BYTES or status.size < 8:
-            raise damaged(path, f"is {describe_stranger(head) or f'no weights file of ours: its header claims {header:,} bytes'}")
+    """The tensors, read once size and header have shown that they cannot take more memory than the model they belong to."""
+    head = read_head(path)
+    header = int.from_bytes(head[:8], "little")
+    if len(head) < 8 or header > MAX_HEADER_BYTES:
+        raise damaged(path, f"is {describe_stranger(head) or f'no weights file of ours: its header claims {header:,} bytes'}")
     model = config.model
     layers = model.encoder_layers + model.decoder_layers
-    # Every model has at least these weights; a smaller file cannot be its own, and a bigger model is never built for it.
-    least = model.width * (layers * model.feed_forward_width + tokenizers.target.vocabulary_size)
-    if status is not None and status.kind == "file" and least > status.size:
-        raise damaged(path, f"has {status.size:,} bytes, too few for the {least:,} weights or more that {CONFIG} describes")
-    buffer = read_file(path, max(record["bytes"], 512), record)
-    tensors = parse_tensors(buffer, str(path))
+    rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+    rows += model.max_positions if model.positions == "learned" else 0
+    # No model has fewer weights than this; a big one is never built for a small file.
+    least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
+    if least > record["bytes"]:
+        raise damaged(path, f"has {record['bytes']:,} bytes, too few for the {least:,} or more weights that {CONFIG} describes")
+    tensors = parse_tensors(read_file(path, record["bytes"], record), str(path))
     try:
         refuse_non_finite(tensors)
     except ResourceError as error:
-        raise damaged(path, error.problem.removeprefix("not saved: ")) from None
+        raise damaged(path, f"holds {error.problem.removeprefix('not saved: ')}") from None
     return tensors
 
 
@@ -313,12 +309,9 @@ def _fill(model: Transformer, tensors: dict[str, Tensor], path: Path) -> None:
             expected[name] = tensor
     missing, extra = [n for n in expected if n not in tensors], [n for n in tensors if n not in expected]
     if missing or extra:
-        told = [
-            f"{what} {_some(names)}"
-            for what, names in (("lacks the tensors", missing), ("has the unknown tensors", extra))
-            if names
-        ]
-        raise damaged(path, " and ".join(told))
+        lacks = f"lacks the tensors {_some(missing)}" if missing else ""
+        has = f"has the unknown tensors {_some(extra)}" if extra else ""
+        raise damaged(path, " and ".join(filter(None, (lacks, has))))
     for name, tensor in expected.items():
         given = tensors[name]
         if given.shape != tensor.shape or given.dtype != tensor.dtype:

@@ -156,9 +156,9 @@ def test_a_place_goes_on_into_the_next_epoch() -> None:
     plan = EpochPlan(*caption_lengths(50), 512, 1, 4)
     place = Place(4, 0)
     for index in range(len(plan)):
-        assert place == (4, index)
+        assert place == Place(4, index)
         place = place.next(plan)
-    assert place == (5, 0)
+    assert place == Place(5, 0)
 
 
 class MadePairs:

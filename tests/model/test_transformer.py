@@ -14,7 +14,15 @@ from headway.model.dropout import Dropout, RandomMasks
 from headway.model.layers import attention, rotate, sinusoidal_positions
 from headway.model.transformer import Transformer
 
-SIZES = {"preset": None, "encoder_layers": 2, "decoder_layers": 2, "width": 16, "feed_forward_width": 24, "heads": 4, "dropout": 0.0}
+SIZES = {
+    "preset": None,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "width": 16,
+    "feed_forward_width": 24,
+    "heads": 4,
+    "dropout": 0.0,
+}
 SWITCHES = [
     {},
     {"norm_place": "post"},

@@ -14,7 +14,9 @@ from headway.training.losses import IGNORED, cross_entropy
 def plain_loss(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float, alpha: float) -> Tensor:
     log_p = (hidden @ weight.t()).log_softmax(-1)
     valid = targets != IGNORED
-    smooth = F.cross_entropy(log_p.flatten(0, 1), targets.flatten(), label_smoothing=smoothing, ignore_index=IGNORED, reduction="sum")
+    smooth = F.cross_entropy(
+        log_p.flatten(0, 1), targets.flatten(), label_smoothing=smoothing, ignore_index=IGNORED, reduction="sum"
+    )
     if not alpha:
         return smooth
     first, second = log_p.chunk(2)

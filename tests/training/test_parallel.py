@@ -135,6 +135,11 @@ def test_a_setting_is_obeyed_without_measuring() -> None:
         assert precision.dtype == (torch.bfloat16 if name == "bf16" else torch.float32)
 
 
+def test_a_busy_moment_does_not_decide() -> None:
+    trials = iter([9.0, 1.0, 2.0, 8.0, 2.0, 1.0])  # fp32, bf16, fp32, …
+    assert parallel._gain_of_bf16(lambda name: next(trials, 5.0)) == 2.0
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="reads /proc/cpuinfo")
 def test_a_cpu_without_bf16_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "bf16_cpu_flags", lambda: [])
@@ -152,14 +157,14 @@ def test_a_gpu_takes_bf16_where_it_has_it(monkeypatch: pytest.MonkeyPatch, has: 
 
 @pytest.mark.parametrize("changes", [{}, {"encoder_layers": 0}, {"positions": "relative", "layer_dropout": 0.5}])
 def test_the_real_measurement_fits_any_model_and_leaves_the_random_numbers_alone(
-    monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
+    changes: dict[str, object],
 ) -> None:
-    monkeypatch.setattr(parallel, "CALIBRATION_SECONDS", 0.01)
     model = ModelConfig.model_validate({"width": 16, "feed_forward_width": 32, **changes})
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    assert parallel._measure_training_piece("fp32", CPU, model) > 0
-    assert parallel._measure_training_piece("bf16", CPU, model) > 0
+    measure = parallel._training_piece(CPU, model)
+    assert measure("fp32") > 0
+    assert measure("bf16") > 0
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -129,7 +129,8 @@ def open_arrays(folder: Path) -> tuple[dict[str, MappedArray], dict[str, Any]]:
         FileNotFoundError: there is no such folder.
         DamagedError: anything in it is not as it was written.
     """
-    os.stat(folder)
+    if not os.path.lexists(folder):
+        raise FileNotFoundError(folder)
     try:
         with open(folder / "meta.json", "rb") as file:
             meta = json.loads(file.read(MAX_META_BYTES))
@@ -173,18 +174,18 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     with _disk_errors_named(folder, lambda: 0):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        file = open(folder.parent / f".{folder.name}.lock", "a+", encoding="utf-8")  # noqa: SIM115
+        file = open(folder.parent / f".{folder.name}.lock", "a+b", buffering=0)  # noqa: SIM115
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            _log.warning("%s: waiting for another process that is writing it (%s)", folder, file.read(200).strip() or "unknown")
+            owner = file.read(200).decode(errors="replace") or "unknown"
+            _log.warning("%s: waiting for another process that is writing it (%s)", folder, owner)
             fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(OSError):  # the owner's name is a courtesy; a full disk must not cost the lock
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
 
 

@@ -10,7 +10,7 @@ Letters: B rows of a batch, S source length with end-of-sentence, T target lengt
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ class Pairs(Protocol):
     def target(self, index: int) -> NDArray[np.integer]: ...
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """A place in training: update `index` (from 0) of epoch `epoch` (from 0) is the next one to do."""
 
     epoch: int
@@ -162,7 +163,7 @@ def _longer_side(
     source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], rows: NDArray[np.integer] | slice
 ) -> NDArray[np.int32]:
     """Padded length that each row asks for: its longer side and one special token."""
-    longer = np.maximum(source_lengths[rows], target_lengths[rows]).astype(np.int32, copy=False)
+    longer: NDArray[np.int32] = np.maximum(source_lengths[rows], target_lengths[rows]).astype(np.int32, copy=False)
     longer += 1
     return longer
 

@@ -12,14 +12,11 @@ import itertools
 import json
 import logging
 import shutil
-import sys
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +24,7 @@ from numpy.typing import NDArray
 from headway.config import CorpusConfig, DataConfig
 from headway.data.array_store import ArrayWriter, DamagedError, MappedArray, exclusive, open_arrays
 from headway.data.preprocessing import Preprocessor
+from headway.data.progress import PairsProgress
 from headway.data.readers import Pair, corpus_files, count, fingerprint, read_pairs
 from headway.data.tokenizer import Tokenizer, Tokenizers
 from headway.errors import DataError
@@ -35,9 +33,9 @@ FORMAT = 1
 PIECE_PAIRS = 10_000  # pairs tokenised together; changing it changes what a seed samples, and so FORMAT
 PIECE_CHARACTERS = 1 << 22  # the same for very long lines
 RESIDENT_ROWS = 2048  # rows touched before mapped pages are given back, about 64 KiB each
-SILENT_SECONDS = 2.0
 EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
 SIDES = ("source", "target")
+Kept: TypeAlias = tuple[NDArray[np.int64], tuple[list[list[int]], list[list[int]]]]  # lines, and tokens of both sides
 _log = logging.getLogger(__name__)
 
 
@@ -132,7 +130,7 @@ def open_cache(
         ResourceError: the disk is full or not writable.
     """
     found = fingerprint(corpus_files(corpus))
-    name = _corpus_name(corpus)
+    name = corpus_name(corpus)
     if expected_fingerprint is not None and found != expected_fingerprint:
         raise DataError(
             f"the data has changed: its fingerprint is {found[:12]}, the run began with {expected_fingerprint[:12]}",
@@ -151,7 +149,7 @@ def open_cache(
         plain.give_back()
 
 
-def _corpus_name(corpus: CorpusConfig) -> str:
+def corpus_name(corpus: CorpusConfig) -> str:
     return str(corpus.path) if corpus.path is not None else f"{corpus.source} and {corpus.target}"
 
 
@@ -174,7 +172,9 @@ def _refuse_dropped(cache: TokenCache, name: str, accepted: float) -> None:
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in cache.dropped.items() if number)
     if not len(cache):
         raise DataError(
-            f"none of its {cache.read:,} pairs can be used ({reasons})", where=name, remedy="look at the files, or raise data.max_length"
+            f"none of its {cache.read:,} pairs can be used ({reasons})",
+            where=name,
+            remedy="look at the files, or raise data.max_length",
         )
     if dropped > accepted * cache.read:
         share = dropped / cache.read
@@ -237,20 +237,19 @@ def _open(folder: Path, *, say: bool = False) -> TokenCache | None:
 
 
 def _build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> None:
-    dtypes = dict(job.sides.dtypes) if view else {**job.sides.dtypes, "lines": "int64"}
     total = count(job.corpus) if job.corpus.path is None else None
-    with ArrayWriter(folder, dtypes) as writer, _Progress(job.name, total) as progress:
+    with ArrayWriter(folder, {**job.sides.dtypes, "lines": "int64"}) as writer, PairsProgress(f"tokenising {job.name}", total) as progress:
         ends = dict.fromkeys(SIDES, 0)
         dropped = Counter({EMPTY_SOURCE: 0, EMPTY_TARGET: 0, TOO_LONG: 0})
         read = used = 0
-        for pairs in _pieces(read_pairs(job.corpus)):
+        for pairs in in_pieces(read_pairs(job.corpus)):
             if view is None:
                 lines, tokens = _plain_tokens(pairs, job, dropped)
-                writer.append("lines", lines)
             else:
-                tokens = _sampled_tokens(pairs, job, view[0], view[1], used, read)
-            read, used = read + len(pairs), used + len(tokens[0])
+                lines, tokens = _sampled_tokens(pairs, job, view[0], view[1], used, read)
+            read, used = read + len(pairs), used + len(lines)
             needed = _Needed(writer, read, total)
+            writer.append("lines", lines, needed)
             for side, rows in zip(SIDES, tokens, strict=True):
                 ends[side] = _append(writer, side, rows, ends[side], needed)
             progress.advance(len(pairs))
@@ -262,7 +261,7 @@ def _build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> None
         writer.publish(facts)
 
 
-def _pieces(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+def in_pieces(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
     """Pairs in lists that are bounded by number and by characters, the same ones at every reading."""
     piece: list[Pair] = []
     characters = 0
@@ -276,14 +275,10 @@ def _pieces(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
         yield piece
 
 
-def _plain_tokens(
-    pairs: list[Pair], job: _Job, dropped: Counter[str]
-) -> tuple[NDArray[np.int64], tuple[list[list[int]], list[list[int]]]]:
+def _plain_tokens(pairs: list[Pair], job: _Job, dropped: Counter[str]) -> Kept:
     """Lines and tokens of the pairs that are kept; the others are counted in `dropped`."""
     texts = job.sides.prepared(pairs)
-    sources, targets = (
-        tokenizer.encode_many(side) for tokenizer, side in zip(job.sides.tokenizers, texts, strict=True)
-    )
+    sources, targets = (tokenizer.encode_many(side) for tokenizer, side in zip(job.sides.tokenizers, texts, strict=True))
     kept = []
     for row, (source_text, target_text, source, target) in enumerate(zip(*texts, sources, targets, strict=True)):
         reason = drop_reason(source_text, target_text, len(source), len(target), job.data.max_length)
@@ -309,15 +304,12 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in text)
 
 
-def _sampled_tokens(
-    pairs: list[Pair], job: _Job, view: int, plain: TokenCache, used: int, read: int
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Sampled tokens of the kept pairs among `pairs`. One that grew beyond the longest length keeps its plain tokens.
+def _sampled_tokens(pairs: list[Pair], job: _Job, view: int, plain: TokenCache, used: int, read: int) -> Kept:
+    """Lines and sampled tokens of the kept pairs among `pairs`. One that grew beyond the longest length keeps its plain tokens.
 
     `used` and `read` are the pairs kept and read before; `read` also tells the chance of one piece from that of another.
     """
-    lines = plain._arrays["lines"].values[used : used + len(pairs)]
-    wanted = set(lines.tolist())
+    wanted = set(plain._arrays["lines"].values[used : used + len(pairs)].tolist())
     kept = [pair for pair in pairs if pair.line in wanted]
     sampled: list[list[list[int]]] = []
     for side, (tokenizer, texts) in enumerate(zip(job.sides.tokenizers, job.sides.prepared(kept), strict=True)):
@@ -328,7 +320,7 @@ def _sampled_tokens(
             if len(tokens) > job.data.max_length:
                 rows[row] = original(used + row).tolist()
         sampled.append(rows)
-    return sampled[0], sampled[1]
+    return np.array([pair.line for pair in kept], dtype=np.int64), (sampled[0], sampled[1])
 
 
 def _append(writer: ArrayWriter, side: str, rows: list[list[int]], end: int, needed: _Needed) -> int:
@@ -348,36 +340,3 @@ class _Needed:
 
     def __call__(self) -> int:
         return self._writer.written_bytes * (self._total or self._read) // max(self._read, 1)
-
-
-class _Progress:
-    """A bar on standard error, shown once the work has taken longer than two seconds."""
-
-    def __init__(self, name: str, total: int | None) -> None:
-        self._name, self._total, self._done = name, total, 0
-        self._began = time.monotonic()
-        self._bar: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def advance(self, pairs: int) -> None:
-        self._done += pairs
-        if self._bar is None and time.monotonic() - self._began > SILENT_SECONDS:
-            self._bar = self._started_bar()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
-
-    def _started_bar(self) -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("tokenising {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("pairs"))
-        bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=sys.stderr), transient=True)
-        self._task = bar.add_task(self._name, total=self._total)
-        bar.start()
-        return bar

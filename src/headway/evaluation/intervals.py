@@ -7,13 +7,14 @@ are one matrix product, weights [R, N] @ statistics [N, K]. The draws are those 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headway.errors import DataError
-from headway.evaluation.metrics import ScoreFunction
+
+ScoreFunction = Callable[[np.ndarray], np.ndarray]  # sums [..., K] → scores [...]
 
 CHUNK_ELEMENTS = 4_000_000  # draws held at once: bounds the memory on large test sets
 

@@ -1,6 +1,7 @@
-"""An evaluation on disk: RUN/evaluation/<split>.json, <split>.sentences.jsonl and <split>.hypotheses.txt, written whole or not at all.
+"""An evaluation on disk: <split>.json, <split>.sentences.jsonl and <split>.hypotheses.txt in RUN/evaluation.
 
-Plain JSON that other tools can read; `load` refuses what is damaged, out of step or of a newer format.
+Each is written whole or not at all. Plain JSON that other tools can read; `load` refuses what is damaged, out of step or of
+a newer format.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headway.errors import DataError, ResourceError
+from headway.evaluation.metrics import BleuTokenizer
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test")
@@ -45,7 +47,7 @@ class LengthRecord(_Record):
 
 
 class SentenceRecord(_Record):
-    """One pair and what became of it. `line` counts from 1 in the data; `log_probability` is the model's own, of the whole output."""
+    """One pair and what became of it. `line` counts from 1; `log_probability` is of the whole output, under the model."""
 
     line: int
     source: str
@@ -68,22 +70,22 @@ class EvaluationRecord(_Record):
     sentences: int
     source_language: str
     target_language: str
-    bleu_tokenize: str
+    bleu_tokenize: BleuTokenizer
     scores: dict[str, ScoreRecord]
     bootstrap: dict[str, float]
     loss: float | None
     perplexity: float | None
     loss_tokens: int
-    loss_skipped: int
+    loss_cut: int
     by_length: list[LengthRecord]
     worst: list[int]
     best: list[int]
     counts: dict[str, int]
     warnings: list[str]
-    seconds: dict[str, float]
     decoding: dict[str, Any]
     fingerprints: dict[str, str]
-    versions: dict[str, str]
+    seconds: dict[str, float] = {}
+    versions: dict[str, str] = {}
 
 
 def text_digest(lines: Iterable[str]) -> str:
@@ -150,8 +152,12 @@ def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[Sentenc
     except (ValidationError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"is damaged: {reason}", where=str(path), remedy=again) from None
-    references = text_digest(sentence.reference for sentence in sentences)
-    if len(sentences) != record.sentences or references != record.fingerprints.get("references"):
+    read = {
+        "sources": text_digest(sentence.source for sentence in sentences),
+        "references": text_digest(sentence.reference for sentence in sentences),
+        "hypotheses": text_digest(sentence.hypothesis for sentence in sentences),
+    }
+    if len(sentences) != record.sentences or any(record.fingerprints.get(name) != digest for name, digest in read.items()):
         raise DataError("does not belong to the scores beside it", where=str(path), remedy=again)
     return record, sentences
 

@@ -26,7 +26,7 @@ def print_summary(record: EvaluationRecord, sentences: Sequence[SentenceRecord],
     console.print(score_table(record))
     for score in record.scores.values():
         # soft_wrap: a signature that is copied must be in one piece
-        console.print(Text(f"  {score.label.split(' (')[0]}: {score.signature}", style="dim"), soft_wrap=True)
+        console.print(Text(f"  {score.label}: {score.signature}", style="dim"), soft_wrap=True)
     console.print(Text(_loss(record)))
     for warning in record.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
@@ -72,17 +72,19 @@ def length_table(record: EvaluationRecord) -> Table:
     return table
 
 
-def sentence_view(sentence: SentenceRecord) -> Padding:
-    """Source, reference and output of one sentence, below each other."""
+def sentence_view(sentence: SentenceRecord, name: str = "got", only_output: bool = False) -> Padding:
+    """Source, reference and output of one sentence, below each other; `name` says whose output it is."""
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(style="dim", justify="right")
+    grid.add_column(style="dim", justify="right", width=6)
     grid.add_column(overflow="fold")
     chance = "" if sentence.log_probability is None else f", log-probability {sentence.log_probability:.1f}"
     scores = f"chrF {sentence.chrf:.1f}, BLEU {sentence.bleu:.1f}, TER {sentence.ter:.1f}{chance}"
-    grid.add_row(Text("line"), Text(f"{sentence.line}: {scores}", style="dim"))
-    for name, text in (("source", sentence.source), ("wanted", sentence.reference), ("got", sentence.hypothesis)):
-        grid.add_row(Text(name), _shown(text))
-    return Padding(grid, (0, 0, 1, 0))
+    if not only_output:
+        grid.add_row(Text("source"), _shown(sentence.source))
+        grid.add_row(Text("wanted"), _shown(sentence.reference))
+    grid.add_row(Text(name), _shown(sentence.hypothesis))
+    grid.add_row(Text(""), Text(f"line {sentence.line}: {scores}", style="dim"))
+    return Padding(grid, (0, 0, 0, 0) if name == "A" else (0, 0, 1, 0))
 
 
 def _shown(text: str) -> Text:
@@ -94,7 +96,8 @@ def _shown(text: str) -> Text:
 def _decoding(record: EvaluationRecord) -> str:
     method = str(record.decoding.get("method", ""))
     how = f"beam {record.decoding.get('beam_size')}" if method == "beam" else method
-    return f"{how}, {record.seconds['translate']:.1f} s ({record.sentences / max(record.seconds['translate'], 1e-9):,.1f} sentences/s)"
+    seconds = record.seconds.get("translate", 0.0)
+    return f"{how}, {seconds:.1f} s ({record.sentences / seconds:,.1f} sentences/s)" if seconds else how
 
 
 def _loss(record: EvaluationRecord) -> str:

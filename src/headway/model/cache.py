@@ -25,7 +25,8 @@ class LayerCache:
         new = k_BGTK.shape[2]
         if self.keys is None or self.values is None or self.length + new > self.keys.shape[2]:
             self._grow(k_BGTK, v_BGTK)
-        assert self.keys is not None and self.values is not None
+        assert self.keys is not None
+        assert self.values is not None
         self.keys[:, :, self.length : self.length + new] = k_BGTK
         self.values[:, :, self.length : self.length + new] = v_BGTK
         self.length += new
@@ -40,11 +41,17 @@ class LayerCache:
             values[:, :, : self.length] = self.values[:, :, : self.length]
         self.keys, self.values = keys, values
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Tensor, into_gaps: Tensor | None) -> None:
+        def kept(tensor: Tensor) -> Tensor:
+            if into_gaps is None:
+                return tensor[rows]
+            tensor[into_gaps] = tensor[rows[into_gaps]]
+            return tensor[: len(rows)]
+
         if self.keys is not None and self.values is not None:
-            self.keys, self.values = self.keys[rows], self.values[rows]
+            self.keys, self.values = kept(self.keys), kept(self.values)
         if self.memory is not None:
-            self.memory = self.memory[0][rows], self.memory[1][rows]
+            self.memory = kept(self.memory[0]), kept(self.memory[1])
 
 
 class KVCache:
@@ -68,6 +75,11 @@ class KVCache:
         self.mask = None if visible_BTS is None else visible_BTS[:, None]
 
     def keep(self, rows: Tensor) -> None:
-        """Keeps only these batch rows: finished sentences leave."""
+        """Keeps only these batch rows, in this order: finished sentences leave.
+
+        Where last rows merely move into the gaps, only they are copied.
+        """
+        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().squeeze(1)
+        only_from_behind = bool((rows[moved] >= len(rows)).all())
         for layer in self.layers:
-            layer.keep(rows)
+            layer.keep(rows, moved if only_from_behind else None)

@@ -39,7 +39,9 @@ class RandomMasks:
         if dtype == torch.bfloat16:
             pattern = np.multiply(keep, scale.view(torch.uint16).item(), dtype=np.uint16)
             return torch.from_numpy(pattern).view(dtype).view(shape)
-        return torch.from_numpy(np.multiply(keep, scale.item(), dtype=np.float64 if dtype == torch.float64 else np.float32)).view(shape)
+        return torch.from_numpy(np.multiply(keep, scale.item(), dtype=np.float64 if dtype == torch.float64 else np.float32)).view(
+            shape
+        )
 
 
 class Dropout(nn.Module):

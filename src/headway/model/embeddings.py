@@ -21,6 +21,7 @@ class TextEmbedding(nn.Module):
         self.learned = nn.Embedding(config.max_positions, config.width) if config.positions == "learned" else None
         self.dropout = Dropout(config.dropout, masks)
         self.word_dropout = Dropout(config.word_dropout, masks)
+        self.table_TD: Tensor
         self.register_buffer("table_TD", torch.empty(0, config.width), persistent=False)
 
     def forward(self, ids_BT: Tensor, positions_T: Tensor, dtype: torch.dtype) -> Tensor:

@@ -31,9 +31,7 @@ class Transformer(nn.Module):
         seed: of the initial weights.
     """
 
-    def __init__(
-        self, config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int, *, seed: int = 0
-    ) -> None:
+    def __init__(self, config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config
         self.compute_dtype = torch.float32

@@ -80,12 +80,12 @@ def _phrase(phrase: Phrase, *, subject: bool = False, none: bool = False) -> str
 
 
 def _owned(phrase: NounPhrase, owner: str, number: str, adjective: str) -> str:
-    """我的狗, 我的兩隻黑色的狗, 我的黑色狗, 我年輕的鄰居: one 的 is enough."""
+    """我的狗, 我的兩隻黑色的狗, 我的黑色帽子, 我年輕的鄰居: one 的 is enough."""
     owner = "我們" if phrase.determiner == "our" else owner
     if number:
         return f"{owner}的{number}{phrase.noun.classifier}{adjective}{phrase.noun.chinese}"
     if adjective.endswith("的"):
-        colour = phrase.adjective is not None and phrase.adjective.english in _COLOURS
+        colour = phrase.adjective is not None and phrase.adjective.english in _COLOURS and len(phrase.noun.chinese) > 1
         return f"{owner}的{adjective[:-1]}{phrase.noun.chinese}" if colour else f"{owner}{adjective}{phrase.noun.chinese}"
     return f"{owner}的{adjective}{phrase.noun.chinese}"
 

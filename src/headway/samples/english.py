@@ -141,7 +141,7 @@ def _objects(clause: Clause) -> str:
     what = _phrase(target, as_object=True) if target else ""
     receiver = _phrase(clause.indirect, as_object=True) if clause.indirect else ""
     if isinstance(target, Fixed) and not target.name:
-        return _join(what, verb.particle)
+        return _join(verb.preposition, receiver, what, verb.particle)
     return _join(verb.particle, verb.preposition, receiver, what)
 
 

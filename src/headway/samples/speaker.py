@@ -32,6 +32,7 @@ from headway.samples.grammar import (
     YesNo,
 )
 from headway.samples.lexicon import (
+    ADJECTIVES,
     NAMES,
     NOUNS,
     OWNERS,
@@ -63,6 +64,11 @@ _ANY = {**_DEFINITE, "a": 35, "number": 15}
 _ACTIONS = tuple(verb for verb in VERBS if "state" not in verb.flags)
 _STATES = tuple(verb for verb in VERBS if "state" in verb.flags)
 _CLASSES = frozenset({"person", "animal", "thing", "food", "place"})  # only like is compared with like
+_QUALITIES: tuple[set[str], ...] = (
+    *({adjective.english} for adjective in ADJECTIVES),
+    {"big", "small"}, {"old", "new", "young"}, {"expensive", "cheap"},
+    {adjective.english for adjective in ADJECTIVES if "colour" in adjective.tags},
+)  # fmt: skip
 _ANYONE = next(noun for noun in NOUNS if noun.english == "man")  # what can be said of a name or a pronoun
 
 
@@ -143,8 +149,9 @@ class Speaker:
         people = bool(tags & {"person", "adult"})
         if people and self._chance(0.3):
             fixed = self._pick(NAMES) if self._chance(0.4) else self._pick(PRONOUNS)
-            self._used.add(fixed.english)
-            return fixed
+            if not fixed.name or fixed.english not in self._used:
+                self._used.add(fixed.english)
+                return fixed
         kinds = _DEFINITE if definite or self._chance(0.8) else _INDEFINITE
         return self._phrase(self._noun(tags, verb, "subject"), kinds)
 
@@ -200,7 +207,10 @@ class Speaker:
             goal = self._spot("stand" if "stand" in verb.objects else "lie", verb.english)
         none_of = isinstance(target, NounPhrase) and target.determiner in ("a", "") and not target.plural
         placed = (
-            verb.frame not in ("goal", "put") and "-place" not in verb.flags and (not negated or none_of) and self._chance(0.25)
+            not verb.flags & {"-place", "state"}
+            and verb.frame not in ("goal", "put")
+            and (not negated or none_of)
+            and self._chance(0.25)
         )
         place = self._spot("water" if "water" in verb.flags else "town", verb.english) if placed else None
         time = self._time(tense) if timed and (tense == "habit" or self._chance(0.6)) else None
@@ -222,7 +232,7 @@ class Speaker:
         phrase = subject.head if isinstance(subject, Relative) else subject
         noun = phrase.noun if isinstance(phrase, NounPhrase) else None
         said = phrase.adjective if isinstance(phrase, NounPhrase) else None
-        adjective = self._pick([one for one in adjectives_for(noun or _ANYONE) if one is not said])
+        adjective = self._pick([one for one in adjectives_for(noun or _ANYONE) if not _alike(one, said)])
         if noun:
             self.combinations.append(("adjective", adjective.english, noun.english))
         if noun and adjective.english_comparative != "-" and self._chance(0.3):
@@ -301,7 +311,7 @@ class Speaker:
             noun = inner.object.noun
             # "die Frau, die das Kind sah" has two readings; a masculine or a thing has one.
             clear = not noun.tags & {"person", "animal"} or (noun.gender == "m" and not inner.object.plural)
-            if clear and len(adjectives_for(noun)) > 1 and "mass" not in noun.tags:
+            if clear and len(adjectives_for(noun)) > 3 and "mass" not in noun.tags:
                 role, head, clause = "object", inner.object, replace(inner, object=None)
         if not isinstance(head, NounPhrase) or "unique" in head.noun.tags:
             return Statement(replace(inner, front=inner.time is not None))
@@ -342,3 +352,8 @@ class Speaker:
 def _can_be(verb: Verb, tense: Tense) -> bool:
     flag = {"past": "-past", "progressive": "-now", "habit": "-habit", "bare": ""}.get(tense, "-later")
     return flag not in verb.flags
+
+
+def _alike(one: Adjective, other: Adjective | None) -> bool:
+    """Whether the two answer the same question: "the red hat is blue" is not said."""
+    return other is not None and any({one.english, other.english} <= group for group in _QUALITIES)

@@ -54,13 +54,14 @@ box         | boxes        | die Kiste       | Kisten         | 箱子     | 個
 suitcase    | suitcases    | der Koffer      | Koffer         | 行李箱   | 個 | thing goods big colour stand open carry
 chair       | chairs       | der Stuhl       | Stühle         | 椅子     | 把 | thing goods big colour repair carry pretty
 table       | tables       | der Tisch       | Tische         | 桌子     | 張 | thing goods big repair carry pretty
+cupboard    | cupboards    | der Schrank     | Schränke       | 櫃子     | 個 | thing goods big colour tidy open repair
 window      | windows      | das Fenster     | Fenster        | 窗戶     | 扇 | big open repair building
 door        | doors        | die Tür         | Türen          | 門       | 扇 | big open repair building
 flower      | flowers      | die Blume       | Blumen         | 花       | 朵 | thing goods big colour present pretty motif
 bicycle     | bicycles     | das Fahrrad     | Fahrräder      | 腳踏車   | 輛 | thing goods big colour repair washable pretty
 car         | cars         | das Auto        | Autos          | 汽車     | 輛 | thing goods big colour repair washable
 house       | houses       | das Haus        | Häuser         | 房子     | 棟 | goods big colour building pretty
-room        | rooms        | das Zimmer      | Zimmer         | 房間     | 個 | big tidy
+room        | rooms        | das Zimmer      | Zimmer         | 房間     | 個 | place big tidy
 coffee      | -            | der Kaffee      | -              | 咖啡     | -  | mass drink hot
 tea         | -            | der Tee         | -              | 茶       | -  | mass drink hot
 milk        | -            | die Milch       | -              | 牛奶     | -  | mass drink hot fresh animals
@@ -70,7 +71,7 @@ bread       | -            | das Brot        | -              | 麵包     | -  
 cheese      | -            | der Käse        | -              | 起司     | -  | mass food fresh
 garden      | gardens      | der Garten      | Gärten         | 花園     | 座 | place big pretty motif
 park        | parks        | der Park        | Parks          | 公園     | 座 | place big pretty
-kitchen     | kitchens     | die Küche       | Küchen         | 廚房     | 間 | place big tidy
+kitchen     | kitchens     | die Küche       | Küchen         | 廚房     | 間 | place big
 school      | schools      | die Schule      | Schulen        | 學校     | 所 | place
 city        | cities       | die Stadt       | Städte         | 城市     | 座 | place big pretty
 market      | markets      | der Markt       | Märkte         | 市場     | 個 | place big
@@ -88,7 +89,7 @@ river       | rivers       | der Fluss       | Flüsse         | 河       | 條
 sea         | seas         | das Meer        | Meere          | 海       | 片 | place
 bed         | beds         | das Bett        | Betten         | 床       | 張 | place big
 floor       | floors       | der Boden       | Böden          | 地板     | 塊 | place
-shelf       | shelves      | das Regal       | Regale         | 架子     | 個 | place big
+shelf       | shelves      | das Regal       | Regale         | 架子     | 個 | place big tidy
 """
 
 # english | comparative | german stem | german | comparative | chinese before a noun | chinese predicate | nouns it goes with
@@ -104,7 +105,7 @@ cheap     | cheaper         | billig    | billig    | billiger    | 便宜的   
 heavy     | heavier         | schwer    | schwer    | schwerer    | 沉重的   | 重   | carry
 friendly  | friendlier      | freundlich | freundlich | freundlicher | 友善的 | 友善 | person
 clever    | cleverer        | klug      | klug      | klüger      | 聰明的   | 聰明 | person pet
-rich      | richer          | reich     | reich     | reicher     | 有錢的   | 有錢 | adult
+rich      | richer          | reich     | reich     | reicher     | 富有的   | 富有 | adult
 famous    | more famous     | berühmt   | berühmt   | berühmter   | 有名的   | 有名 | adult
 tired     | more tired      | müd       | müde      | müder       | 疲倦的   | 累   | person animal
 hungry    | hungrier        | hungrig   | hungrig   | hungriger   | 飢餓的   | 餓   | person animal
@@ -119,43 +120,44 @@ cold      | -               | kalt      | kalt      | -           | 冷       | 
 """
 
 # english: base past participle -ing (~particle, +preposition) | german: (prefix-)infinitive third participle (sein, +preposition)
-# | chinese ({o} object, {i} receiver, {p} goal), and its past where that is not just 了 | passive | frame | subjects | objects | flags: without what it cannot do
-# (-now: no progressive; -later: no future, wish or duty; -habit: not every day; -gap: cannot be asked about or made relative)
+# | chinese ({o} object, {i} receiver, {p} goal), its past if not just 了 | passive | frame | subjects | objects | flags
+# (-past, -place: never with these; -now: no progressive; -later: no future, wish or duty; -habit: not every day;
+# -gap: its object is neither asked for nor made relative)
 VERBS = """
-buy bought bought buying | kaufen kauft gekauft | 買{o} | 買走了 | acc | person | goods fruit |
-sell sold sold selling | verkaufen verkauft verkauft | 賣{o} | 賣掉了 | acc | person | goods fruit |
-read read read reading | lesen liest gelesen | 讀{o} | - | acc | person | read |
-write wrote written writing | schreiben schreibt geschrieben | 寫{o} | - | acc | adult | write |
+buy bought bought buying | kaufen kauft gekauft | 買 | 買走了 | acc | person | goods fruit |
+sell sold sold selling | verkaufen verkauft verkauft | 賣 | 賣掉了 | acc | person | goods fruit |
+read read read reading | lesen liest gelesen | 讀 | - | acc | person | read |
+write wrote written writing | schreiben schreibt geschrieben | 寫 | - | acc | adult | write |
 see saw seen seeing | sehen sieht gesehen | 看見 | 看見了 | acc | person animal | person animal thing | -now -later -habit
 hear heard heard hearing | hören hört gehört | 聽見 | 聽見了 | acc | person animal | person animal | -now -later -habit
 find found found finding | finden findet gefunden | 找到 | 找到了 | acc | person animal | animal thing food | -now -later -habit
 lose lost lost losing | verlieren verliert verloren | 弄丟 | 弄丟了 | acc | person | lie | -now -later -habit
 look looked looked looking +for | suchen sucht gesucht | 找 | - | acc | person animal | person animal thing | -past
-paint painted painted painting | malen malt gemalt | 畫{o} | - | acc | person | animal motif fruit |
-eat ate eaten eating | essen isst gegessen | 吃{o} | 吃掉了 | acc | person animal | food |
-drink drank drunk drinking | trinken trinkt getrunken | 喝{o} | - | acc | person | drink |
-wash washed washed washing | waschen wäscht gewaschen | 洗{o} | 洗乾淨了 | acc | person | washable |
-tidy tidied tidied tidying ~up | auf-räumen räumt aufgeräumt | 整理{o} | 整理好了 | acc | person | tidy |
-open opened opened opening | auf-machen macht aufgemacht | 打開{o} | 打開了 | acc | person | open |
-close closed closed closing | zu-machen macht zugemacht | 關上{o} | 關上了 | acc | person | open |
-invite invited invited inviting | ein-laden lädt eingeladen | 邀請{o} | 邀請了 | acc | person | person |
+paint painted painted painting | malen malt gemalt | 畫 | - | acc | person | animal motif fruit |
+eat ate eaten eating | essen isst gegessen | 吃 | 吃掉了 | acc | person animal | food |
+drink drank drunk drinking | trinken trinkt getrunken | 喝 | - | acc | person | drink |
+wash washed washed washing | waschen wäscht gewaschen | 洗 | 洗乾淨了 | acc | person | washable |
+tidy tidied tidied tidying ~up | auf-räumen räumt aufgeräumt | 整理 | 整理好了 | acc | person | tidy |
+open opened opened opening | auf-machen macht aufgemacht | 打開 | 打開了 | acc | person | open |
+close closed closed closing | zu-machen macht zugemacht | 關上 | 關上了 | acc | person | open |
+invite invited invited inviting | ein-laden lädt eingeladen | 邀請 | 邀請了 | acc | person | person |
 call called called calling | an-rufen ruft angerufen | 打電話給{o} 打了電話給{o} | - | acc | person | person | -gap
-pick picked picked picking ~up | ab-holen holt abgeholt | 接{o} | - | acc | adult | person |
-wake woke woken waking ~up | auf-wecken weckt aufgeweckt | 叫醒{o} | 叫醒了 | acc | person animal | person |
+pick picked picked picking ~up | ab-holen holt abgeholt | 接 | - | acc | adult | person |
+wake woke woken waking ~up | auf-wecken weckt aufgeweckt | 叫醒 | 叫醒了 | acc | person animal | person |
 bring brought brought bringing ~along | mit-bringen bringt mitgebracht | 帶來 | - | acc | person | present fruit | -now
-visit visited visited visiting | besuchen besucht besucht | 拜訪{o} | - | acc | person | person |
-repair repaired repaired repairing | reparieren repariert repariert | 修理{o} | 修好了 | acc | adult | repair |
-carry carried carried carrying | tragen trägt getragen | 搬{o} | 搬走了 | acc | person | carry |
-steal stole stolen stealing | stehlen stiehlt gestohlen | 偷{o} | 偷走了 | acc | person animal | lie fruit |
-feed fed fed feeding | füttern füttert gefüttert | 餵{o} | - | acc | person | animal |
+visit visited visited visiting | besuchen besucht besucht | 拜訪 | - | acc | person | person |
+repair repaired repaired repairing | reparieren repariert repariert | 修理 | 修好了 | acc | adult | repair |
+carry carried carried carrying | tragen trägt getragen | 搬 | 搬走了 | acc | person | carry |
+steal stole stolen stealing | stehlen stiehlt gestohlen | 偷 | 偷走了 | acc | person animal | lie fruit |
+feed fed fed feeding | füttern füttert gefüttert | 餵 | - | acc | person | animal |
 know knew known knowing | kennen kennt gekannt | 認識 | - | acc | person | person | state definite
 like liked liked liking | mögen mag gemocht | 喜歡 | - | acc | person | person animal pretty | state definite
 need needed needed needing | brauchen braucht gebraucht | 需要 | - | acc | person | goods lie | state
 have had had having | haben hat gehabt | 有 | - | acc | person | pet goods lie | state indefinite
 wait waited waited waiting +for | warten wartet gewartet +auf | 等 | - | acc | person | person | -past -gap
-help helped helped helping | helfen hilft geholfen | 幫助{o} | - | dat | person | person |
-thank thanked thanked thanking | danken dankt gedankt | 感謝{o} | - | dat | person | person |
-answer answered answered answering | antworten antwortet geantwortet | 回答{o} | - | dat | person | person |
+help helped helped helping | helfen hilft geholfen | 幫助 | - | dat | person | person |
+thank thanked thanked thanking | danken dankt gedankt | 感謝 | - | dat | person | person |
+answer answered answered answering | antworten antwortet geantwortet | 回答 | - | dat | person | person |
 give gave given giving | geben gibt gegeben | 給{i}{o} 給了{i}{o} | - | double | person | present lie |
 show showed shown showing | zeigen zeigt gezeigt | 給{i}看{o} | - | double | person | show pet |
 tell told told telling | erzählen erzählt erzählt | 給{i}講{o} | - | double | person | tell |

@@ -1,4 +1,4 @@
-"""Losses over hidden states. The V-wide logits are never whole: they are made chunk by chunk, with their gradient in the same pass.
+"""Losses over hidden states. The V-wide logits are never whole: they come in chunks, with their gradient in the same pass.
 
 P passes over the same tokens (2 under R-Drop, else 1), N valid tokens, D width, V vocabulary. Every loss is a SUM over
 tokens; the caller divides by the global number of valid tokens, so micro-batches and ranks add up to exactly one batch.

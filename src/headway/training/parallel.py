@@ -164,7 +164,7 @@ def available_cores() -> int:
 
 PrecisionName = Literal["fp32", "bf16"]
 BF16_MUST_GAIN = 1.1  # below this, the narrower numbers are not worth having
-CALIBRATION_SECONDS = 0.25  # for each precision
+CALIBRATION_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -202,10 +202,7 @@ def choose_precision(
     flags = bf16_cpu_flags()
     if sys.platform == "linux" and platform.machine() == "x86_64" and not flags:
         return Precision("fp32", "the CPU has no bf16 instructions")
-    measure = measure or (lambda name: _measure_training_piece(name, device, model))
-    gain = 0.0
-    if world is None or world.first:
-        gain = measure("fp32") / max(measure("bf16"), 1e-12)
+    gain = _gain_of_bf16(measure or _training_piece(device, model)) if world is None or world.first else 0.0
     if world is not None:
         gain = all_reduce_sum(gain, world)
     chosen: PrecisionName = "bf16" if gain >= BF16_MUST_GAIN else "fp32"
@@ -224,8 +221,20 @@ def bf16_cpu_flags() -> list[str]:
     return [name.upper() for name in ("amx_bf16", "avx512_bf16", "bf16") if name in flags]
 
 
-def _measure_training_piece(name: PrecisionName, device: torch.device, model: ModelConfig) -> float:
-    """Least seconds of a training step of one encoder and one decoder layer of this model, on sentences of 16 tokens.
+def _gain_of_bf16(measure: Callable[[PrecisionName], float]) -> float:
+    """How many times as fast as fp32: least times of alternating trials, so that a busy machine hinders both alike."""
+    names: tuple[PrecisionName, ...] = ("fp32", "bf16")
+    least = dict.fromkeys(names, float("inf"))
+    rounds, start = 0, time.perf_counter()
+    while rounds < 3 or (time.perf_counter() - start < CALIBRATION_SECONDS and rounds < 100):
+        for name in names:
+            least[name] = min(least[name], measure(name))
+        rounds += 1
+    return least["fp32"] / max(least["bf16"], 1e-12)
+
+
+def _training_piece(device: torch.device, model: ModelConfig) -> Callable[[PrecisionName], float]:
+    """A function that times one training step of one encoder and one decoder layer of `model` on sentences of 16 tokens.
 
     A chain of bare products would flatter bf16: on narrow models the casts and the attention around them eat the gain.
     """
@@ -234,22 +243,16 @@ def _measure_training_piece(name: PrecisionName, device: torch.device, model: Mo
     with torch.random.fork_rng(devices=[]):  # the random numbers belong to the run
         small = Transformer(model.model_copy(update=changes), V, V).to(device)
         ids_BT = torch.randint(1, V, (B, T)).to(device)
-    small.compute_dtype = torch.bfloat16 if name == "bf16" else torch.float32
     mask_BT = torch.ones_like(ids_BT, dtype=torch.bool)
 
-    def step() -> None:
+    def measure(name: PrecisionName) -> float:
+        start = time.perf_counter()
+        small.compute_dtype = torch.bfloat16 if name == "bf16" else torch.float32
         small.zero_grad()
         cross_entropy(small(ids_BT, mask_BT, ids_BT), small.output_weight, ids_BT, smoothing=0.1).loss.backward()
+        return time.perf_counter() - start
 
-    step()  # the first run also pays for kernels and pages
-    best, start = float("inf"), time.perf_counter()
-    while True:
-        before = time.perf_counter()
-        step()
-        now = time.perf_counter()
-        best = min(best, now - before)
-        if now - start > CALIBRATION_SECONDS:
-            return best
+    return measure
 
 
 # --- the allocator -----------------------------------------------------------------------------------------------

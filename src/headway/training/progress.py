@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from headway.config import Config
 from headway.data.token_cache import TokenCache
@@ -31,7 +32,12 @@ class Progress:
         self.metrics = directory / "metrics.jsonl" if record else None
         self.tensorboard_directory = directory / "tensorboard"
         self.writer: Any = None
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[shown]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[shown]}"),
+            TimeRemainingColumn(),
+        )
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not enabled or not self.console.is_terminal)
         self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
         self._tokens, self._seconds, self._loss_sum = 0, 0.0, 0.0
@@ -70,7 +76,8 @@ class Progress:
             return
         speed, loss = self._tokens / max(self._seconds, 1e-9), self._loss_sum / max(self._tokens, 1)
         self._tokens, self._seconds, self._loss_sum = 0, 0.0, 0.0
-        shown = f"{update:,}/{self.settings.updates:,} · loss {loss:.3f} · {speed:,.0f} tokens/s · rate {result.learning_rate:.2e} · epoch {epoch + 1}"
+        done = f"{update:,}/{self.settings.updates:,}"
+        shown = f"{done} · loss {loss:.3f} · {speed:,.0f} tokens/s · rate {result.learning_rate:.2e} · epoch {epoch + 1}"
         self.bar.update(self.line, completed=update, shown=shown)
         if not self.console.is_terminal:
             left = (self.settings.updates - update) * seconds
@@ -89,7 +96,9 @@ class Progress:
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
         bleu = f" · BLEU (greedy) {scores.bleu:.2f}" if scores.bleu is not None else ""
         star = " · best so far" if better else ""
-        self.console.print(f"[bold]validation at {update:,}[/]: loss {scores.loss:.3f} · perplexity {scores.perplexity:.2f}{bleu}{star}")
+        self.console.print(
+            f"[bold]validation at {update:,}[/]: loss {scores.loss:.3f} · perplexity {scores.perplexity:.2f}{bleu}{star}"
+        )
         for example in scores.examples:
             self.console.print(f"  [dim]source[/]      {escape(example.source)}")
             self.console.print(f"  [dim]reference[/]   {escape(example.reference)}")

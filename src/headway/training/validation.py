@@ -93,9 +93,12 @@ def _ids(rows: Sequence[Sequence[int]], longest: int) -> list[NDArray[np.int64]]
     return [np.asarray(row[:longest], dtype=np.int64) for row in rows]
 
 
-def validate(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers, world: World) -> ValidationScores:
+def validate(
+    model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers, world: World
+) -> ValidationScores:
     """Loss and BLEU of the model as it is. The first rank computes, all ranks return the same figures."""
-    loss, score, examples = 0.0, 0.0, []
+    loss, score = 0.0, 0.0
+    examples: list[Example] = []
     training = model.training
     model.eval()
     try:
@@ -133,15 +136,15 @@ def _greedy_bleu(
     for index in range(len(plan)):
         batch = collate(validation, plan[index]).to(device)
         found = generate(model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID)
-        for row, hypotheses in zip(batch.indices.tolist(), found, strict=True):
-            text = tokenizers.target.decode(hypotheses[0].ids)
+        for row, answers in zip(batch.indices.tolist(), found, strict=True):
+            text = tokenizers.target.decode(answers[0].ids)
             texts[row] = text if validation.tokenised else target.undo(text)
     hypotheses = [texts[row] for row in range(len(texts))]
-    measure = (
-        tokenised_lowercased_bleu(hypotheses, validation.references)
-        if validation.tokenised
-        else bleu(hypotheses, validation.references, language=config.data.target_language, tokenize=config.evaluation.bleu_tokenize)
-    )
+    if validation.tokenised:
+        measure = tokenised_lowercased_bleu(hypotheses, validation.references)
+    else:
+        language, tokenize = config.data.target_language, config.evaluation.bleu_tokenize
+        measure = bleu(hypotheses, validation.references, language=language, tokenize=tokenize)
     picked = range(0, len(hypotheses), max(1, len(hypotheses) // SHOWN))
     examples = [Example(validation.sources[i], validation.references[i], hypotheses[i]) for i in picked][:SHOWN]
     return measure.score, examples

@@ -1,0 +1,271 @@
+"""The command line: verb → function, nothing else. Help comes from the docstrings.
+
+Standard output carries results, standard error progress. Exit codes: 0 done, 1 a fault of Headway's own, 2 usage, 3 data,
+4 model, 5 resources, 130 and 143 stopped by Ctrl-C or SIGTERM, 141 the reader of the output went away.
+Everything heavy is imported by the verb that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway.command_line import Arguments, Verbs, lines_of_stdin, output_lines, run, say
+from headway.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from headway.config import Config
+
+
+# ---- the verbs -----------------------------------------------------------------------------------------------------
+
+
+def init(arguments: Arguments) -> None:
+    """Write a commented configuration for your own two files, with settings that fit their size.
+
+    Line n of SOURCE and line n of TARGET are a pair. Without --validation, some pairs are held out into files beside the
+    configuration; a sentence that comes twice is never on both sides.
+
+    examples:
+      headway init letters.en letters.de mine
+      headway init a.txt b.txt mine --source-language en --target-language zh
+      headway init train.en train.de mine --validation dev.en dev.de --test test.en test.de
+    """
+    from headway.starter import write_starter
+
+    path = write_starter(
+        arguments.source,
+        arguments.target,
+        Path(arguments.directory),
+        source_language=arguments.source_language,
+        target_language=arguments.target_language,
+        validation=arguments.validation and tuple(arguments.validation),
+        test=arguments.test and tuple(arguments.test),
+    )
+    say(f"next: headway check {path}")
+    print(path)
+
+
+def sample(arguments: Arguments) -> None:
+    """Make sample data, so that everything can be tried without any: sentences from a hand-written grammar.
+
+    examples:
+      headway sample translation data/sample
+      headway sample translation data/sample --size 20000 --seed 7
+    """
+    from headway.samples import write_sample
+
+    found = write_sample(arguments.kind, Path(arguments.directory), seed=arguments.seed, size=arguments.size)
+    for name, lines in found["lines"].items():
+        print(f"{Path(arguments.directory) / name}\t{lines} lines")
+
+
+def check(arguments: Arguments) -> int:
+    """Look through the data before training: damage, misalignment, duplicates, leaks, length; then what training will cost.
+
+    The exit code is 0 if training may start, 3 if the data forbids it.
+
+    examples:
+      headway check examples/multi30k.yaml
+      headway check mine/config.yaml data.max_length=128
+    """
+    from rich.console import Console
+
+    from headway.data.check import check as check_data
+
+    config = _load(arguments)
+    console = Console()
+    report = check_data(config, console)
+    if not arguments.fast:
+        from headway.training.forecast import describe
+
+        console.print(describe(config))
+    return 0 if report.ok else DataError.exit_code
+
+
+def train(arguments: Arguments) -> None:
+    """Train, or go on with, the run that a configuration describes.
+
+    A run that was stopped goes on from its newest checkpoint to the weights it would have had. Ctrl-C and SIGTERM finish
+    the step and save. A run directory that was begun with other settings is refused, and the difference shown.
+
+    examples:
+      headway train examples/multi30k.yaml
+      headway train examples/multi30k.yaml training.seed=2 run_directory=runs/seed2
+      torchrun --nproc-per-node 2 -m headway train examples/multi30k.yaml
+    """
+    config = _load(arguments)
+    directory = Path(config.run_directory)
+    if arguments.resume and not (directory / "config.yaml").exists():
+        raise UsageError("holds no run to go on with", where=str(directory), remedy="leave --resume out to begin one")
+    if arguments.fresh and int(os.environ.get("RANK", "0")) == 0:
+        from headway.training.run_directory import remove_run
+
+        remove_run(directory)
+    from headway.training.loop import train as train_run
+
+    print(train_run(config))
+
+
+def evaluate(arguments: Arguments) -> None:
+    """Score a run on its test set: BLEU, chrF and TER with intervals, loss, worst and best sentences.
+
+    Results are printed and written to RUN/evaluation.
+
+    examples:
+      headway evaluate runs/multi30k
+      headway evaluate runs/multi30k --split validation decoding.beam_size=1
+      headway evaluate runs/multi30k data.test.source=other.en data.test.target=other.de
+    """
+    from headway.evaluation.evaluate import evaluate_run
+
+    evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
+
+
+def compare(arguments: Arguments) -> None:
+    """Compare two evaluated runs on the same sentences: is the difference more than noise?
+
+    examples:
+      headway compare runs/seed1 runs/seed2
+    """
+    from headway.evaluation.report import compare_runs
+
+    compare_runs(Path(arguments.run_a), Path(arguments.run_b), split=arguments.split)
+
+
+def predict(arguments: Arguments) -> None:
+    """Translate lines from a file or standard input; line n of the output answers line n of the input.
+
+    With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`.
+
+    examples:
+      headway predict runs/multi30k input.txt -o output.txt
+      echo "A man is riding a horse." | headway predict runs/multi30k
+      headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
+    """
+    from headway.config import load_config
+    from headway.data.readers import read_lines
+    from headway.inference.predictor import Predictor
+    from headway.model_dir import find_model
+
+    overrides = [part for part in arguments.rest if part.startswith("decoding.")]
+    inputs = [part for part in arguments.rest if not part.startswith("decoding.")]
+    if len(inputs) > 1:
+        raise UsageError(f"more than one input: {', '.join(inputs)}", remedy="join them: cat FILES | headway predict RUN")
+    if arguments.n_best is not None:
+        overrides.append(f"decoding.n_best={arguments.n_best}")
+    directory = find_model(arguments.run)
+    decoding = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding
+    lines = lines_of_stdin() if inputs in ([], ["-"]) else read_lines(inputs[0])
+    predictor = Predictor(directory, **decoding.model_dump())
+    with output_lines(arguments.output) as write:
+        if not arguments.scores and arguments.n_best is None:
+            for text in predictor.predict_stream(lines):
+                write(text)
+            return
+        for number, found in enumerate(predictor.translate_stream(lines), 1):
+            for one in found:
+                score = f"{one.score:.4f}"
+                write(f"{score}\t{one.text}" if arguments.n_best is None else f"{number}\t{score}\t{one.text}")
+
+
+def explain(arguments: Arguments) -> None:
+    """Draw what the model looks at while it translates a sentence: the cross-attention, as a picture.
+
+    examples:
+      headway explain runs/multi30k "A man is riding a horse." -o attention.png
+    """
+    from headway.explain.attention import draw_attention
+
+    draw_attention(Path(arguments.run), arguments.text, Path(arguments.output))
+    print(arguments.output)
+
+
+def info(arguments: Arguments) -> None:
+    """Show parameters, floating-point operations and memory by part, for a configuration or a trained model.
+
+    examples:
+      headway info examples/multi30k.yaml model.preset=base
+      headway info runs/multi30k
+    """
+    if Path(arguments.path).is_dir():
+        from headway.model_dir import load_model
+
+        if arguments.overrides:
+            raise UsageError("a trained model cannot be overridden", where=arguments.path, remedy="give its configuration instead")
+        config = load_model(arguments.path).config
+    else:
+        from headway.config import load_config
+
+        config = load_config(arguments.path, arguments.overrides)
+    from headway.training.forecast import describe
+
+    print(describe(config))
+
+
+# ---- their arguments -----------------------------------------------------------------------------------------------
+
+CONFIG = ("config", {"metavar": "CONFIG", "help": "a YAML file, such as examples/multi30k.yaml"})
+OVERRIDES = ("overrides", {"nargs": "*", "metavar": "KEY=VALUE", "help": "settings that win over the file: model.width=256"})
+RUN = ("run", {"metavar": "RUN", "help": "a run directory or a model directory"})
+SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test"), "help": "the data set (default: test)"})
+
+VERBS: Verbs = {
+    "init": (init, [
+        ("source", {"metavar": "SOURCE", "help": "a text file, a sentence a line"}),
+        ("target", {"metavar": "TARGET", "help": "its translation, line by line"}),
+        ("directory", {"metavar": "DIRECTORY", "help": "a new directory for the configuration"}),
+        ("--source-language", {"metavar": "CODE", "help": "such as en; told from the name train.en if left out"}),
+        ("--target-language", {"metavar": "CODE", "help": "such as de"}),
+        ("--validation", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own held-out pairs"}),
+        ("--test", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own test pairs"}),
+    ]),
+    "sample": (sample, [
+        ("kind", {"metavar": "KIND", "help": "translation"}),
+        ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
+        ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training pairs (default: 6000)"}),
+        ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same bytes (default: 1)"}),
+    ]),
+    "check": (check, [CONFIG, OVERRIDES, ("--fast", {"action": "store_true", "help": "leave out the forecast"})]),
+    "train": (train, [
+        CONFIG, OVERRIDES,
+        ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
+        ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
+    ]),
+    "evaluate": (evaluate, [RUN, OVERRIDES, SPLIT]),
+    "compare": (compare, [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT]),
+    "predict": (predict, [
+        RUN,
+        ("rest", {"nargs": "*", "metavar": "INPUT decoding.KEY=VALUE", "help": "a text file, - or none for standard input"}),
+        ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
+        ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
+        ("--scores", {"action": "store_true", "help": "with their scores"}),
+    ]),
+    "explain": (explain, [
+        RUN,
+        ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
+        ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": "the picture (default: attention.png)"}),
+    ]),
+    "info": (info, [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES]),
+}  # fmt: skip
+
+
+def _load(arguments: Arguments) -> Config:
+    from headway.config import config_warnings, load_config
+
+    config = load_config(arguments.config, arguments.overrides)
+    for warning in config_warnings(config):
+        say(f"headway: warning: {warning}")
+    return config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns its exit code."""
+    return run(VERBS, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

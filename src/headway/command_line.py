@@ -1,0 +1,209 @@
+"""The frame around the verbs: arguments, help, streams, exit codes and messages.
+
+A verb is a function of the parsed arguments; its help is its docstring, up to `examples:` the text and from there the epilog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from headway.errors import HeadwayError, ResourceError, UsageError
+
+Arguments = argparse.Namespace
+# verb → the function, and what argparse is told of its arguments: names, then settings
+Verbs = dict[str, tuple[Callable[[Arguments], int | None], list[tuple[Any, ...]]]]
+# optional package → the extra that brings it
+EXTRAS = {
+    "sacremoses": "moses", "matplotlib": "plots", "tensorboard": "tensorboard", "pyarrow": "tables", "zstandard": "zstd",
+}  # fmt: skip
+
+
+# ---- input and output ----------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def lines_of_stdin() -> Iterator[str]:
+    from headway.data.readers import split_lines
+
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", remedy="name a file: headway predict RUN input.txt")
+    if sys.stdin.isatty():
+        say("headway: reading from the keyboard; end with Ctrl-D")
+    stream: Any = sys.stdin.buffer
+    for lines in split_lines(iter(lambda: stream.read1(1 << 16), b""), "standard input"):
+        yield from lines
+
+
+@contextlib.contextmanager
+def output_lines(name: str) -> Iterator[Callable[[str], None]]:
+    """A function that writes a line; a file appears under its name only when all is written."""
+    if name == "-":
+        yield lambda line: print(" ".join(line.split("\n")), flush=True)
+        return
+    path = Path(name)
+    special = path.exists() and not path.is_file()  # such as /dev/null
+    aside = path if special else path.with_name(f".{path.name}.part-{os.getpid()}")
+    try:
+        with open(aside, "w", encoding="utf-8", newline="\n") as file:
+            yield lambda line: print(" ".join(line.split("\n")), file=file)
+        if not special:
+            os.replace(aside, path)
+    finally:
+        if not special:
+            aside.unlink(missing_ok=True)
+
+
+# ---- the frame -----------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy=f"`{self.prog} --help` shows how")
+
+
+def _parser(verb: str, function: Callable[..., Any], arguments: list[tuple[Any, ...]]) -> _Parser:
+    what, _, examples = _docstring(function).partition("\nexamples:\n")
+    parser = _Parser(
+        prog=f"headway {verb}",
+        description=what.rstrip(),
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for *names, settings in arguments:
+        parser.add_argument(*names, **settings)
+    parser.add_argument("--debug", action="store_true", help="show the whole traceback of an error")
+    return parser
+
+
+def _docstring(function: Callable[..., Any]) -> str:
+    first, *rest = (function.__doc__ or "").split("\n")
+    return "\n".join([first, *(line.removeprefix("    ") for line in rest)]).rstrip()
+
+
+def _usage(verbs: Verbs) -> str:
+    table = "\n".join(f"  {verb:<10}{_docstring(function).partition(chr(10))[0]}" for verb, (function, _) in verbs.items())
+    return f"""\
+usage: headway VERB ... [--debug]
+
+The whole Transformer on your own data: check, train, evaluate, explain and use it.
+
+{table}
+
+  headway VERB --help     what a verb takes, with examples
+  headway --version
+
+exit codes: 0 done, 2 usage, 3 data, 4 model, 5 resources, 130 Ctrl-C, 143 SIGTERM, 1 a fault of Headway's own"""
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(words), 1, 0.5)
+    return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(words)}"
+
+
+def _dispatch(verbs: Verbs, argv: list[str]) -> int:
+    if not argv:
+        say(_usage(verbs))
+        return UsageError.exit_code
+    verb, *rest = argv
+    if verb in ("-h", "--help", "help"):
+        print(_usage(verbs))
+        return 0
+    if verb in ("-V", "--version"):
+        from headway import __version__
+
+        print(f"headway {__version__}")
+        return 0
+    if verb not in verbs:
+        raise UsageError(f"there is no verb {verb!r}", remedy=_nearest(verb, verbs))
+    function, arguments_of_verb = verbs[verb]
+    parser = _parser(verb, function, arguments_of_verb)
+    arguments, unknown = parser.parse_known_intermixed_args(rest)
+    if unknown:
+        options = [name for *names, _ in arguments_of_verb for name in names if name.startswith("-")] + ["--help", "--debug"]
+        remedy = _nearest(unknown[0].partition("=")[0], options)
+        if "." in unknown[0]:
+            remedy = f"settings have no dashes: {unknown[0].lstrip('-')}"
+        raise UsageError(f"unknown option {unknown[0]!r}", where=parser.prog, remedy=remedy)
+    return function(arguments) or 0
+
+
+def _prepare_streams() -> None:
+    """UTF-8 whatever the locale; a closed stream is opened on nothing, so that no file takes its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """Where standard output takes no more, the interpreter must not try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _explained(error: Exception) -> HeadwayError | None:
+    """The errors of others that a user can mend."""
+    if isinstance(error, ModuleNotFoundError) and (name := (error.name or "").partition(".")[0]) in EXTRAS:
+        return ResourceError(f"the package {name} is not installed", remedy=f"pip install 'headway[{EXTRAS[name]}]'")
+    if isinstance(error, MemoryError):
+        return ResourceError("out of memory", remedy="lower training.batch_tokens or decoding.batch_tokens, or model.width")
+    if isinstance(error, OSError):
+        return ResourceError(error.strerror or str(error), where=str(error.filename) if error.filename else None)
+    return None
+
+
+def run(verbs: Verbs, argv: Sequence[str] | None) -> int:
+    """Runs one verb and returns its exit code; every error becomes a message and a code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
+    debug = "--debug" in arguments
+    if arguments[:1] == ["--debug"]:
+        arguments = arguments[1:]
+    try:
+        code = _dispatch(verbs, arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse after --help
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
+        say("headway: interrupted")
+        return 130
+    except BrokenPipeError:
+        _give_up_output()
+        return 141
+    except Exception as error:
+        known = error if isinstance(error, HeadwayError) else _explained(error)
+        _give_up_output()
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        if known is None:
+            fault = f"{type(error).__name__}: {error}"
+            say(f"headway: a fault of Headway's own: {fault}\n  → run again with --debug and report what it shows")
+            return 1
+        say(f"headway: {known}")
+        return known.exit_code

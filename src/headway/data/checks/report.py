@@ -1,0 +1,170 @@
+"""What a check found: findings and figures → a short table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Level: TypeAlias = Literal["stop", "warn", "note"]
+LEVELS: tuple[Level, ...] = ("stop", "warn", "note")
+_SIGNS = {"stop": "[bold red]✗[/]", "warn": "[bold yellow]![/]", "note": "[cyan]·[/]"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has found.
+
+    `stop` means that training may not start, `warn` that its result may suffer, `note` that it is good to know.
+    """
+
+    level: Level
+    check: str  # the name of the check, such as "alignment"
+    corpus: str  # "train", "validation", "test" or "" where it concerns none alone
+    problem: str
+    places: tuple[str, ...] = ()  # the first few, as file:line:column
+    remedy: str | None = None
+    count: int | None = None  # pairs or lines concerned
+
+
+@dataclass(frozen=True)
+class CorpusFigures:
+    """What was counted in one corpus. Tokens are None where no tokenizer was at hand."""
+
+    name: str
+    files: tuple[str, ...]
+    pairs: int = 0
+    checked: int = 0  # pairs that were looked at; fewer than `pairs` in the quick check of a large corpus
+    dropped: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    source_words: float = 0.0  # words a line, on average
+    target_words: float = 0.0
+    source_tokens: float | None = None
+    target_tokens: float | None = None
+    longest: int | None = None  # tokens of the longest line of either side
+    unknown_share: float | None = None  # of all tokens
+
+    @property
+    def used(self) -> int:
+        return self.checked - sum(self.dropped.values())
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The outcome of a check. `ok` says whether training may start."""
+
+    corpora: tuple[CorpusFigures, ...]
+    findings: tuple[Finding, ...]
+    passed: tuple[str, ...]  # names of the checks that found nothing
+    languages: tuple[str, str]
+    vocabulary: str  # where the tokens of the table come from; empty where nothing was tokenised
+    quick: bool
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return not any(finding.level == "stop" for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        corpora = [{**asdict(figures), "used": figures.used} for figures in self.corpora]
+        return {"ok": self.ok, **asdict(self), "corpora": corpora}
+
+    def print(self, console: Console) -> None:
+        """The table, the findings and the verdict, in about twenty lines."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        folder = self._common_folder()
+        console.print()
+        if self.corpora:
+            console.print(Padding(self._table(folder), (0, 0, 0, 1)))
+            console.print()
+        for finding in sorted(self.findings, key=lambda finding: LEVELS.index(finding.level)):
+            console.print(_row(finding, folder))
+        if self.passed:
+            console.print(_hanging("[green]✓[/]", Text(f"no fault: {', '.join(self.passed)}", style="dim")))
+        console.print()
+        console.print(_hanging("[bold]→[/]", self._verdict()))
+        console.print()
+
+    def _common_folder(self) -> str:
+        """The folder that all files stand in, with its last slash, so that places can be told without it; else empty."""
+        folders = {os.path.dirname(file) for figures in self.corpora for file in figures.files}
+        return f"{folders.pop()}{os.sep}" if len(folders) == 1 and "" not in folders else ""
+
+    def _table(self, folder: str) -> RenderableType:
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table
+
+        source, target = self.languages
+        tokens = any(figures.source_tokens is not None for figures in self.corpora)
+        unit = "tokens" if tokens else "words"
+        title = f"[dim]{escape(folder)}[/]" if folder else None
+        table = Table(
+            box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", title=title, title_justify="left", title_style=""
+        )
+        table.add_column(escape(f"{source} → {target}"), style="bold", no_wrap=True)
+        names = ["pairs", "dropped", "duplicates", f"{source} {unit}", f"{target} {unit}"]
+        for name in [*names, "longest", "unknown"] if tokens else names:
+            table.add_column(escape(name), justify="right")
+        for figures in self.corpora:
+            means = (figures.source_tokens, figures.target_tokens) if tokens else (figures.source_words, figures.target_words)
+            row = [f"{figures.pairs:,}", _count(sum(figures.dropped.values())), _count(figures.duplicates)]
+            row += ["–" if mean is None else f"{mean:.1f}" for mean in means]
+            if tokens:
+                row += ["–" if figures.longest is None else f"{figures.longest:,}", _share(figures.unknown_share)]
+            table.add_row(figures.name, *row)
+        return table
+
+    def _verdict(self) -> Any:
+        from rich.text import Text
+
+        stops, warnings = (sum(finding.level == level for finding in self.findings) for level in ("stop", "warn"))
+        speed = f"  ({'quick check' if self.quick else 'checked'} in {self.seconds:.1f} s)"
+        detail = Text.assemble((f"  {self.vocabulary}", "dim") if self.vocabulary else "", (speed, "dim"))
+        if stops:
+            head = Text(f"Training cannot start: {_plural(stops, 'problem')} to mend.", style="bold red")
+        elif warnings:
+            head = Text(f"Training may start; {_plural(warnings, 'warning')} to read first.", style="bold yellow")
+        else:
+            head = Text("Training may start.", style="bold green")
+        return head + detail
+
+
+def _row(finding: Finding, folder: str) -> Any:
+    from rich.text import Text
+
+    where = f"{finding.corpus}: " if finding.corpus else ""
+    text = Text.assemble((where, "bold"), finding.problem)
+    if finding.places:
+        places = [place.replace(folder, "") if folder else place for place in finding.places]
+        text.append(f"\n{'   '.join(places)}", style="cyan")
+    if finding.remedy:
+        text.append(f"\n→ {finding.remedy}", style="italic")
+    return _hanging(_SIGNS[finding.level], text)
+
+
+def _hanging(sign: str, text: Any) -> Any:
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=2, justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(sign, text)
+    return grid
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else "–"
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2%}"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,377 @@
+"""A run and one of its data sets in; scores with intervals, hypotheses and an error analysis out, printed and written to disk.
+
+The text goes the way of `predict` and the loss is the function of training, so that training, evaluation and use agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from rich.console import Console
+
+from headway.config import Config, CorpusConfig, load_config
+from headway.data.preprocessing import Preprocessor
+from headway.data.readers import Pair, corpus_files, fingerprint, read_pairs
+from headway.errors import DataError, UsageError
+from headway.evaluation import records
+from headway.evaluation.analysis import by_length, name_of, oddities, worst_and_best
+from headway.evaluation.intervals import bootstrap_interval
+from headway.evaluation.metrics import (
+    Looks,
+    Measurement,
+    bleu_tokenizer,
+    corpus_scores,
+    look_at,
+    perplexity,
+    tokenised_lowercased_bleu,
+    writes_spaces,
+)
+from headway.evaluation.records import EvaluationRecord, LengthRecord, ScoreRecord, SentenceRecord
+from headway.evaluation.summary import print_summary
+
+if TYPE_CHECKING:
+    from headway.model_dir import LoadedModel
+
+MAY_CHANGE = ("decoding.", "evaluation.", "data.train.", "data.validation.", "data.test.")  # what a trained model leaves open
+MEASURED_PACKAGES = ("headway", "torch", "numpy", "sacrebleu", "sacremoses", "tokenizers")
+
+
+class Translated(NamedTuple):
+    """An output: as people read it, as the model's preprocessed text, and its log-probability under the model."""
+
+    text: str
+    preprocessed: str
+    log_probability: float | None
+
+
+Translate = Callable[[Sequence[str]], Iterator[Translated]]  # one output for each source, in order
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one list of hypotheses and what is odd about it."""
+
+    measurements: dict[str, Measurement]
+    looks: Looks
+
+    def __getitem__(self, name: str) -> float:
+        return self.measurements[name].score
+
+
+class ReferenceLoss(NamedTuple):
+    """Mean negative log-likelihood of a reference token, end-of-sentence included, in nats; `cut` pairs were too long for it."""
+
+    loss: float | None
+    tokens: int
+    cut: int
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What was found, and where it was written."""
+
+    record: EvaluationRecord
+    sentences: list[SentenceRecord]
+    files: list[Path]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """bleu, chrf, ter and, where the language has one, paper_bleu."""
+        return {name: score.score for name, score in self.record.scores.items()}
+
+
+def score_translations(
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    config: Config,
+    *,
+    names: Sequence[str] = ("bleu", "chrf"),
+    paper_texts: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> Scores:
+    """Scores detokenised text against raw references; with `paper_texts` (both sides tokenised) also the BLEU of papers.
+
+    Raises DataError where the counts differ or there is nothing to score.
+    """
+    tokenize = config.evaluation.bleu_tokenize
+    measured = corpus_scores(hypotheses, references, language=config.data.target_language, tokenize=tokenize, names=names)
+    if paper_texts is not None:
+        measured["paper_bleu"] = tokenised_lowercased_bleu(*paper_texts)
+    return Scores(measured, look_at(hypotheses, references))
+
+
+def paper_texts(
+    hypotheses: Sequence[str], outputs: Sequence[str], references: Sequence[str], config: Config
+) -> tuple[list[str], list[str]] | None:
+    """Tokenised hypotheses and references for comparison with papers, or None where the language or the machine has no Moses.
+
+    Where the run's own preprocessing tokenises, these are the model's outputs before undoing it and the references after
+    the same steps; else both sides are lower-cased, punctuation-normalised and tokenised here.
+    """
+    language = config.data.target_language
+    if "moses_tokenize" in config.data.preprocessing:
+        steps = Preprocessor(config.data.preprocessing, language)
+        return list(outputs), [steps.apply(reference) for reference in references]
+    if not writes_spaces(language) or find_spec("sacremoses") is None:
+        return None
+    steps = Preprocessor(("lowercase", "moses_punctuation", "moses_tokenize"), language)
+    return [steps.apply(hypothesis) for hypothesis in hypotheses], [steps.apply(reference) for reference in references]
+
+
+def evaluate_run(
+    run: Path, overrides: Sequence[str] = (), console: Console | None = None, split: str = "test"
+) -> EvaluationResult:
+    """Translates and scores one of the run's data sets, writes RUN/evaluation/<split>.* and prints a summary.
+
+    Args:
+        run: a run directory or a model directory.
+        overrides: dotted settings such as ``decoding.beam_size=1`` or ``data.test.source=other.en``.
+        console: where the summary goes; standard output by default. Progress goes to standard error.
+
+    Raises:
+        UsageError: an override that a trained model does not leave open, or a split that is not configured.
+        DataError, ModelError, ResourceError: the data, the model or the disk.
+    """
+    _check_request(split, overrides)
+    clock = _Clock()
+    with clock.measure("load"):
+        loaded = open_model(run)
+        config = load_config(loaded.directory / "config.yaml", overrides) if overrides else loaded.config
+        corpus = corpus_of(config, split, loaded.directory)
+        pairs = list(read_pairs(corpus))
+        if not pairs:
+            raise DataError(f"the {split} set holds no sentence pairs", where=str(corpus_files(corpus)[0]))
+        records.prepare(run)
+        translate = open_translator(loaded, config)
+    with clock.measure("translate"):
+        translated = _translate_all(translate, [pair.source for pair in pairs])
+    with clock.measure("loss"):
+        loss = reference_loss(loaded, pairs)
+    with clock.measure("score"):
+        record, sentences = analyse(pairs, translated, loss, config, split)
+    record = record.model_copy(
+        update={
+            "seconds": clock.seconds,
+            "versions": _versions(),
+            "fingerprints": {**record.fingerprints, **_fingerprints(loaded, config, corpus)},
+            "warnings": [*_same_files(config, split), *record.warnings],
+        }
+    )
+    files = records.save(run, record, sentences)
+    output = console or Console()
+    print_summary(record, sentences, output, title=f"Evaluation of {run}")
+    output.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
+    return EvaluationResult(record, sentences, files)
+
+
+def corpus_of(config: Config, split: str, directory: Path) -> CorpusConfig:
+    """The corpus of a split. Raises UsageError where the configuration names none."""
+    corpus: CorpusConfig | None = getattr(config.data, split)
+    if corpus is None:
+        raise UsageError(
+            f"no {split} set is configured",
+            where=f"{directory / 'config.yaml'}: data.{split}",
+            remedy=f"name it: data.{split}.source=FILE data.{split}.target=FILE, or evaluate with --split validation",
+        )
+    return corpus
+
+
+def open_model(run: Path) -> LoadedModel:
+    """The verified model of a run or model directory. Raises ModelError."""
+    from headway.model_dir import load_model
+
+    return load_model(run)
+
+
+def open_translator(loaded: LoadedModel, config: Config) -> Translate:
+    """The predictor of `headway predict`, with the decoding options of the evaluation."""
+    from headway.inference.predictor import Predictor
+
+    predictor = Predictor(loaded.directory, **config.decoding.model_dump())
+
+    def translate(sources: Sequence[str]) -> Iterator[Translated]:
+        for found in predictor.translate_detailed(sources):
+            yield Translated(found.text, found.preprocessed, found.log_probability)
+
+    return translate
+
+
+def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
+    """The loss of the references under the model, by the function that training validates with."""
+    from headway.training.validation import Validation, validation_loss
+
+    config, data = loaded.config, loaded.config.data
+    sides = []
+    for tokenizer, language, texts in (
+        (loaded.tokenizers.source, data.source_language, [pair.source for pair in pairs]),
+        (loaded.tokenizers.target, data.target_language, [pair.target for pair in pairs]),
+    ):
+        steps = Preprocessor(data.preprocessing, language)
+        sides.append(tokenizer.encode_many([steps.apply(text) for text in texts]))
+    cut = sum(max(len(source), len(target)) > data.max_length for source, target in zip(*sides, strict=True))
+    source_ids, target_ids = ([np.array(row[: data.max_length], dtype=np.int64) for row in side] for side in sides)
+    validation = Validation(source_ids, target_ids, sources=[], references=[], tokenised=False)
+    loss = validation_loss(loaded.model, validation, config)
+    tokens = sum(len(ids) + 1 for ids in target_ids)
+    return ReferenceLoss(loss if math.isfinite(loss) else None, tokens, cut)
+
+
+def analyse(
+    pairs: Sequence[Pair], translated: Sequence[Translated], loss: ReferenceLoss, config: Config, split: str
+) -> tuple[EvaluationRecord, list[SentenceRecord]]:
+    """Scores, intervals and error analysis of outputs; a pure function. Raises DataError where the counts differ."""
+    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    hypotheses = [output.text for output in translated]
+    papers = paper_texts(hypotheses, [output.preprocessed for output in translated], references, config)
+    found = score_translations(hypotheses, references, config, names=("bleu", "chrf", "ter"), paper_texts=papers)
+    measured = found.measurements
+    words = measured["bleu"].statistics[:, 1]
+    worst, best = worst_and_best(measured["chrf"], words)
+    odd = oddities(sources, hypotheses, references)
+    settings, data = config.evaluation, config.data
+    nats = loss.loss * loss.tokens if loss.loss is not None else math.inf
+    surprise = perplexity(nats, loss.tokens) if loss.tokens else math.inf
+    cut = (
+        [f"{loss.cut} pairs are longer than {data.max_length} tokens; the loss counts their beginnings only"] if loss.cut else []
+    )
+    record = EvaluationRecord(
+        split=split,
+        sentences=len(pairs),
+        source_language=data.source_language,
+        target_language=data.target_language,
+        bleu_tokenize=settings.bleu_tokenize or bleu_tokenizer(data.target_language),
+        scores={name: _with_interval(measurement, config) for name, measurement in measured.items()},
+        bootstrap={"samples": settings.bootstrap_samples, "confidence": settings.confidence, "seed": settings.seed},
+        loss=loss.loss,
+        perplexity=surprise if math.isfinite(surprise) else None,
+        loss_tokens=loss.tokens,
+        loss_cut=loss.cut,
+        by_length=[
+            LengthRecord(words=name_of(group), sentences=group.sentences, scores=group.scores, length_ratio=group.length_ratio)
+            for group in by_length(measured)
+        ],
+        worst=worst,
+        best=best,
+        counts={**vars(odd), "tokenised_looking": found.looks.tokenised, "with_subword_marks": found.looks.subwords},
+        warnings=[*found.looks.warnings(), *odd.warnings(len(pairs)), *cut],
+        decoding=config.decoding.model_dump(mode="json"),
+        fingerprints={
+            "sources": records.text_digest(sources),
+            "references": records.text_digest(references),
+            "hypotheses": records.text_digest(hypotheses),
+        },
+    )
+    return record, _sentences(pairs, translated, measured, papers)
+
+
+def _sentences(
+    pairs: Sequence[Pair],
+    translated: Sequence[Translated],
+    measured: Mapping[str, Measurement],
+    papers: tuple[Sequence[str], Sequence[str]] | None,
+) -> list[SentenceRecord]:
+    alone = {name: measured[name].sentence_scores().tolist() for name in ("bleu", "chrf", "ter")}
+    words = measured["bleu"].statistics[:, 1].tolist()
+    return [
+        SentenceRecord(
+            line=pair.line,
+            source=pair.source,
+            reference=pair.target,
+            hypothesis=output.text,
+            words=words[index],
+            bleu=alone["bleu"][index],
+            chrf=alone["chrf"][index],
+            ter=alone["ter"][index],
+            log_probability=output.log_probability,
+            paper_hypothesis=papers[0][index] if papers else None,
+            paper_reference=papers[1][index] if papers else None,
+        )
+        for index, (pair, output) in enumerate(zip(pairs, translated, strict=True))
+    ]
+
+
+def _with_interval(measured: Measurement, config: Config) -> ScoreRecord:
+    settings = config.evaluation
+    interval = bootstrap_interval(
+        measured.statistics, measured.score_function, settings.bootstrap_samples, settings.confidence, settings.seed
+    )
+    return ScoreRecord(
+        label=measured.label,
+        score=measured.score,
+        low=interval.low,
+        high=interval.high,
+        signature=measured.signature,
+        higher_is_better=measured.higher_is_better,
+    )
+
+
+def _translate_all(translate: Translate, sources: Sequence[str]) -> list[Translated]:
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        outputs = list(progress.track(translate(sources), total=len(sources), description="Translating"))
+    if len(outputs) != len(sources):
+        raise DataError(f"{len(sources)} sources gave {len(outputs)} translations", remedy="this is a defect; please report it")
+    return outputs
+
+
+def _check_request(split: str, overrides: Sequence[str]) -> None:
+    if split not in records.SPLITS:
+        raise UsageError(f"there is no split {split!r}", where="--split", remedy=f"choose one of {', '.join(records.SPLITS)}")
+    for override in overrides:
+        if not override.strip().removeprefix("--").startswith(MAY_CHANGE):
+            key = override.partition("=")[0]
+            raise UsageError(
+                f"{key} cannot be changed in an evaluation: the model is trained",
+                where="command line",
+                remedy=f"settings that can be: {', '.join(name + '*' for name in MAY_CHANGE)}",
+            )
+
+
+def _same_files(config: Config, split: str) -> list[str]:
+    if split == "train" or corpus_files(getattr(config.data, split)) != corpus_files(config.data.train):
+        return []
+    return [f"the {split} set is the training set: these scores say nothing about new sentences"]
+
+
+def _fingerprints(loaded: LoadedModel, config: Config, corpus: CorpusConfig) -> dict[str, str]:
+    settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+    return {
+        "model": loaded.fingerprint,
+        "config": hashlib.sha256(settings.encode()).hexdigest(),
+        "data": fingerprint(corpus_files(corpus)),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in MEASURED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class _Clock:
+    """Seconds of each named part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start

@@ -1,0 +1,355 @@
+"""Text out of the model: greedy, sampling and beam search over one step with the key/value cache.
+
+    B sentences still open   K queries of one sentence (beams or samples)   C candidates of a query   S source length
+    T tokens so far, forced prefix included   N cache slots   V vocabulary   R = B · K
+
+What a hypothesis is worth. `token_scores` are the model's own log-probabilities over the whole vocabulary, whatever
+temperature, filter or ban was applied when the token was chosen. A forced token is no choice and scores 0. The score
+is their sum divided by length^length_penalty; the length counts the chosen tokens and the end of sentence. Every
+hypothesis ends with the end of sentence: at its longest a sentence may only end. Ties fall to the lower beam, then id.
+
+Beam search keeps `beam_size` open hypotheses. Each step ranks their continuations by log-probability; those within the
+first `beam_size` that end are finished, the best that do not end stay open. A sentence is done when nothing is open,
+when `beam_size` hypotheses are finished (only with `early_stopping`), or when no open one can still come among the
+`n_best`: log-probabilities only fall, so an open one is worth at most its log-probability / longest^length_penalty.
+
+The cache is never copied when beams change places: a small table says which slots each beam descends from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headway.config import DecodingConfig
+from headway.errors import ModelError, UsageError
+from headway.inference.ranking import best_tokens, log_normaliser
+from headway.model.cache import KVCache
+from headway.model.transformer import Transformer
+
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One answer: `ids` without start and end; `token_scores` of each of them and, last, of the end of sentence."""
+
+    ids: list[int]
+    score: float
+    token_scores: list[float]
+
+
+@torch.inference_mode()
+def generate(
+    model: Transformer,
+    source_ids_BS: Tensor | None,
+    source_mask_BS: Tensor | None,
+    options: DecodingConfig,
+    *,
+    bos_id: int,
+    eos_id: int,
+    prefixes: Sequence[Sequence[int]] | None = None,
+    forbidden_ids: Sequence[int] = (),
+    sentence_numbers: Sequence[int] | None = None,
+) -> list[list[Hypothesis]]:
+    """The `n_best` answers to each source, best first (greedy: one; fewer where fewer exist).
+
+    Args:
+        source_ids_BS: sources with their mask (True = may be attended to); both None for a model without an encoder.
+        prefixes: ids each answer must begin with; a model without an encoder continues them. None for none.
+        forbidden_ids: never chosen, such as padding and start.
+        sentence_numbers: what sampling is seeded with beside `options.seed`; default: the place in this batch. With a
+            number that belongs to the sentence the draw does not depend on what it is batched with.
+
+    Raises:
+        UsageError: a prefix leaves no room, or the number of prefixes is not that of the sources.
+        ModelError: the model's scores are not numbers.
+    """
+    if source_ids_BS is None and prefixes is None:
+        raise UsageError("there is neither a source nor a prefix to go on from")
+    B = len(source_ids_BS) if source_ids_BS is not None else len(prefixes or ())
+    given = [list(prefix) for prefix in prefixes] if prefixes is not None else [[] for _ in range(B)]
+    if len(given) != B:
+        raise UsageError(f"{len(given)} prefixes for {B} sources", remedy="give one prefix for each source")
+    if B == 0:
+        return []
+    limits = _limits(model, source_mask_BS, options, given)
+    constraints = _Constraints(options, eos_id, forbidden_ids, given, limits)
+    numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
+    search = _BeamSearch(constraints) if options.method == "beam" else _Walk(constraints, numbers)
+
+    shared = min(map(len, given))  # so much of every prefix is read at once, the rest is forced token by token
+    start_BT = torch.tensor([[bos_id, *prefix[:shared]] for prefix in given], device=_device(model))
+    steps = _Steps(model, source_ids_BS, source_mask_BS)
+    search.begin(start_BT[:, 1:])
+    logits_BKV = steps.first(start_BT)
+    while True:
+        tokens_BK, parents_BK, done = search.choose(logits_BKV)
+        if all(done):
+            return search.answers()
+        if any(done):
+            rows = _without(done)
+            rows_B = torch.tensor(rows, device=tokens_BK.device)
+            search.keep(rows, rows_B)
+            steps.keep(rows_B)
+            tokens_BK, parents_BK = tokens_BK[rows_B], parents_BK[rows_B]
+        logits_BKV = steps.next(tokens_BK, parents_BK)
+
+
+def _device(model: Transformer) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _limits(
+    model: Transformer, source_mask_BS: Tensor | None, options: DecodingConfig, prefixes: list[list[int]]
+) -> list[int]:
+    """Most tokens each sentence may add to its prefix: the maximum length, 2 × source + 20, and the model's positions."""
+    limits = [options.maximum_length] * len(prefixes)
+    if source_mask_BS is not None:
+        limits = [min(limit, 2 * length + 20) for limit, length in zip(limits, source_mask_BS.sum(1).tolist(), strict=True)]
+    if model.config.positions == "learned":
+        room = model.config.max_positions - 1
+        limits = [min(limit, room - len(prefix)) for limit, prefix in zip(limits, prefixes, strict=True)]
+    if min(limits) < 1:
+        raise UsageError(
+            f"a prefix of {max(map(len, prefixes))} tokens leaves no room to go on", where="prefixes", remedy="shorten it"
+        )
+    return limits
+
+
+def _without(done: list[bool]) -> list[int]:
+    """Rows to keep so that the done ones are gone: the last rows move into the gaps and nothing else moves."""
+    left = done.count(False)
+    movers = iter(row for row in range(left, len(done)) if not done[row])
+    return [next(movers) if done[row] else row for row in range(left)]
+
+
+class _Steps:
+    """The one step of every search: new tokens in, logits of the next ones out."""
+
+    def __init__(self, model: Transformer, source_ids_BS: Tensor | None, source_mask_BS: Tensor | None) -> None:
+        self.model, self.source_mask_BS = model, source_mask_BS
+        self.memory_BSD = None
+        if source_ids_BS is not None and source_mask_BS is not None:
+            self.memory_BSD = model.encode(source_ids_BS, source_mask_BS)
+        self.cache = KVCache(len(model.decoder))
+
+    def first(self, ids_BT: Tensor) -> Tensor:
+        """Reads the start of every answer at once; returns [B, 1, V]."""
+        B, T = ids_BT.shape
+        causal_TT = torch.ones(T, T, dtype=torch.bool, device=ids_BT.device).tril()
+        self.cache.advance(torch.arange(T, device=ids_BT.device), causal_TT[None])
+        hidden_BTD = self.model.decode(ids_BT, self.memory_BSD, self.source_mask_BS, self.cache)
+        self.visible_BKN = causal_TT[-1].expand(B, 1, T)
+        self.position = T
+        self.memory_BSD = None  # from here on its keys and values are in the cache
+        return self.model.logits(hidden_BTD[:, -1:])
+
+    def next(self, tokens_BK: Tensor, parents_BK: Tensor) -> Tensor:
+        """Appends one token to each query, which descends from query `parents_BK` of the step before; [B, K, V]."""
+        B, K = tokens_BK.shape
+        inherited_BKN = self.visible_BKN.gather(1, parents_BK[:, :, None].expand(-1, -1, self.visible_BKN.shape[2]))
+        own_BKK = torch.eye(K, dtype=torch.bool, device=tokens_BK.device).expand(B, K, K)
+        self.visible_BKN = torch.cat((inherited_BKN, own_BKK), dim=2)
+        position_K = torch.full((K,), self.position, device=tokens_BK.device)
+        self.cache.advance(position_K, self.visible_BKN if K > 1 else None)
+        self.position += 1
+        return self.model.logits(self.model.decode(tokens_BK, None, self.source_mask_BS, self.cache))
+
+    def keep(self, rows: Tensor) -> None:
+        self.cache.keep(rows)
+        self.visible_BKN = self.visible_BKN[rows]
+        if self.source_mask_BS is not None:
+            self.source_mask_BS = self.source_mask_BS[rows]
+
+
+class _Constraints:
+    """What may be said next, by forced prefix, length, repetition and forbidden ids."""
+
+    def __init__(
+        self, options: DecodingConfig, eos_id: int, forbidden_ids: Sequence[int], prefixes: list[list[int]], limits: list[int]
+    ) -> None:
+        self.options, self.eos_id, self.forbidden_ids = options, eos_id, list(forbidden_ids)
+        self.prefixes, self.limits = prefixes, limits
+        self.may_get_stuck = options.minimum_length > 0 or options.no_repeat_ngram > 0
+
+    def apply(self, logits_BKV: Tensor, normaliser_BK: Tensor, ids_BKT: Tensor, sentences: list[int]) -> None:
+        """Sets what may not follow `ids_BKT` to -∞, in place. Row b belongs to sentence `sentences[b]`."""
+        T, eos = ids_BKT.shape[2], self.eos_id
+        lengths = [T - len(self.prefixes[sentence]) for sentence in sentences]
+        end_BK = logits_BKV[..., eos].clone()
+        logits_BKV[..., self.forbidden_ids] = NEVER
+        if self.options.no_repeat_ngram:
+            self._forbid_repeats(logits_BKV, ids_BKT)
+        if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:
+            logits_BKV[short, :, eos] = NEVER
+        if full := [row for row, length in enumerate(lengths) if length >= self.limits[sentences[row]]]:
+            logits_BKV[full] = NEVER
+            logits_BKV[full, :, eos] = end_BK[full]
+        if self.may_get_stuck:  # where nothing is left to say, the sentence ends
+            stuck_BK = logits_BKV.amax(-1) == NEVER
+            logits_BKV[..., eos] = torch.where(stuck_BK, end_BK, logits_BKV[..., eos])
+        if forced := [row for row, length in enumerate(lengths) if length < 0]:
+            tokens = [self.prefixes[sentences[row]][T] for row in forced]
+            logits_BKV[forced] = NEVER
+            logits_BKV[forced, :, tokens] = normaliser_BK[forced]
+
+    def _forbid_repeats(self, logits_BKV: Tensor, ids_BKT: Tensor) -> None:
+        n, T = self.options.no_repeat_ngram, ids_BKT.shape[2]
+        if n > T:
+            return
+        windows_BKWn = ids_BKT.unfold(2, n, 1)
+        repeated_BKW = (windows_BKWn[..., : n - 1] == ids_BKT[:, :, None, T - n + 1 :]).all(-1)
+        row, query, window = repeated_BKW.nonzero(as_tuple=True)
+        logits_BKV[row, query, windows_BKWn[row, query, window, n - 1]] = NEVER
+
+
+class _Search:
+    """The histories of the open sentences and the finished answers; subclasses choose the next tokens."""
+
+    def __init__(self, constraints: _Constraints) -> None:
+        self.constraints, self.options = constraints, constraints.options
+        self.sentences = list(range(len(constraints.prefixes)))  # of each row
+        self.finished: list[list[Hypothesis]] = [[] for _ in self.sentences]
+
+    def begin(self, prefix_BT: Tensor, queries: int = 1) -> None:
+        self.ids_BKT = prefix_BT[:, None].repeat(1, queries, 1)
+        self.token_scores_BKT = torch.zeros_like(self.ids_BKT, dtype=torch.float64)
+
+    def choose(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor, list[bool]]:
+        """Returns the next tokens [B, K], the query each descends from [B, K], and which rows are done."""
+        raise NotImplementedError
+
+    def keep(self, rows: list[int], rows_B: Tensor) -> None:
+        self.sentences = [self.sentences[row] for row in rows]
+        self.ids_BKT, self.token_scores_BKT = self.ids_BKT[rows_B], self.token_scores_BKT[rows_B]
+
+    def answers(self) -> list[list[Hypothesis]]:
+        return [sorted(found, key=lambda h: -h.score)[: self.options.n_best] for found in self.finished]
+
+    def constrained(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of what is allowed, and the log of their normaliser [B, K] over the whole vocabulary; float32."""
+        logits_BKV = logits_BKV.float()
+        normaliser_BK = log_normaliser(logits_BKV)
+        if normaliser_BK.isnan().any():
+            raise ModelError("the model's scores are not numbers", remedy="the weights are damaged: use another checkpoint")
+        self.constraints.apply(logits_BKV, normaliser_BK, self.ids_BKT, self.sentences)
+        return logits_BKV, normaliser_BK
+
+    def extend(self, tokens_BK: Tensor, parents_BK: Tensor, scores_BK: Tensor) -> None:
+        B, K = tokens_BK.shape
+        history_BKT = parents_BK[:, :, None].expand(B, K, self.ids_BKT.shape[2])
+        self.ids_BKT = torch.cat((self.ids_BKT.gather(1, history_BKT), tokens_BK[:, :, None]), dim=2)
+        self.token_scores_BKT = torch.cat((self.token_scores_BKT.gather(1, history_BKT), scores_BK[:, :, None]), dim=2)
+
+    def finish(self, rows: Tensor, queries: Tensor, end_scores: Tensor) -> None:
+        """These queries end here. They are given best first."""
+        ids, scores = self.ids_BKT[rows, queries].tolist(), self.token_scores_BKT[rows, queries].tolist()
+        for row, its_ids, its_scores, end in zip(rows.tolist(), ids, scores, end_scores.tolist(), strict=True):
+            sentence = self.sentences[row]
+            length = len(its_ids) - len(self.constraints.prefixes[sentence]) + 1
+            score = (sum(its_scores) + end) / length**self.options.length_penalty
+            self.finished[sentence].append(Hypothesis(its_ids, score, [*its_scores, end]))
+
+
+class _BeamSearch(_Search):
+    def begin(self, prefix_BT: Tensor, queries: int = 1) -> None:
+        super().begin(prefix_BT)
+        self.totals_BK = self.token_scores_BKT.sum(2)
+
+    def choose(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor, list[bool]]:
+        (B, K, V), beams = logits_BKV.shape, self.options.beam_size
+        logits_BKV, normaliser_BK = self.constrained(logits_BKV)
+        C = min(2 * beams, V)
+        best_RC, ids_RC = best_tokens(logits_BKV.flatten(0, 1), C)
+        scores_BKC = (best_RC.view(B, K, C) - normaliser_BK[:, :, None]).double()
+        totals_BC, order_BC = (self.totals_BK[:, :, None] + scores_BKC).flatten(1).sort(dim=1, descending=True, stable=True)
+        totals_BC, order_BC = totals_BC[:, : 2 * beams], order_BC[:, : 2 * beams]
+        parents_BC = order_BC // C
+        tokens_BC, scores_BC = ids_RC.view(B, K * C).gather(1, order_BC), scores_BKC.flatten(1).gather(1, order_BC)
+
+        ends_BC = tokens_BC == self.constraints.eos_id
+        rows, places = (ends_BC & (totals_BC > NEVER))[:, :beams].nonzero(as_tuple=True)
+        self.finish(rows, parents_BC[rows, places], scores_BC[rows, places])
+
+        open_BK = ends_BC.byte().sort(dim=1, stable=True).indices[:, :beams]
+        self.totals_BK = totals_BC.masked_fill(ends_BC, NEVER).gather(1, open_BK)
+        tokens_BK, parents_BK = tokens_BC.gather(1, open_BK), parents_BC.gather(1, open_BK)
+        self.extend(tokens_BK, parents_BK, scores_BC.gather(1, open_BK))
+        best_open = self.totals_BK[:, 0].tolist()
+        return tokens_BK, parents_BK, [self._done(*pair) for pair in zip(self.sentences, best_open, strict=True)]
+
+    def _done(self, sentence: int, best_open: float) -> bool:
+        options, found = self.options, self.finished[sentence]
+        if options.early_stopping and len(found) >= options.beam_size:
+            del found[options.beam_size :]
+            return True
+        if best_open == NEVER:
+            return True
+        if len(found) < options.n_best:
+            return False
+        worst = sorted((hypothesis.score for hypothesis in found), reverse=True)[options.n_best - 1]
+        longest = self.constraints.limits[sentence] + 1
+        return bool(best_open / longest**options.length_penalty <= worst)
+
+    def keep(self, rows: list[int], rows_B: Tensor) -> None:
+        super().keep(rows, rows_B)
+        self.totals_BK = self.totals_BK[rows_B]
+
+
+class _Walk(_Search):
+    """Greedy search, or `n_best` independent samples: each query goes its own way and never branches.
+
+    A sample is drawn from softmax(logits / temperature), of which `top_k` leaves the best tokens and then `top_p` the
+    fewest that hold that much of what is left (Holtzman et al. 2020).
+    """
+
+    def __init__(self, constraints: _Constraints, numbers: list[int]) -> None:
+        super().__init__(constraints)
+        self.greedy = self.options.method == "greedy"
+        self.queries = 1 if self.greedy else self.options.n_best
+        self.draws = [np.random.Generator(np.random.PCG64((self.options.seed, number))) for number in numbers]
+
+    def begin(self, prefix_BT: Tensor, queries: int = 1) -> None:
+        super().begin(prefix_BT, self.queries)
+        self.ended_BK = torch.zeros(self.ids_BKT.shape[:2], dtype=torch.bool, device=prefix_BT.device)
+
+    def choose(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor, list[bool]]:
+        parents_BK = torch.arange(logits_BKV.shape[1], device=logits_BKV.device).expand(len(logits_BKV), self.queries)
+        if logits_BKV.shape[1] != self.queries:  # the start, which all queries share
+            logits_BKV = logits_BKV.repeat_interleave(self.queries, 1)
+        logits_BKV, normaliser_BK = self.constrained(logits_BKV)
+        tokens_BK = best_tokens(logits_BKV.flatten(0, 1), 1)[1].view(parents_BK.shape) if self.greedy else self._draw(logits_BKV)
+        scores_BK = (logits_BKV.gather(2, tokens_BK[:, :, None])[:, :, 0] - normaliser_BK).double()
+        ends_BK = (tokens_BK == self.constraints.eos_id) & ~self.ended_BK
+        rows, queries = ends_BK.nonzero(as_tuple=True)
+        self.finish(rows, queries, scores_BK[rows, queries])
+        self.ended_BK = self.ended_BK | ends_BK
+        self.extend(tokens_BK, parents_BK, scores_BK)
+        return tokens_BK, parents_BK, self.ended_BK.all(1).tolist()
+
+    def _draw(self, logits_BKV: Tensor) -> Tensor:
+        """The token at which the cumulative probability passes a uniform number that belongs to sentence, sample and step."""
+        B, K, V = logits_BKV.shape
+        logits_RC, options, ids_RC = logits_BKV.flatten(0, 1), self.options, None
+        if options.top_k:
+            logits_RC, ids_RC = best_tokens(logits_RC, min(options.top_k, V))
+        elif options.top_p < 1:
+            logits_RC, ids_RC = logits_RC.sort(dim=1, descending=True, stable=True)
+        p_RC = (logits_RC.double() / options.temperature).softmax(1)
+        if options.top_p < 1:
+            p_RC = p_RC.masked_fill(p_RC.cumsum(1) - p_RC >= options.top_p, 0.0)
+        mass_RC = p_RC.cumsum(1)
+        uniform_R = torch.from_numpy(np.concatenate([self.draws[sentence].random(K) for sentence in self.sentences]))
+        total_R = mass_RC[:, -1]
+        aim_R = torch.minimum(uniform_R.to(total_R) * total_R, total_R.nextafter(torch.zeros_like(total_R)))
+        place_R1 = (mass_RC <= aim_R[:, None]).sum(1, keepdim=True)
+        return (place_R1 if ids_RC is None else ids_RC.gather(1, place_R1)).view(B, K)
+
+    def keep(self, rows: list[int], rows_B: Tensor) -> None:
+        super().keep(rows, rows_B)
+        self.ended_BK = self.ended_BK[rows_B]

@@ -1,0 +1,244 @@
+"""`headway init`: a person's own two files in; a commented configuration, and a split to train and to test on, out.
+
+The sizes in it follow the number of pairs. Held-out pairs are drawn by the digest of their source, so a sentence that comes
+twice is never on both sides, and the same files are always split the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from headway.config import CorpusConfig, load_config
+from headway.config_reader import dump_yaml
+from headway.data.readers import Pair, read_pairs
+from headway.errors import DataError, ResourceError, UsageError
+
+FEWEST_PAIRS = 20
+MOST_HELD_OUT = 1000
+WITHOUT_SPACES = ("zh", "ja", "th", "km", "lo", "my", "yue")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one pass over the pairs has counted."""
+
+    pairs: int
+    longest_words: int
+    mean_words: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Settings that fit a number of pairs, with the reason for each."""
+
+    preset: str
+    vocabulary: int
+    dropout: float
+    subword_dropout: float
+    batch_tokens: int
+    learning_rate: float
+    updates: int
+    size: str
+
+
+def write_starter(
+    source: str,
+    target: str,
+    directory: Path,
+    *,
+    source_language: str | None = None,
+    target_language: str | None = None,
+    validation: tuple[str, str] | None = None,
+    test: tuple[str, str] | None = None,
+) -> Path:
+    """Writes ``DIRECTORY/config.yaml``; without `validation`, splits the pairs into files beside it.
+
+    Returns: the path of the YAML.
+    Raises:
+        DataError: a file is missing or damaged, the line counts differ, or there are too few pairs.
+        UsageError: the directory is not empty, or a language cannot be told. ResourceError: it cannot be written.
+    """
+    languages = (
+        source_language or _language_of(source, "--source-language"),
+        target_language or _language_of(target, "--target-language"),
+    )
+    if languages[0] == languages[1]:
+        raise UsageError(
+            f"source and target are both {languages[0]!r}", remedy="name them: --source-language en --target-language de"
+        )
+    directory = Path(directory)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError("is not a new or empty directory", where=str(directory), remedy="nothing was written; name another one")
+    try:
+        own = CorpusConfig(source=source, target=target)
+    except ValidationError as error:
+        raise UsageError(
+            f"{source!r}, {target!r}: {error.errors()[0]['msg']}", remedy="give the paths of two line files"
+        ) from None
+    counts = _count(own, languages[0])
+    least = 1 if validation else FEWEST_PAIRS
+    if counts.pairs < least:
+        raise DataError(
+            f"holds {counts.pairs} pairs; {least} are the least to hold some out", where=source, remedy="give more pairs"
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        files = {"train": (str(own.source), str(own.target)), "validation": validation, "test": test}
+        if validation is None:
+            files |= _split(own, counts.pairs, directory, languages, with_test=test is None)
+        path = directory / "config.yaml"
+        path.write_text(starter_yaml(directory, files, languages, counts), encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"cannot be written: {error.strerror}", where=str(error.filename or directory)) from error
+    load_config(path)
+    return path
+
+
+def _language_of(path: str, option: str) -> str:
+    """`train.de`, `train.de.gz` → de"""
+    found = re.search(r"\.([A-Za-z]{2,3}(?:[-_][A-Za-z]{2,4})?)(?:\.(?:gz|xz|zst|txt))?$", os.path.basename(path))
+    if found is None or found[1].lower() in ("txt", "tsv", "csv", "gz", "xz", "zst"):
+        raise UsageError(
+            f"the name {os.path.basename(path)!r} does not tell a language", where=path, remedy=f"say it: {option} de"
+        )
+    return found[1]
+
+
+def _count(corpus: CorpusConfig, language: str) -> Counts:
+    pairs = words = longest = 0
+    for pair in read_pairs(corpus):
+        here = max(_words(pair.source, language), pair.target.count(" ") + 1)
+        pairs, words, longest = pairs + 1, words + here, max(longest, here)
+    return Counts(pairs, longest, words / max(pairs, 1))
+
+
+def _words(text: str, language: str) -> int:
+    return len(text) if language.split("-")[0] in WITHOUT_SPACES else text.count(" ") + 1
+
+
+def _digest(pair: Pair) -> int:
+    return int.from_bytes(hashlib.blake2b(" ".join(pair.source.split()).casefold().encode(), digest_size=8).digest())
+
+
+def _split(
+    corpus: CorpusConfig, pairs: int, directory: Path, languages: tuple[str, str], *, with_test: bool
+) -> dict[str, tuple[str, str]]:
+    """Writes train, validation and test files; a fiftieth of the pairs, at most MOST_HELD_OUT, for each of the last two."""
+    import numpy as np
+
+    digests = np.unique(np.fromiter((_digest(pair) for pair in read_pairs(corpus)), dtype=np.uint64))
+    held_out = min(MOST_HELD_OUT, max(1, pairs // 50))
+    first, second = (int(digests[min(n * held_out, len(digests)) - 1]) for n in (1, 2))
+    names = ["train", "validation", *(["test"] if with_test else [])]
+    files = {name: tuple(str(directory / f"{name}.{language}") for language in languages) for name in names}
+    with ExitStack() as stack:
+        opened = {
+            name: [stack.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in paths]
+            for name, paths in files.items()
+        }
+        for pair in read_pairs(corpus):
+            digest = _digest(pair)
+            name = "validation" if digest <= first else "test" if digest <= second and with_test else "train"
+            for file, text in zip(opened[name], (pair.source, pair.target), strict=True):
+                file.write(text + "\n")
+    return {name: (paths[0], paths[1]) for name, paths in files.items()}
+
+
+def advise(counts: Counts) -> Advice:
+    """Settings by the number of pairs: few pairs ask for a small model, a small vocabulary and much dropout."""
+    pairs = counts.pairs
+    rows = [  # fewer pairs than, preset, vocabulary, dropout, subword dropout, tokens in a batch, peak rate, passes over the data
+        (5_000, "tiny", 2_000, 0.3, 0.1, 2_048, 1e-3, 120),
+        (20_000, "tiny", 4_000, 0.3, 0.1, 4_096, 1e-3, 80),
+        (100_000, "tiny", 8_000, 0.2, 0.1, 4_096, 1e-3, 50),
+        (1_000_000, "small", 16_000, 0.1, 0.05, 8_192, 1e-3, 15),
+        (1 << 60, "base", 32_000, 0.1, 0.0, 16_384, 7e-4, 5),
+    ]
+    row = next(row for row in rows if pairs < row[0])
+    _, preset, vocabulary, dropout, subword_dropout, batch_tokens, rate, passes = row
+    tokens = pairs * (counts.mean_words * 1.4 + 1)  # a word is about 1.4 pieces, and a sentence has an end
+    updates = min(max(int(passes * tokens / batch_tokens), 500), 200_000)
+    updates = round(updates, 1 - len(str(updates)) + 1)
+    vocabulary = min(vocabulary, max(200, pairs))
+    return Advice(preset, vocabulary, dropout, subword_dropout, batch_tokens, rate, updates, f"{pairs:,} pairs")
+
+
+def _value(value: object) -> str:
+    """A value as YAML writes it, on one line."""
+    return dump_yaml({"value": value}).removeprefix("value: ").strip()
+
+
+def _corpus_lines(name: str, files: tuple[str, str]) -> Iterator[str]:
+    yield f"  {name}:"
+    yield from (f"    {side}: {_value(path)}" for side, path in zip(("source", "target"), files, strict=True))
+
+
+def starter_yaml(directory: Path, files: dict[str, tuple[str, str] | None], languages: tuple[str, str], counts: Counts) -> str:
+    """The commented configuration."""
+    advice = advise(counts)
+    spaceless = any(language.split("-")[0] in WITHOUT_SPACES for language in languages)
+    every = max(advice.updates // 20, 10)
+    parts = itertools.chain.from_iterable(_corpus_lines(name, paths) for name, paths in files.items() if paths)
+    joint = (
+        "two vocabularies: the languages share few characters"
+        if spaceless
+        else "one vocabulary for both languages, so names are shared"
+    )
+    return f"""\
+# {languages[0]} → {languages[1]}, {advice.size}. Written by `headway init`; everything in it may be changed.
+#   headway check {directory}/config.yaml        what is in the data, and how long training will take
+#   headway train {directory}/config.yaml        stop it whenever you like; the same command goes on
+#   headway evaluate {directory}/run             scores with intervals
+#   headway predict {directory}/run input.txt    use it
+# Any key can be overridden: headway train {directory}/config.yaml training.seed=2. All keys: examples/multi30k.yaml
+# Relative paths count from the directory in which the command is run.
+
+run_directory: {_value(str(directory / "run"))}
+
+data:
+  source_language: {_value(languages[0])}
+  target_language: {_value(languages[1])}
+{chr(10).join(parts)}
+  # Named steps before the tokenizer, such as [lowercase]; none keeps the text as people write it.
+  preprocessing: []
+  max_length: {min(max(64, 4 * counts.longest_words), 256)}       # tokens; longer pairs are dropped and counted
+
+tokenizer:
+  kind: bpe
+  # {advice.size}: a piece should be seen often enough to be learned, so few pairs ask for few pieces.
+  vocabulary_size: {advice.vocabulary}
+  joint: {"false" if spaceless else "true"}           # {joint}
+  # Words are cut anew at every pass, which makes a small corpus richer; 0 for a large one.
+  dropout: {advice.subword_dropout}
+
+model:
+  preset: {advice.preset}          # tiny, small, base, big
+  tied_embeddings: {"decoder" if spaceless else "all"}
+  # The fewer pairs, the more dropout: it keeps the model from learning them by heart.
+  dropout: {advice.dropout}
+
+training:
+  seed: 1
+  # With batches of this size, about the passes over {advice.size} after which little is gained.
+  updates: {advice.updates}
+  batch_tokens: {advice.batch_tokens}
+  learning_rate: {_value(advice.learning_rate)}
+  warmup_updates: {max(advice.updates // 10, 1)}
+  label_smoothing: 0.1
+  averaging: ema          # the average of recent weights is what is validated and kept
+  validate_every: {every}
+  save_every: {every}
+  patience: 8             # stop after so many validations without a better one
+
+decoding:
+  beam_size: 5
+"""

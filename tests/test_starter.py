@@ -1,0 +1,110 @@
+"""`headway init`: the split leaks nothing, keeps pairs together and the configuration fits the size."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+from headway.config import load_config
+from headway.errors import DataError, UsageError
+from headway.starter import Counts, advise, write_starter
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> tuple[str, str]:
+    """500 pairs, each fifth source twice with another target, and some odd characters."""
+    draw = random.Random(1)
+    words = ["ab", "cd", "ef", "gh", "ij", "kl", "mn", "op", "qr"]
+    sources = [" ".join(draw.choices(words, k=draw.randint(2, 9))) + f" {n // 2 if n % 5 == 0 else n}" for n in range(500)]
+    sources[7] = "line\u2028separator \x85 and \x0b"
+    paths = tmp_path / "own.en", tmp_path / "own.de"
+    paths[0].write_text("\n".join(sources) + "\n", encoding="utf-8")
+    paths[1].write_text("\n".join(f"ziel {n} {source}" for n, source in enumerate(sources)) + "\n", encoding="utf-8")
+    return str(paths[0]), str(paths[1])
+
+
+def lines(path: str | int) -> list[str]:
+    return Path(str(path)).read_text("utf-8").split("\n")[:-1]
+
+
+def test_the_split_loses_nothing_and_leaks_nothing(corpus: tuple[str, str], tmp_path: Path) -> None:
+    config = load_config(write_starter(*corpus, tmp_path / "mine"))
+    assert config.data.test is not None
+    parts = [config.data.train, config.data.validation, config.data.test]
+    pairs = [list(zip(lines(part.source), lines(part.target), strict=True)) for part in parts]
+    assert sorted(itertools.chain(*pairs)) == sorted(zip(lines(corpus[0]), lines(corpus[1]), strict=True))
+    sources = [{" ".join(source.split()).lower() for source, _ in part} for part in pairs]
+    assert not sources[0] & sources[1]
+    assert not sources[0] & sources[2]
+    assert not sources[1] & sources[2]
+    assert 10 <= len(pairs[1]) <= 20
+    assert 10 <= len(pairs[2]) <= 20
+
+
+def test_the_same_files_are_split_the_same_way(corpus: tuple[str, str], tmp_path: Path) -> None:
+    one, two = (load_config(write_starter(*corpus, tmp_path / name)) for name in ("one", "two"))
+    assert lines(one.data.validation.source) == lines(two.data.validation.source)
+
+
+def test_own_validation_and_test_files_are_used(corpus: tuple[str, str], tmp_path: Path) -> None:
+    config = load_config(write_starter(*corpus, tmp_path / "mine", validation=("v.en", "v: #.de"), test=("t.en", "t.de")))
+    assert config.data.train.source == corpus[0]
+    assert config.data.validation.target == "v: #.de"
+    assert config.data.test is not None
+    assert config.data.test.source == "t.en"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["config.yaml"]
+
+
+def test_languages_come_from_the_names_or_are_asked_for(corpus: tuple[str, str], tmp_path: Path) -> None:
+    config = load_config(write_starter(*corpus, tmp_path / "mine"))
+    assert (config.data.source_language, config.data.target_language) == ("en", "de")
+    plain = tmp_path / "a.txt"
+    plain.write_text("x\n")
+    with pytest.raises(UsageError, match=r"say it: --source-language"):
+        write_starter(str(plain), corpus[1], tmp_path / "other")
+    with pytest.raises(UsageError, match="source and target are both 'de'"):
+        write_starter(corpus[1], corpus[1], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_language_without_spaces_gets_two_vocabularies(corpus: tuple[str, str], tmp_path: Path) -> None:
+    config = load_config(write_starter(*corpus, tmp_path / "mine", target_language="zh"))
+    assert (config.tokenizer.joint, config.model.tied_embeddings) == (False, "decoder")
+
+
+def test_norwegian_stays_norwegian(corpus: tuple[str, str], tmp_path: Path) -> None:
+    assert load_config(write_starter(*corpus, tmp_path / "mine", target_language="no")).data.target_language == "no"
+
+
+def test_what_is_in_the_way_is_refused_and_left_alone(corpus: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match="not a new or empty directory"):
+        write_starter(*corpus, tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+    few = tmp_path / "few.en"
+    few.write_text("a\n" * 5)
+    with pytest.raises(DataError, match="5 pairs; 20 are the least"):
+        write_starter(str(few), str(few), tmp_path / "new", target_language="de")
+    with pytest.raises(DataError):
+        write_starter(str(tmp_path / "missing.en"), corpus[1], tmp_path / "new")
+    with pytest.raises(UsageError):
+        write_starter("a\0.en", corpus[1], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("pairs", [20, 900, 6000, 29_000, 300_000, 5_000_000])
+def test_advice_for_every_size_is_a_valid_configuration(pairs: int) -> None:
+    advice = advise(Counts(pairs, 40, 12.0))
+    assert 500 <= advice.updates <= 200_000
+    assert advice.vocabulary <= max(200, pairs)
+
+
+def test_fewer_pairs_ask_for_less_and_more_dropout() -> None:
+    rows = [advise(Counts(pairs, 40, 12.0)) for pairs in (1000, 10_000, 50_000, 500_000, 5_000_000)]
+    assert [row.vocabulary for row in rows] == [1000, 4000, 8000, 16_000, 32_000]
+    assert [row.dropout for row in rows] == sorted((row.dropout for row in rows), reverse=True)
+    assert [row.preset for row in rows] == ["tiny", "tiny", "tiny", "small", "base"]
