@@ -207,6 +207,12 @@ def test_a_key_of_the_top_level_is_looked_for_in_the_sections(refused: Refused) 
     assert "did you mean 'model.width'?" in refused(BASE + "model.width: 1\n")
 
 
+def test_strange_keys_are_escaped_and_cut(refused: Refused) -> None:
+    message = refused(BASE + '"\\e[31m\\ud800": 1\n' + "x" * 500 + ": 2\n")
+    assert message.isprintable() or message.replace("\n", "").isprintable()
+    assert max(map(len, message.split("\n"))) < 400
+
+
 def test_where_nothing_is_near_the_keys_are_listed(refused: Refused) -> None:
     assert "the keys here are bootstrap_samples, confidence, seed, bleu_tokenize" in refused(base(evaluation="zzz: 1"))
 

@@ -96,6 +96,13 @@ def test_what_is_in_the_way_is_refused_and_left_alone(corpus: tuple[str, str], t
     assert not (tmp_path / "new").exists()
 
 
+def test_a_name_with_a_newline_stays_a_name(corpus: tuple[str, str], tmp_path: Path) -> None:
+    config = load_config(write_starter(*corpus, tmp_path / "it's\nmodel: {width: 3}"))
+    assert config.data.train.source == str(tmp_path / "it's\nmodel: {width: 3}" / "train.en")
+    assert config.run_directory == "runs/mine"
+    assert config.model.width == 128
+
+
 @pytest.mark.parametrize("pairs", [20, 900, 6000, 29_000, 300_000, 5_000_000])
 def test_advice_for_every_size_is_a_valid_configuration(pairs: int) -> None:
     advice = advise(Counts(pairs, 40, 12.0))

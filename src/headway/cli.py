@@ -78,11 +78,11 @@ def check(arguments: Arguments) -> int:
 
     config = _load(arguments)
     console = Console()
-    report = check_data(config, console)
-    if not arguments.fast:
+    report = check_data(config, console, quick=arguments.quick)
+    if report.ok and not arguments.quick:
         from headway.training.forecast import describe
 
-        console.print(describe(config))
+        console.print(describe(config, report=report, measure=True))
     return 0 if report.ok else DataError.exit_code
 
 
@@ -99,6 +99,8 @@ def train(arguments: Arguments) -> None:
     """
     config = _load(arguments)
     directory = Path(config.run_directory)
+    if arguments.resume and arguments.fresh:
+        raise UsageError("--resume goes on with a run and --fresh deletes it", remedy="give one of them")
     if arguments.resume and not (directory / "config.yaml").exists():
         raise UsageError("holds no run to go on with", where=str(directory), remedy="leave --resume out to begin one")
     if arguments.fresh and int(os.environ.get("RANK", "0")) == 0:
@@ -180,8 +182,8 @@ def explain(arguments: Arguments) -> None:
     """
     from headway.explain.attention import draw_attention
 
-    draw_attention(Path(arguments.run), arguments.text, Path(arguments.output))
-    print(arguments.output)
+    print(draw_attention(Path(arguments.run), arguments.text, Path(arguments.output), arguments.overrides, layer=arguments.layer))
+    say(f"drawn: {arguments.output}")
 
 
 def info(arguments: Arguments) -> None:
@@ -195,15 +197,21 @@ def info(arguments: Arguments) -> None:
         from headway.model_dir import load_model
 
         if arguments.overrides:
-            raise UsageError("a trained model cannot be overridden", where=arguments.path, remedy="give its configuration instead")
-        config = load_model(arguments.path).config
+            raise UsageError(
+                "a trained model cannot be overridden", where=arguments.path, remedy="give its configuration instead"
+            )
+        loaded = load_model(arguments.path)
+        tokenizers = loaded.tokenizers
+        sizes = tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size
+        config = loaded.config
     else:
         from headway.config import load_config
 
         config = load_config(arguments.path, arguments.overrides)
+        sizes = config.tokenizer.vocabulary_size, config.tokenizer.vocabulary_size
     from headway.training.forecast import describe
 
-    print(describe(config))
+    print(describe(config, source_vocabulary=sizes[0], target_vocabulary=sizes[1]))
 
 
 # ---- their arguments -----------------------------------------------------------------------------------------------
@@ -229,7 +237,7 @@ VERBS: Verbs = {
         ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training pairs (default: 6000)"}),
         ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same bytes (default: 1)"}),
     ]),
-    "check": (check, [CONFIG, OVERRIDES, ("--fast", {"action": "store_true", "help": "leave out the forecast"})]),
+    "check": (check, [CONFIG, OVERRIDES, ("--quick", {"action": "store_true", "help": "what `train` looks at first"})]),
     "train": (train, [
         CONFIG, OVERRIDES,
         ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
@@ -247,7 +255,9 @@ VERBS: Verbs = {
     "explain": (explain, [
         RUN,
         ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
-        ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": "the picture (default: attention.png)"}),
+        ("overrides", {"nargs": "*", "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1"}),
+        ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
+        ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
     ]),
     "info": (info, [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES]),
 }  # fmt: skip

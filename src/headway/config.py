@@ -109,9 +109,8 @@ class TokenizerConfig(Section):
     normalization: Literal["none", "nfc", "nfd", "nfkc", "nfkd"] = "nfc"
     minimum_frequency: int = Field(2, gt=0, le=MANY, description="rarer pieces are not learned")
     sample_lines: int = Field(1_000_000, gt=0, le=MANY, description="lines of each side, drawn evenly, to learn from")
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="subword sampling in training: BPE-dropout, MaxMatch-dropout; for unigram 1/alpha-like"
-    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="subword sampling in training: BPE-dropout and its kin; 0 = off")
+    dropout_views: int = Field(16, gt=0, le=10_000, description="samplings of the whole corpus, one an epoch, in turn")
     path: PathText | None = Field(None, description="a tokenizer.json, or .model of SentencePiece, instead of learning one")
 
     def problems(self) -> Iterator[str]:

@@ -79,8 +79,8 @@ class _Reader:
         event = next(self.events)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise self.refusal(event, "anchors (&) and aliases (*) are not allowed", "write the value out where it is needed")
-        if getattr(event, "tag", None):
-            raise self.refusal(event, f"the tag {short(event.tag)} is not allowed", "write plain values; quote what must be text")
+        if tag := getattr(event, "tag", None):
+            raise self.refusal(event, f"the tag {short(tag)} is not allowed", "write plain values; quote what must be text")
         self.nodes += 1
         if self.nodes > MAX_CONFIG_NODES:
             raise self.refusal(event, f"more than {MAX_CONFIG_NODES} values", "put data into data files")
@@ -90,7 +90,8 @@ class _Reader:
         return UsageError(problem, where=self.line(event), remedy=remedy)
 
     def line(self, event: yaml.Event) -> str:
-        return f"{self.document.name}:{event.start_mark.line + 1}"
+        mark = event.start_mark
+        return f"{self.document.name}:{mark.line + 1}" if mark else self.document.name
 
     def read(self) -> Document:
         self.next()  # stream start
@@ -264,8 +265,13 @@ def _override_value(text: str) -> Any:
 
 
 def dotted(path: Key) -> str:
-    """('data', 'preprocessing', 0) → data.preprocessing[0]"""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    """('data', 'preprocessing', 0) → data.preprocessing[0]; strange keys escaped and cut, for a message."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path).removeprefix(".")
+
+
+def _plain(part: str) -> str:
+    text = part if part.isprintable() else repr(part)[1:-1]
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def dump_yaml(values: dict[str, Any]) -> str:

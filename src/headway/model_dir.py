@@ -99,11 +99,14 @@ def save_model(
         restore(directory, MANIFEST)
         _refuse_strangers(directory)
         clean(directory, NAMES)
-        _fs.make_directory(aside)
-        _write_files(aside, config, stored, tokenizers, facts or {})
+        try:
+            _fs.make_directory(aside)
+            _write_files(aside, config, stored, tokenizers, facts or {})
+        except OSError:
+            remove(aside, NAMES)
+            raise
         put_in_place(aside, directory, NAMES)
     except OSError as error:
-        remove(aside, NAMES)
         raise _disk_refuses(error, directory, tensor_bytes(stored)) from error
     return directory
 
@@ -176,7 +179,7 @@ def _disk_refuses(error: OSError, directory: Path, needed: int) -> ResourceError
     return ResourceError(
         f"the model could not be saved: {error.strerror or error} (needs about {needed:,} bytes, free {free})",
         where=str(error.filename or directory),
-        remedy="free space or mend the rights; a model that was there before is intact",
+        remedy="free space or mend the rights; if a model was there, there still is a whole one",
     )
 
 
@@ -187,14 +190,14 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     """The model directory that `path` means: itself, or the `model` inside a run directory. Raises ModelError."""
     given = Path(path)
     try:
+        if given.is_file():
+            raise ModelError("is a file, not a model directory", where=str(path), remedy="name the directory it stands in")
         for directory in (given, given / "model"):
             restore(Path(os.path.abspath(directory)), MANIFEST)
             if (directory / MANIFEST).is_file():
                 return directory
         if given.is_dir():
             names = sorted(os.listdir(given))
-        elif given.exists():
-            raise ModelError("is a file, not a model directory", where=str(path), remedy="name the directory it stands in")
         else:
             raise ModelError("no such directory", where=shown(path), remedy=_nearest(given))
     except (OSError, ValueError) as error:
@@ -261,7 +264,7 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     if type(version) is int and version > FORMAT_VERSION:
         problem = f"has format version {version}, and this Headway knows {FORMAT_VERSION}"
         raise ModelError(problem, where=str(where), remedy="upgrade Headway: pip install --upgrade headway")
-    records = manifest.get("files") if version == FORMAT_VERSION else None
+    records = manifest.get("files") if version == FORMAT_VERSION and version is not True else None
     tokenizers = manifest.get("tokenizers") if records else None
     if not isinstance(records, dict) or not isinstance(tokenizers, dict) or not isinstance(manifest.get("tensors"), dict):
         raise damaged(where, "is not a manifest of a Headway model")
@@ -323,5 +326,5 @@ def _fill(model: Transformer, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _some(names: list[str]) -> str:
-    shown = ", ".join(shown(name) for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    told = ", ".join(shown(name) for name in names[:3])
+    return told + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -61,13 +61,13 @@ def write_file(path: Path, chunks: Iterable[memoryview | bytes]) -> dict[str, An
 
 def bring_to_medium(path: Path) -> dict[str, Any]:
     """A file that somebody else wrote, brought to the medium; its size and digest."""
-    content = read_file(path, 1 << 40).numpy()
+    content = _bytes_of(path, path.stat().st_size)
     descriptor = _fs.open_read(path)
     try:
         _fs.fsync(descriptor)
     finally:
         _fs.close(descriptor)
-    return {"bytes": content.nbytes, "sha256": hashlib.sha256(content).hexdigest()}
+    return {"bytes": content.numel(), "sha256": hashlib.sha256(_view(content)).hexdigest()}
 
 
 def read_file(path: Path, limit: int, record: Mapping[str, Any] | None = None) -> Tensor:
@@ -83,7 +83,7 @@ def read_file(path: Path, limit: int, record: Mapping[str, Any] | None = None) -
     if size > limit:
         raise damaged(path, f"has {size:,} bytes, more than the {limit:,} that it can have")
     content = _read_bytes(path, size)
-    digest = hashlib.sha256(content.numpy()).hexdigest()
+    digest = hashlib.sha256(_view(content)).hexdigest()
     if record is not None and digest != record["sha256"]:
         strange = describe_stranger(content[:512].numpy().tobytes())
         hashes = f"its SHA-256 is {digest[:16]}…, the manifest says {record['sha256'][:16]}…"
@@ -107,17 +107,26 @@ def _size(path: Path) -> int:
 
 
 def _read_bytes(path: Path, size: int) -> Tensor:
-    content = torch.empty(size, dtype=torch.uint8)
-    view, done = memoryview(content.numpy()), 0
     try:
-        descriptor = _fs.open_read(path)
-        try:
-            while done < size and (got := _fs.read_into(descriptor, view[done:])) > 0:
-                done += got
-        finally:
-            _fs.close(descriptor)
+        return _bytes_of(path, size)
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror}", where=str(path), remedy="mend its permissions") from None
+
+
+def _view(content: Tensor) -> memoryview:
+    buffer: Any = content.numpy()
+    return memoryview(buffer)
+
+
+def _bytes_of(path: Path, size: int) -> Tensor:
+    content = torch.empty(size, dtype=torch.uint8)
+    view, done = _view(content), 0
+    descriptor = _fs.open_read(path)
+    try:
+        while done < size and (got := _fs.read_into(descriptor, view[done:])) > 0:
+            done += got
+    finally:
+        _fs.close(descriptor)
     return content[:done]
 
 
@@ -146,7 +155,11 @@ def put_in_place(aside: Path, directory: Path, names: Collection[str]) -> None:
     else:
         old = directory.parent / f".{directory.name}.old-{secrets.token_hex(4)}"
         _fs.rename(directory, old)
-        _fs.rename(aside, directory)  # killed before this, `restore` brings the old one back
+        try:
+            _fs.rename(aside, directory)  # killed before this, `restore` brings the old one back
+        except OSError:
+            _fs.rename(old, directory)
+            raise
     _fs.fsync_directory(directory.parent)
     if old is not None:
         for name in _fs.list_directory(old):

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -184,6 +185,8 @@ def _corpus_lines(name: str, files: tuple[str, str]) -> Iterator[str]:
 
 def starter_yaml(directory: Path, files: dict[str, tuple[str, str] | None], languages: tuple[str, str], counts: Counts) -> str:
     """The commented configuration."""
+    run = os.path.join("runs", directory.name if directory.name.isprintable() and directory.name else "mine")
+    place = shlex.quote(str(directory)) if str(directory).isprintable() else "THIS_DIRECTORY"
     advice = advise(counts)
     spaceless = any(language.split("-")[0] in WITHOUT_SPACES for language in languages)
     every = max(advice.updates // 20, 10)
@@ -195,14 +198,13 @@ def starter_yaml(directory: Path, files: dict[str, tuple[str, str] | None], lang
     )
     return f"""\
 # {languages[0]} → {languages[1]}, {advice.size}. Written by `headway init`; everything in it may be changed.
-#   headway check {directory}/config.yaml        what is in the data, and how long training will take
-#   headway train {directory}/config.yaml        stop it whenever you like; the same command goes on
-#   headway evaluate {directory}/run             scores with intervals
-#   headway predict {directory}/run input.txt    use it
-# Any key can be overridden: headway train {directory}/config.yaml training.seed=2. All keys: examples/multi30k.yaml
-# Relative paths count from the directory in which the command is run.
+#   headway check {place}/config.yaml        what is in the data, and how long training will take
+#   headway train {place}/config.yaml        stop it whenever you like; the same command goes on
+#   headway evaluate {shlex.quote(run)}              scores with intervals; then: headway predict {shlex.quote(run)} input.txt
+# Any key can be overridden: headway train {place}/config.yaml training.seed=2. All keys: examples/multi30k.yaml.
+# Relative paths count from the current directory.
 
-run_directory: {_value(str(directory / "run"))}
+run_directory: {_value(run)}
 
 data:
   source_language: {_value(languages[0])}
@@ -217,8 +219,7 @@ tokenizer:
   # {advice.size}: a piece should be seen often enough to be learned, so few pairs ask for few pieces.
   vocabulary_size: {advice.vocabulary}
   joint: {"false" if spaceless else "true"}           # {joint}
-  # Words are cut anew at every pass, which makes a small corpus richer; 0 for a large one.
-  dropout: {advice.subword_dropout}
+  dropout: {advice.subword_dropout}          # words are cut anew at every pass: a small corpus gets richer
 
 model:
   preset: {advice.preset}          # tiny, small, base, big

@@ -32,7 +32,7 @@ class CharacterTokens:
     """A tokenizer of one token for each character; sampling writes some of them twice."""
 
     def __init__(self, vocabulary_size: int = 60_000, digest: str = "characters") -> None:
-        self.vocabulary_size, self.digest = vocabulary_size, digest
+        self.vocabulary_size, self.digest, self.dropout = vocabulary_size, digest, 0.3
         self.calls = 0
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
@@ -41,7 +41,9 @@ class CharacterTokens:
 
     def sample_many(self, texts: Sequence[str], seed: int) -> list[list[int]]:
         chance = np.random.default_rng(seed)
-        return [[token for token in row for _ in range(1 + int(chance.random() < 0.3))] for row in self.encode_many(texts)]
+        return [
+            [token for token in row for _ in range(1 + int(chance.random() < self.dropout))] for row in self.encode_many(texts)
+        ]
 
 
 class Shelf:
@@ -192,10 +194,18 @@ def test_views_hold_the_same_pairs_with_other_tokens(shelf: Shelf) -> None:
 
 def test_a_view_is_a_pure_function_of_its_seed(shelf: Shelf, tmp_path: Path) -> None:
     first = rows_of(shelf.open(view=3))
-    for folder in (tmp_path / "cache").glob("*/view-3"):
+    for folder in (tmp_path / "cache").glob("*/view-3-*"):
         for file in folder.iterdir():
             file.unlink()
     assert rows_of(shelf.open(view=3)) == first
+
+
+def test_another_rate_makes_another_view(shelf: Shelf) -> None:
+    first = rows_of(shelf.open(view=1))
+    shelf.tokenizer.dropout = 0.9
+    assert rows_of(shelf.open(view=1)) != first
+    shelf.tokenizer.dropout = 0.3
+    assert rows_of(shelf.open(view=1)) == first
 
 
 def test_pieces_and_sides_are_sampled_by_chances_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +235,7 @@ def test_old_views_are_dropped(shelf: Shelf) -> None:
     caches = [shelf.open(view=seed) for seed in range(4)]
     rows = rows_of(caches[0])
     caches[0].drop_views(before=2)
-    assert [path.parent.name for path in shelf.files("meta.json")] == ["plain", "view-2", "view-3"]
+    assert [path.parent.name.rpartition("-")[0] for path in shelf.files("meta.json")] == ["", "view-2", "view-3"]
     assert rows_of(caches[0]) == rows  # still mapped
 
 

@@ -240,6 +240,18 @@ def test_raw_runs_are_tokenised_and_lower_cased_for_the_papers_bleu(tmp_path: Pa
     assert record.scores["bleu"].score < 90
 
 
+def test_figures_that_are_not_finite_are_left_out_of_the_files(tmp_path: Path) -> None:
+    config = make_run(tmp_path)
+    outputs = [Translated("ein Mann", "ein Mann", value) for value in (math.nan, -math.inf)]
+    record, sentences = analyse(pairs_of("xy", ["ein Mann", "b"]), outputs, ReferenceLoss(1e4, 10, 2), config, "test")
+    assert record.perplexity is None
+    assert [sentence.log_probability for sentence in sentences] == [None, None]
+    assert "2 pairs are longer than 256 tokens" in record.warnings[-1]
+    records.prepare(tmp_path)
+    records.save(tmp_path, record, sentences)
+    assert records.load(tmp_path)[0] == record
+
+
 def test_chinese_has_no_papers_bleu_and_its_own_tokeniser(tmp_path: Path) -> None:
     config = make_run(tmp_path, data__target_language="zh")
     loss = ReferenceLoss(None, 0, 0)

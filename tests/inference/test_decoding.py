@@ -218,7 +218,7 @@ def test_finished_sentences_leave_the_batch(
     monkeypatch.setattr(model, "decode", counting)
     asked = questions(kind, 24, 8)
     if kind == "continuer":
-        asked["prefixes"] = [prefix[-2:] for prefix in asked["prefixes"]]  # as long as each other
+        asked["prefixes"] = [prefix for prefix in questions(kind, 300, 8)["prefixes"] if len(prefix) == 7][:24]
     together = run(model, **asked, method=method, beam_size=3, maximum_length=30)
     steps, rows[:] = list(rows), []
     for number in range(24):
@@ -226,7 +226,7 @@ def test_finished_sentences_leave_the_batch(
         assert hypotheses[0].ids == together[number][0].ids
     assert sum(steps) == sum(rows)  # no sentence took part in a step that it did not need
     assert steps == sorted(steps, reverse=True)
-    assert len(set(steps)) > 3
+    assert len(set(steps)) > (3 if kind == "reverser" else 1)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -143,6 +143,7 @@ class EpochPlan:
         # Only raw bits are drawn: numpy promises those for ever, but not what `permutation` makes of them.
         chance = np.random.PCG64(np.random.SeedSequence((seed, epoch)))
         self._rows = _snake_order(source_lengths, target_lengths, chance)
+        self._rows.flags.writeable = False  # `plan[i]` gives views
         longest = _longer_side(source_lengths, target_lengths, self._rows)
         np.maximum.accumulate(longest, out=longest)  # in order already, but for rows beyond the sort key's range
         starts = _cut(longest, batch_tokens)

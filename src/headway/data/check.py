@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +19,10 @@ from headway.data.checks.lines import Lines
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding
 from headway.data.checks.scan import CorpusScan
 from headway.data.progress import PairsProgress
-from headway.data.readers import count, read_lines, read_pairs
+from headway.data.readers import count, read_pairs
 from headway.data.token_cache import corpus_name, in_pieces
-from headway.data.tokenizer import Tokenizers, train_tokenizer
-from headway.errors import HeadwayError
+from headway.data.tokenizer import Tokenizers, train_tokenizers
+from headway.errors import DataError, HeadwayError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +47,7 @@ def check(
     """
     began = time.monotonic()
     found: list[Finding] = []
-    run = _Run(config, quick, found)
+    run = _Run(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:
         tokenizers = run.tokenizers()
     run.scan_all(tokenizers)
@@ -74,24 +73,32 @@ def check(
 class _Run:
     """One check under way."""
 
-    def __init__(self, config: Config, quick: bool, found: list[Finding]) -> None:
-        self.config, self.quick, self.found = config, quick, found
-        corpora = {"train": config.data.train, "validation": config.data.validation, "test": config.data.test}
-        self.corpora: dict[str, CorpusConfig] = {name: corpora[name] for name in ORDER if (corpora[name]) is not None}  # type: ignore[misc]
+    def __init__(self, config: Config, quick: bool, found: list[Finding], *, given: bool) -> None:
+        self.config, self.quick, self.found, self.given = config, quick, found, given
+        data = config.data
+        corpora = {"test": data.test, "validation": data.validation, "train": data.train}
+        self.corpora: dict[str, CorpusConfig] = {name: corpus for name, corpus in corpora.items() if corpus is not None}
         self.scans: dict[str, CorpusScan] = {}
         self.figures: dict[str, CorpusFigures] = {}
         self.held: dict[str, HeldOut] = {}
         self.vocabulary = ""
 
     def tokenizers(self) -> Tokenizers | None:
-        raise NotImplementedError
+        """Load or learn them as training will, but from no more than a sample; None where that fails, which is then told."""
+        settings = self.config.tokenizer
+        sample = settings.model_copy(update={"sample_lines": min(settings.sample_lines, LEARNING_LINES)})
+        try:
+            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}))
+        except HeadwayError as error:
+            self._tell("train" if isinstance(error, DataError) else "", error)
+            return None
 
     def scan_all(self, tokenizers: Tokenizers | None) -> None:
         """Read every corpus; one that cannot be read to its end is a finding and is not compared with others."""
         for name, corpus in self.corpora.items():
-            scan = CorpusScan(name, corpus, self.config.data, tokenizers)
             held = None if name == "train" else HeldOut(near=not self.quick)
             try:
+                scan = CorpusScan(name, corpus, self.config.data, tokenizers)
                 self._scan(scan, corpus, held)
             except HeadwayError as error:
                 self._tell(name, error)
@@ -114,10 +121,20 @@ class _Run:
                     self.found += judge.overlap_findings(self.scans[name], scan, held)
         self.found += judge.swapped_findings(self.scans, self.config)
         if tokenizers is not None:
-            self.found += judge.vocabulary_findings(self.scans, self.config, tokenizers)
+            size = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+            self.vocabulary = f"{size:,} pieces{'' if self.given else ', learned for this check'}"
+            self.found += judge.vocabulary_findings(self.scans, self.config)
+            sampled = not self.given and min(self.config.tokenizer.sample_lines, self._train_pairs()) > LEARNING_LINES
+            if not sampled:
+                self.found += judge.vocabulary_size_findings(self.config, size)
+
+    def _train_pairs(self) -> int:
+        return self.scans["train"].pairs if "train" in self.scans else 0
 
     def _tell(self, name: str, error: HeadwayError) -> None:
-        self.found.append(Finding("stop", READING, name, error.problem, (error.where,) if error.where else (), error.remedy))
+        finding = Finding("stop", READING, name, error.problem, (error.where,) if error.where else (), error.remedy)
+        if finding not in self.found:  # what keeps a tokenizer from being learned is met again in the scan
+            self.found.append(finding)
 
     def _scan(self, scan: CorpusScan, corpus: CorpusConfig, held: HeldOut | None) -> None:
         total = count(corpus) if corpus.path is None else None

@@ -77,8 +77,9 @@ class TokenCache:
 
     def drop_views(self, before: int) -> None:
         """Delete the subword samplings of this corpus with a seed below `before`."""
-        for folder in self._folder.parent.glob("view-*"):
-            if folder.name[5:].isdecimal() and int(folder.name[5:]) < before:
+        for folder in self._folder.parent.glob("view-*-*"):
+            seed = folder.name.split("-")[1]
+            if seed.isdecimal() and int(seed) < before:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _row(self, side: str, index: int) -> NDArray[np.integer]:
@@ -144,7 +145,9 @@ def open_cache(
     if view is None:
         return plain
     try:
-        return _open_or_build(parent / f"view-{view}", job, (view, plain))
+        # The rate of sampling is no part of a tokenizer's digest.
+        rate = hashlib.sha256(repr([tokenizers.source.dropout, tokenizers.target.dropout]).encode()).hexdigest()[:8]
+        return _open_or_build(parent / f"view-{view}-{rate}", job, (view, plain))
     finally:
         plain.give_back()
 
@@ -238,7 +241,10 @@ def _open(folder: Path, *, say: bool = False) -> TokenCache | None:
 
 def _build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> None:
     total = count(job.corpus) if job.corpus.path is None else None
-    with ArrayWriter(folder, {**job.sides.dtypes, "lines": "int64"}) as writer, PairsProgress(f"tokenising {job.name}", total) as progress:
+    with (
+        ArrayWriter(folder, {**job.sides.dtypes, "lines": "int64"}) as writer,
+        PairsProgress(f"tokenising {job.name}", total) as progress,
+    ):
         ends = dict.fromkeys(SIDES, 0)
         dropped = Counter({EMPTY_SOURCE: 0, EMPTY_TARGET: 0, TOO_LONG: 0})
         read = used = 0

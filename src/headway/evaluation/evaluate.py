@@ -149,6 +149,7 @@ def evaluate_run(
         loaded = open_model(run)
         config = load_config(loaded.directory / "config.yaml", overrides) if overrides else loaded.config
         corpus = corpus_of(config, split, loaded.directory)
+        data = fingerprint(corpus_files(corpus))
         pairs = list(read_pairs(corpus))
         if not pairs:
             raise DataError(f"the {split} set holds no sentence pairs", where=str(corpus_files(corpus)[0]))
@@ -164,7 +165,7 @@ def evaluate_run(
         update={
             "seconds": clock.seconds,
             "versions": _versions(),
-            "fingerprints": {**record.fingerprints, **_fingerprints(loaded, config, corpus)},
+            "fingerprints": {**record.fingerprints, "data": data, **_fingerprints(loaded, config)},
             "warnings": [*_same_files(config, split), *record.warnings],
         }
     )
@@ -224,7 +225,7 @@ def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     validation = Validation(source_ids, target_ids, sources=[], references=[], tokenised=False)
     loss = validation_loss(loaded.model, validation, config)
     tokens = sum(len(ids) + 1 for ids in target_ids)
-    return ReferenceLoss(loss if math.isfinite(loss) else None, tokens, cut)
+    return ReferenceLoss(_finite(loss), tokens, cut)
 
 
 def analyse(
@@ -293,12 +294,16 @@ def _sentences(
             bleu=alone["bleu"][index],
             chrf=alone["chrf"][index],
             ter=alone["ter"][index],
-            log_probability=output.log_probability,
+            log_probability=_finite(output.log_probability),
             paper_hypothesis=papers[0][index] if papers else None,
             paper_reference=papers[1][index] if papers else None,
         )
         for index, (pair, output) in enumerate(zip(pairs, translated, strict=True))
     ]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _with_interval(measured: Measurement, config: Config) -> ScoreRecord:
@@ -345,13 +350,9 @@ def _same_files(config: Config, split: str) -> list[str]:
     return [f"the {split} set is the training set: these scores say nothing about new sentences"]
 
 
-def _fingerprints(loaded: LoadedModel, config: Config, corpus: CorpusConfig) -> dict[str, str]:
+def _fingerprints(loaded: LoadedModel, config: Config) -> dict[str, str]:
     settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-    return {
-        "model": loaded.fingerprint,
-        "config": hashlib.sha256(settings.encode()).hexdigest(),
-        "data": fingerprint(corpus_files(corpus)),
-    }
+    return {"model": loaded.fingerprint, "config": hashlib.sha256(settings.encode()).hexdigest()}
 
 
 def _versions() -> dict[str, str]:

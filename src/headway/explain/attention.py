@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from headway.data.tokenizer import Tokenizer
     from headway.model.transformer import Transformer
+    from headway.model_dir import LoadedModel
 
 _log = logging.getLogger(__name__)
 
 END = "∎"  # stands for the end of the sentence
 COLOURS = ("#ffffff", "#e3ecf6", "#b4cde6", "#7aa6d2", "#4378b8", "#254b8e", "#12235a")
 _INK, _FAINT = "#1b2333", "#8a93a6"
+MOST_PIECES = 250
 _MOST_HEADS = 64  # a grid of more small maps than this shows nothing
 
 
@@ -50,7 +53,7 @@ def cross_attention(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), model.record_attention() as maps:
+        with torch.no_grad(), model.record_attention() as maps:
             model(source_BS, torch.ones_like(source_BS, dtype=torch.bool), target_BT)
     finally:
         model.train(was_training)
@@ -83,8 +86,8 @@ def draw_attention(
     maps = cross_attention(loaded.model, source_ids, target_ids)
     figure = attention_figure(
         list(maps.values()),
-        shown_pieces(tokenizers.source.pieces(source_ids)),
-        shown_pieces(tokenizers.target.pieces(target_ids)),
+        _labels(tokenizers.source, source_ids),
+        _labels(tokenizers.target, target_ids),
         source=text,
         target=translation,
         languages=(data.source_language, data.target_language),
@@ -94,17 +97,25 @@ def draw_attention(
     return translation
 
 
-def shown_pieces(pieces: Sequence[str]) -> list[str]:
-    """Pieces as a reader wants them: a piece that goes on with a word begins with a dot. Marks of word starts are left out."""
-    starts = [piece.startswith(("▁", "Ġ")) for piece in pieces]
-    marked = sum(starts) > 1  # else the script has no spaces, or the whole is one word
-    plain = [piece.lstrip("▁Ġ") or "␣" for piece in pieces]
-    if not marked:
-        return [piece.removeprefix("##") for piece in plain]
-    return [
-        piece if start or not any(map(str.isalnum, piece)) else f"·{piece.removeprefix('##')}"
-        for piece, start in zip(plain, starts, strict=True)
-    ]
+def _labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    return shown_pieces(tokenizer.pieces(ids), [tokenizer.decode([piece]) for piece in ids])
+
+
+def shown_pieces(pieces: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Pieces as a reader wants them: one that goes on with a word begins with a dot; marks of the start of a word are left out.
+
+    Args:
+        pieces: as they are written in the vocabulary.
+        texts: what each of them stands for; empty for one that stands for nothing, such as ``<unk>``.
+    """
+    starts = [number == 0 or piece.startswith(("▁", "Ġ")) for number, piece in enumerate(pieces)]
+    spaced = sum(starts) > 1  # else the script has no spaces, or it is all one word
+    shown = []
+    for piece, text, start in zip(pieces, texts, starts, strict=True):
+        plain = text.strip() or ("␣" if text or piece in ("▁", "Ġ") else piece)
+        inside = spaced and not start and any(map(str.isalnum, plain))
+        shown.append(f"·{plain}" if inside else plain)
+    return shown
 
 
 def attention_figure(
@@ -292,5 +303,29 @@ def _save(figure: Figure, path: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str]) -> tuple[Any, list[int], list[int], str]:
-    raise NotImplementedError
+def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str]) -> tuple[LoadedModel, list[int], list[int], str]:
+    """The model, the pieces of the text, and the best translation as pieces and as text."""
+    import torch
+
+    from headway.config import load_config
+    from headway.data.preprocessing import Preprocessor
+    from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+    from headway.inference.decoding import generate
+    from headway.model_dir import load_model
+
+    loaded = load_model(run)
+    data, options = loaded.config.data, loaded.config.decoding
+    if overrides := list(overrides):
+        options = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True).decoding
+    source_ids = loaded.tokenizers.source.encode(Preprocessor(data.preprocessing, data.source_language).apply(text))
+    if not 0 < len(source_ids) <= MOST_PIECES:
+        problem = f"the text has {len(source_ids)} pieces, and a picture shows 1 to {MOST_PIECES}"
+        raise UsageError(problem, where="TEXT", remedy="give one sentence")
+    source_BS = torch.tensor([[*source_ids, EOS_ID]])
+    found = generate(
+        loaded.model, source_BS, torch.ones_like(source_BS, dtype=torch.bool), options,
+        bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=(PAD_ID, BOS_ID, UNK_ID),
+    )  # fmt: skip
+    target_ids = found[0][0].ids
+    translation = loaded.tokenizers.target.decode(target_ids)
+    return loaded, source_ids, target_ids, Preprocessor(data.preprocessing, data.target_language).undo(translation)

@@ -344,8 +344,9 @@ class _Walk(_Search):
         if options.top_p < 1:
             p_RC = p_RC.masked_fill(p_RC.cumsum(1) - p_RC >= options.top_p, 0.0)
         mass_RC = p_RC.cumsum(1)
-        uniform_R = torch.from_numpy(np.concatenate([self.draws[sentence].random(K) for sentence in self.sentences]))
-        total_R = mass_RC[:, -1]
+        T, prefixes, forced = self.ids_BKT.shape[2], self.constraints.prefixes, np.zeros(K)
+        uniform = [forced if T < len(prefixes[n]) else self.draws[n].random(K) for n in self.sentences]
+        uniform_R, total_R = torch.from_numpy(np.concatenate(uniform)), mass_RC[:, -1]
         aim_R = torch.minimum(uniform_R.to(total_R) * total_R, total_R.nextafter(torch.zeros_like(total_R)))
         place_R1 = (mass_RC <= aim_R[:, None]).sum(1, keepdim=True)
         return (place_R1 if ids_RC is None else ids_RC.gather(1, place_R1)).view(B, K)

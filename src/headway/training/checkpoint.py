@@ -29,6 +29,7 @@ from headway.training import _fs
 from headway.training.manifest import (
     FORMAT_VERSION,
     MANIFEST,
+    MAX_JSON_BYTES,
     MODEL,
     STATE,
     STEP_NAME,
@@ -99,12 +100,14 @@ class Checkpoints:
         """
         assert not model_tensors.keys() & training_tensors.keys(), "loading puts them together again"
         refuse_non_finite({**model_tensors, **training_tensors})
-        files = {STATE: [to_json(state)]}
-        needed = tensor_bytes(model_tensors) + tensor_bytes(training_tensors) + len(files[STATE][0]) + SPARE_BYTES
+        text = to_json(state)
+        assert len(text) <= MAX_JSON_BYTES, "large things belong in tensors"
+        needed = tensor_bytes(model_tensors) + tensor_bytes(training_tensors) + len(text) + SPARE_BYTES
         try:
             self._prepare()
             self.require_space(needed)
-            path = self._write(step, {MODEL: tensor_chunks(model_tensors), TRAINING: tensor_chunks(training_tensors), **files})
+            tensors = {MODEL: tensor_chunks(model_tensors), TRAINING: tensor_chunks(training_tensors)}
+            path = self._write(step, {**tensors, STATE: [text]})
         except OSError as error:
             raise self._refused(step, error, needed) from error
         try:

@@ -91,7 +91,7 @@ class TrainState:
 
     def as_json(self) -> dict[str, Any]:
         numbers = {name: getattr(self, name) for name in self.NUMBERS}
-        return {**numbers, "place": list(self.place), "average": self.average.state(), "world_size": self.world.size}
+        return {**numbers, "place": [self.place.epoch, self.place.index], "average": self.average.state(), "world_size": self.world.size}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         load_optimizer_tensors(self.model, self.optimizer, tensors)
@@ -229,7 +229,7 @@ def _run(
     #     every `save_every`, at the end, and on a signal: save a checkpoint
     settings = state.config.training
     state.model.train()
-    for pieces in _updates(state, corpus):
+    for pieces in _updates(state, corpus, tokenizers):
         started = time.perf_counter()
         result = train_step(state, pieces)
         _guard(state, result, pieces, directory)
@@ -255,17 +255,17 @@ def _run(
     progress.end(state.best_score, directory)
 
 
-def _updates(state: TrainState, corpus: TokenCache) -> Iterator[list[Batch]]:
+def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> Iterator[list[Batch]]:
     """From the run's place on: the micro-batches of this rank for each update. Nothing before the place is read."""
     config, world = state.config, state.world
     settings = config.training
     pieces = world.size * settings.accumulation
     plan, pairs, planned_epoch = None, corpus, -1
     while state.update < settings.updates:
-        epoch, index = state.place
+        epoch, index = state.place.epoch, state.place.index
         if plan is None or epoch != planned_epoch:
             if config.tokenizer.dropout:
-                pairs = _sampled_view(state, corpus, epoch)
+                pairs = _sampled_view(state, tokenizers, epoch)
             plan = EpochPlan(pairs.source_lengths, pairs.target_lengths, settings.batch_tokens, settings.seed, epoch)
             planned_epoch = epoch
         rows = plan[index]
@@ -274,15 +274,11 @@ def _updates(state: TrainState, corpus: TokenCache) -> Iterator[list[Batch]]:
         yield [collate(pairs, split_rows(rows, first + k, pieces)) for k in range(settings.accumulation)]
 
 
-def _sampled_view(state: TrainState, corpus: TokenCache, epoch: int) -> TokenCache:
-    """The corpus cut into subwords anew for this epoch (BPE-dropout, Provilkov et al. 2020)."""
+def _sampled_view(state: TrainState, tokenizers: Tokenizers, epoch: int) -> TokenCache:
+    """The corpus cut into subwords by chance (BPE-dropout, Provilkov et al. 2020), in as many ways as `dropout_views`."""
     config = state.config
-    directory = Path(config.run_directory)
-    tokenizers = open_tokenizers(directory, config)
-    view = open_cache(cache_directory(config), config.data.train, tokenizers, config.data, view=epoch)
-    if state.world.first:
-        view.drop_views(before=epoch)
-    return view
+    view = epoch % config.tokenizer.dropout_views
+    return open_cache(cache_directory(config), config.data.train, tokenizers, config.data, view=view)
 
 
 def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory: Path) -> None:

@@ -100,7 +100,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     for name in (MODEL, TRAINING):
         tensors |= parse_tensors(_read_file(path / name, records[name]), str(path / name))
-    return tensors, _readto_json(path / STATE, records[STATE])
+    return tensors, read_json(path / STATE, records[STATE])
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -112,32 +112,38 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if found is None or found.kind != "directory":
         raise _damaged(path, "does not exist" if found is None else "is not a directory")
     where = path / MANIFEST
-    manifest = _readto_json(where)
-    version = manifest.get("format_version")
+    manifest = read_json(where)
+    version, files = manifest.get("format_version"), manifest.get("files")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise ModelError(
-            f"has format version {version}; this Headway knows {FORMAT_VERSION}", where=str(where), remedy="upgrade headway"
-        )
+        problem = f"has format version {version}; this Headway knows {FORMAT_VERSION}"
+        raise ModelError(problem, where=str(where), remedy="upgrade headway")
     content = {key: value for key, value in manifest.items() if key != "digest"}
-    if version != FORMAT_VERSION or manifest.get("digest") != _digest(content):
+    if version != FORMAT_VERSION or not isinstance(files, dict) or manifest.get("digest") != _digest(content):
         raise _damaged(where, "does not have its own digest")
-    records = manifest["files"]
     step = STEP_NAME.fullmatch(path.name)
-    if set(records) != {MODEL, TRAINING, STATE} or (step and int(step[1]) != manifest["step"]):
-        raise _damaged(where, f"is of another checkpoint (step {manifest['step']}, files {sorted(records)})")
-    assert isinstance(records, dict)
-    return records
+    if set(files) != {MODEL, TRAINING, STATE} or (step and int(step[1]) != manifest.get("step")):
+        raise _damaged(where, f"is of another checkpoint (step {manifest.get('step')}, {len(files)} files)")
+    if not all(isinstance(record, dict) and record.keys() == {"bytes", "sha256"} for record in files.values()):
+        raise _damaged(where, "has a wrong record of a file")
+    return files
 
 
-def _readto_json(path: Path, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def read_json(path: Path, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A JSON object of ours. Raises ModelError for anything else."""
     text = _read_file(path, record, limit=MAX_JSON_BYTES).numpy().tobytes()
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=refuse_duplicates)
-    except (ValueError, RecursionError):
-        raise _damaged(path, "is no JSON") from None
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=refuse_duplicates, parse_constant=_refuse_constant)
+        to_json(value)  # refuses numbers and letters that JSON cannot carry
+    except (ValueError, TypeError, AttributeError, RecursionError, ResourceError):
+        strange = describe_stranger(text[:512])
+        raise _damaged(path, f"is {strange}" if strange else "is no JSON") from None
     if not isinstance(value, dict):
         raise _damaged(path, "is no JSON object")
     return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _read_file(path: Path, record: Mapping[str, Any] | None, keep: bool = True, limit: int | None = None) -> Tensor:
@@ -146,19 +152,22 @@ def _read_file(path: Path, record: Mapping[str, Any] | None, keep: bool = True, 
         found = _fs.status(path)
         if found is None or found.kind != "file":
             raise _damaged(path, "is missing" if found is None else "is not a regular file")
-        if record and found.size != record["bytes"]:
-            head = _read_bytes(path, min(found.size, 512))[0]
-            strange = describe_stranger(head.numpy().tobytes())
-            raise _damaged(path, f"is {strange}" if strange else f"has {found.size:,} bytes instead of {record['bytes']:,}")
         if limit is not None and found.size > limit:
             raise _damaged(path, f"has {found.size:,} bytes, more than the {limit:,} that are read")
+        if record is not None and found.size != record["bytes"]:
+            raise _unlike(path, found.size, f"has {found.size:,} bytes instead of {record['bytes']:,}")
         content, digest = _read_bytes(path, found.size, keep)
+        if record is not None and digest != record["sha256"]:
+            raise _unlike(path, found.size, "is damaged: its SHA-256 differs from the manifest")
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    if record and digest != record["sha256"]:
-        strange = describe_stranger(content[:512].numpy().tobytes()) if keep else None
-        raise _damaged(path, f"is {strange}" if strange else "is damaged: its SHA-256 differs from the manifest")
     return content
+
+
+def _unlike(path: Path, size: int, problem: str) -> ModelError:
+    """The error for a file that is not the one written, saying what it looks like instead if that can be seen."""
+    strange = describe_stranger(_read_bytes(path, min(size, 512))[0].numpy().tobytes())
+    return _damaged(path, f"is {strange}" if strange else problem)
 
 
 def _read_bytes(path: Path, size: int, keep: bool = True) -> tuple[Tensor, str]:

@@ -63,7 +63,7 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     """The run's tokenizers: learned from the training pairs at its first start, read at the next ones."""
     folder = directory / "tokenizers"
     if folder.exists():
-        return Tokenizers.load(folder)
+        return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
     tokenizers = train_tokenizers(config)
     aside = directory / ".tokenizers.tmp"
     shutil.rmtree(aside, ignore_errors=True)

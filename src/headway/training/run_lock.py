@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -40,14 +41,15 @@ class RunLock:
             os.close(descriptor)
             if owner is None:
                 raise ResourceError(f"cannot be locked: {error.strerror}", where=str(self.path)) from error
-            raise ResourceError(
-                f"this run is being written by {owner}",
-                where=str(self.path),
-                remedy="wait for it, stop it, or use another run_directory",
-            ) from None
+            remedy = "wait for it, stop it, or use another run_directory"
+            raise ResourceError(f"this run is being written by {owner}", where=str(self.path), remedy=remedy) from None
+        if not _is_still(self.path, descriptor):  # the directory was removed meanwhile: what we hold guards nothing
+            os.close(descriptor)
+            return self.acquire()
         content = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(content).encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without a name
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(content).encode(), 0)
         self._descriptor = descriptor
         _held.add(self)
         return self
@@ -65,12 +67,19 @@ class RunLock:
         self.release()
 
 
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def _owner(descriptor: int) -> str:
     """Who holds a lock; its holder may be about to write its name."""
     for _ in range(20):
         try:
             owner = json.loads(os.pread(descriptor, 4096, 0))
-            return f"process {int(owner['pid'])} on {str(owner['host'])[:80]!s} since {str(owner['since'])[:40]}"
+            return f"process {int(owner['pid'])} on {str(owner['host'])[:80]} since {str(owner['since'])[:40]}"
         except (ValueError, KeyError, TypeError):
             time.sleep(0.05)
     return "another process"
@@ -87,4 +96,5 @@ def _forget_locks() -> None:
             lock._descriptor = None
 
 
-os.register_at_fork(after_in_child=_forget_locks)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)

@@ -102,8 +102,8 @@ def parse_tensors(buffer: Tensor, where: str) -> dict[str, Tensor]:
     length = int.from_bytes(buffer[:8].numpy().tobytes(), "little")
     if size < 8 or length > MAX_HEADER_BYTES or 8 + length > size:
         strange = describe_stranger(buffer[:512].numpy().tobytes())
-        if strange is None and size >= 8 and length > max(size, MAX_HEADER_BYTES):
-            strange = f"no safetensors file: its header claims {length:,} bytes"
+        if strange is None and size >= 8 and length > MAX_HEADER_BYTES:
+            strange = f"no safetensors file of ours: its header claims {length:,} bytes, at most {MAX_HEADER_BYTES:,} are read"
         raise _damaged(where, f"is {strange}" if strange else f"is cut off after {size:,} bytes")
     try:
         header = json.loads(buffer[8 : 8 + length].numpy().tobytes().decode("utf-8"), object_pairs_hook=refuse_duplicates)

@@ -12,7 +12,6 @@ from headway.data.checks.leaks import MAX_NEAR_PAIRS, HeldOut
 from headway.data.checks.report import Finding, Level
 from headway.data.checks.scan import KEPT_PLACES, CorpusScan
 from headway.data.checks.shift import MIN_TELLING
-from headway.data.tokenizer import Tokenizers
 
 # Names of the checks, as they are listed where nothing was found.
 DROPPED, ENCODING, ALIGNMENT, LANGUAGES = "empty or too long", "encoding", "alignment", "languages"
@@ -33,8 +32,10 @@ def corpus_findings(scan: CorpusScan, config: Config) -> Iterator[Finding]:
     """What one corpus shows by itself, all but duplicates."""
     yield from _dropped(scan, config.data.accept_dropped)
     yield from _encoding(scan, config)
-    yield from _alignment(scan)
-    yield from _ratios(scan)
+    misaligned = list(_alignment(scan))
+    yield from misaligned
+    if not misaligned:  # else odd ratios are only what follows from it
+        yield from _ratios(scan)
     yield from _languages(scan, config)
     share = scan.copies.count / max(1, scan.checked)
     if share >= COPIES_NOTE:
@@ -51,6 +52,8 @@ def corpus_findings(scan: CorpusScan, config: Config) -> Iterator[Finding]:
 
 def _dropped(scan: CorpusScan, accepted: float) -> Iterator[Finding]:
     dropped, share = sum(scan.dropped.values()), sum(scan.dropped.values()) / max(1, scan.checked)
+    remedy = f"{dropped:,} of {scan.checked:,} pairs in all ({share:.1%}, accepted: {accepted:.1%}): mend them, or raise "
+    remedy += "data.max_length or data.accept_dropped"
     for reason, number in scan.dropped.items():
         level: Level = "stop" if share > accepted else "note"
         yield Finding(
@@ -59,10 +62,7 @@ def _dropped(scan: CorpusScan, accepted: float) -> Iterator[Finding]:
             scan.name,
             f"{number:,} {'pair' if number == 1 else 'pairs'} would be dropped: {reason}",
             tuple(scan.drop_places[reason]),
-            f"{dropped:,} of {scan.checked:,} pairs in all ({share:.1%}, accepted: {accepted:.1%}): mend them, raise data.max_length, "
-            "or raise data.accept_dropped"
-            if level == "stop"
-            else None,
+            remedy if level == "stop" else None,
             number,
         )
 
@@ -87,12 +87,13 @@ def _encoding(scan: CorpusScan, config: Config) -> Iterator[Finding]:
                 places.count,
             )
     if scan.not_composed and scan.composed:
-        steps = {config.tokenizer.normalization, *config.data.preprocessing} - {"none", "lowercase"}
+        steps = {config.tokenizer.normalization, *config.data.preprocessing} & {"nfc", "nfd", "nfkc", "nfkd"}
+        lines = "line is" if scan.not_composed == 1 else "lines are"
         yield Finding(
             "note" if steps else "warn",
             ENCODING,
             scan.name,
-            f"letters with marks are written in two ways: {scan.not_composed:,} {'line is' if scan.not_composed == 1 else 'lines are'} not NFC",
+            f"letters with marks are written in two ways: {scan.not_composed:,} {lines} not NFC",
             remedy=f"{' and '.join(sorted(steps))} will make them one" if steps else "set tokenizer.normalization: nfc",
             count=scan.not_composed,
         )
@@ -110,9 +111,11 @@ def _alignment(scan: CorpusScan) -> Iterator[Finding]:
             problem = f"source and target do not fit each other {extent}"
             remedy = "look there: these lines seem to be no translations of each other"
         else:
-            way = "earlier" if stretch.shift < 0 else "later"
-            problem = f"the target is shifted {extent}: it stands {_lines(abs(stretch.shift))} {way} than its source"
-            remedy = f"look near line {first:,}: a line {'is missing' if stretch.shift < 0 else 'too many is'} in the target, or vice versa"
+            earlier = stretch.shift < 0
+            by = f"{_lines(abs(stretch.shift))} {'earlier' if earlier else 'later'}"
+            problem = f"the target is shifted {extent}: it stands {by} than its source"
+            what = "is missing" if earlier else "too many is"
+            remedy = f"look near line {first:,}: a line {what} in the target, or the other way round in the source"
         stop = stretch.shift is not None and count >= SHIFT_STOP * scan.checked
         places = tuple(scan.place(first, side) for side in range(len(scan.paths)))
         yield Finding("stop" if stop else "warn", ALIGNMENT, scan.name, problem, places, remedy, count)
@@ -151,7 +154,7 @@ def _ratios(scan: CorpusScan) -> Iterator[Finding]:
         "warn" if share > RATIO_WARN else "note",
         RATIOS,
         scan.name,
-        f"{_pairs(len(rows))} ({share:.2%}) more than {RATIO:.0f} times longer or shorter than usual (target : source = {usual:.2f})",
+        f"{_pairs(len(rows))} ({share:.2%}) over {RATIO:.0f} times longer or shorter than usual (target : source = {usual:.2f})",
         tuple(scan.place(int(lines[row]), 0) for row in worst),
         "the farthest off are named: see whether they are translations" if share > RATIO_WARN else None,
         len(rows),
@@ -232,7 +235,7 @@ def overlap_findings(held: CorpusScan, other: CorpusScan, met: HeldOut) -> Itera
             "note",
             OVERLAP,
             pair,
-            f"{_pairs(sides)} of {held.name} ({sides / held.checked:.1%}) with one side in {other.name} and the other side different",
+            f"{_pairs(sides)} of {held.name} ({sides / held.checked:.1%}) with one side in {other.name}, the other side different",
             _met_places(held, other, found["one side"]),
             count=sides,
         )
@@ -265,16 +268,20 @@ def swapped_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterato
             )
 
 
-def vocabulary_findings(scans: Mapping[str, CorpusScan], config: Config, tokenizers: Tokenizers) -> Iterator[Finding]:
+def vocabulary_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterator[Finding]:
     """Unknown tokens, and batches that do not hold the longest pair."""
     train = scans.get("train")
     for name, scan in scans.items():
         assert scan.tokens is not None
-        share = sum(scan.tokens.unknown) / max(1, sum(scan.tokens.total))
-        unseen = sorted(character for character in scan.characters - train.characters if not character.isspace()) if train else []
+        share = scan.tokens.unknown_share
+        unseen = sorted(mark for mark in scan.characters - train.characters if not mark.isspace()) if train else []
         if share > UNKNOWN_NOTE:
             shown = " ".join(unseen[:SHOWN_CHARACTERS])
-            letters = f"; characters that train does not have: {shown}{' …' if len(unseen) > SHOWN_CHARACTERS else ''}" if unseen else ""
+            letters = (
+                f"; characters that train does not have: {shown}{' …' if len(unseen) > SHOWN_CHARACTERS else ''}"
+                if unseen
+                else ""
+            )
             yield Finding(
                 "warn" if share > UNKNOWN_WARN else "note",
                 VOCABULARY,
@@ -292,8 +299,11 @@ def vocabulary_findings(scans: Mapping[str, CorpusScan], config: Config, tokeniz
             f"training.batch_tokens={config.training.batch_tokens} holds not even the longest sentence of {longest} tokens",
             remedy=f"raise it above {longest}, or lower data.max_length",
         )
+
+
+def vocabulary_size_findings(config: Config, size: int) -> Iterator[Finding]:
+    """A learned vocabulary that is smaller than what was asked for."""
     wanted = config.tokenizer.vocabulary_size
-    size = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
     if config.tokenizer.path is None and size < wanted and config.tokenizer.kind not in ("word", "character"):
         problem = f"the data yields only {size:,} pieces where tokenizer.vocabulary_size asks for {wanted:,}"
         yield Finding("note", VOCABULARY, "train", problem)

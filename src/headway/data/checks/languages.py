@@ -51,7 +51,10 @@ _LANGUAGE_SCRIPTS: dict[str, tuple[str, ...]] = {
         ("ko", ("Hangul",)),
         ("ja", ("Kana", "Han")),
         ("zh yue lzh cmn", ("Han",)),
-        ("en de fr es it pt nl sv da no nb nn fi et lv lt pl cs sk sl hr hu ro tr vi id ms tl sw yo ha ig zu xh af ca", ("Latin",)),
+        (
+            "en de fr es it pt nl sv da no nb nn fi et lv lt pl cs sk sl hr hu ro tr vi id ms tl sw yo ha ig zu xh af ca",
+            ("Latin",),
+        ),
     )
     for language in languages.split()
 }

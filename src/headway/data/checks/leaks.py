@@ -75,7 +75,7 @@ class HeldOut:
         seen = self._seen.setdefault(other, _Seen.nothing(self.size))
         if not self.size or not len(lines):
             return
-        for kind, held, passing in zip(("exact", "normalised"), self._whole[:2], _pair_hashes(source, target), strict=True):
+        for kind, held, passing in zip(KINDS[:2], self._whole[:2], _pair_hashes(source, target), strict=True):
             rows, places = _first_matches(held, passing)
             written = self._word_counts.min(axis=0)[rows] > 0  # two blank lines are no copies
             seen.note(kind, rows[written], lines[places[written]])
@@ -103,7 +103,10 @@ class HeldOut:
         self._whole = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
         self._word_counts = np.concatenate(self._words, axis=1)
         if self._near:
-            self._sorted_keys = [_Owners(*map(np.concatenate, side)) for side in zip(self._keys, self._owners, strict=True)]
+            self._sorted_keys = [
+                _Owners(np.concatenate(keys), np.concatenate(owners))
+                for keys, owners in zip(self._keys, self._owners, strict=True)
+            ]
         self._parts, self._words, self._keys, self._owners = [], [], ([], []), ([], [])
 
     def _near_matches(self, source: Lines, target: Lines) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -113,7 +116,7 @@ class HeldOut:
             keys, owners = _near_keys(text)
             rows, places = held.of(keys)
             sides.append(np.unique(rows << 32 | owners[places]))
-        both = np.intersect1d(*sides, assume_unique=True)
+        both = np.intersect1d(sides[0], sides[1], assume_unique=True)
         rows, places = both >> 32, both & 0xFFFFFFFF
         passing = np.maximum(source.word_counts, target.word_counts)[places]
         long_enough = np.minimum(self._word_counts.max(axis=0)[rows], passing) >= MIN_NEAR_WORDS
@@ -142,11 +145,11 @@ def _pair_hashes(source: Lines, target: Lines) -> tuple[Hashes, Hashes]:
 
 
 def _near_keys(text: Lines) -> tuple[Hashes, NDArray[np.int64]]:
-    """Hashes of each line and of what is left of it without one word, and the line that each belongs to.
+    """Hashes of the words of each line and of what is left of them without one, and the line that each belongs to.
 
-    Two lines share one of these exactly if one word was put in, left out, changed or moved.
+    Two lines share one of these exactly if one word was put in, left out, changed or moved, or only punctuation was.
     """
-    return np.concatenate([text.normal, text.without_one]), np.concatenate([np.arange(len(text.texts)), text.rows])
+    return np.concatenate([text.bare, text.without_one]), np.concatenate([np.arange(len(text.texts)), text.rows])
 
 
 def _first_matches(held: Hashes, passing: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """Lines as numbers: texts → words → 64-bit hashes in flat arrays, so that millions of lines are compared in little memory.
 
-The hash of a line is a polynomial over its words, so the hashes of the line without each of its words cost one pass.
+The hash of the words of a line is a polynomial over them, so the hashes of the line without each of its words cost one pass.
 The hashes are the same in every process and on every machine.
 """
 
@@ -55,13 +55,23 @@ def mix(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
+def _bare(word: str) -> str:
+    """The word without the punctuation around it."""
+    first, last = 0, len(word)
+    while first < last and not word[first].isalnum():
+        first += 1
+    while first < last and not word[last - 1].isalnum():
+        last -= 1
+    return word[first:last]
+
+
 class _WordHashes(dict[str, int]):
-    """word → hash, kept for the words met most recently."""
+    """word → hash of it without the punctuation around it, kept for the words met most recently; 0 for punctuation alone."""
 
     def __missing__(self, word: str) -> int:
         if len(self) >= MEMO_WORDS:
             self.clear()
-        value = self[word] = hash_text(word)
+        value = self[word] = hash_text(bare) if (bare := _bare(word)) else 0
         return value
 
 
@@ -74,7 +84,7 @@ class _StemHashes(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(self) >= MEMO_WORDS:
             self.clear()
-        letters = "".join(character for character in word if character.isalnum())
+        letters = _bare(word)
         if any(character.isdigit() for character in letters):
             value = hash_text(letters)
         else:
@@ -91,18 +101,23 @@ class Lines:
     """One side of some pairs, N lines with M words in all."""
 
     texts: Sequence[str]
-    words: Hashes  # [M]
+    normal: Hashes  # of the normalised texts, [N]
+    words: Hashes  # of the words without punctuation, [M]
     stems: Hashes  # [M], 0 where a word has none
     ends: NDArray[np.int64]  # [N + 1], words of line i are words[ends[i] : ends[i + 1]]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> Lines:
-        rows = [split_words(normalise(text)) for text in texts]
-        ends = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(map(len, rows), dtype=np.int64, count=len(rows)), out=ends[1:])
-        words = np.fromiter(map(_WORD_HASHES.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=int(ends[-1]))
-        stems = np.fromiter(map(_STEM_HASHES.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=int(ends[-1]))
-        return cls(texts, words, stems, ends)
+        normal = list(map(normalise, texts))
+        rows = list(map(split_words, normal))
+        counts = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        total = int(counts.sum())
+        words = np.fromiter(map(_WORD_HASHES.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=total)
+        stems = np.fromiter(map(_STEM_HASHES.__getitem__, chain.from_iterable(rows)), dtype=np.uint64, count=total)
+        real = words != 0
+        ends = np.concatenate([[0], np.cumsum(real)])[np.concatenate([[0], np.cumsum(counts)])]
+        hashes = np.fromiter(map(hash_text, normal), dtype=np.uint64, count=len(normal))
+        return cls(texts, hashes, words[real], stems[real], ends)
 
     @property
     def word_counts(self) -> NDArray[np.int64]:
@@ -119,14 +134,14 @@ class Lines:
         return np.fromiter(map(hash_text, self.texts), dtype=np.uint64, count=len(self.texts))
 
     @cached_property
-    def normal(self) -> Hashes:
-        """Hashes of the normalised texts, [N]."""
+    def bare(self) -> Hashes:
+        """Hashes of the words of each line in their order, [N]."""
         sums = self._sums
         return mix(sums[self.ends[1:]] - sums[self.ends[:-1]] + self.word_counts.astype(np.uint64))
 
     @cached_property
     def without_one(self) -> Hashes:
-        """Hashes of the normalised texts without one of their words, [M]; equal to `normal` of the text that remains."""
+        """Hashes of each line without one of its words, [M]; equal to `bare` of what remains."""
         sums, begin, end = self._sums, self.ends[:-1][self.rows], self.ends[1:][self.rows]
         word = np.arange(len(self.words))
         before, after = sums[word] - sums[begin], sums[end] - sums[word + 1]

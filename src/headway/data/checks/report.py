@@ -105,7 +105,13 @@ class CheckReport:
         unit = "tokens" if tokens else "words"
         title = f"[dim]{escape(folder)}[/]" if folder else None
         table = Table(
-            box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", title=title, title_justify="left", title_style=""
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            show_edge=False,
+            header_style="bold",
+            title=title,
+            title_justify="left",
+            title_style="",
         )
         table.add_column(escape(f"{source} → {target}"), style="bold", no_wrap=True)
         names = ["pairs", "dropped", "duplicates", f"{source} {unit}", f"{target} {unit}"]
@@ -124,7 +130,9 @@ class CheckReport:
         from rich.text import Text
 
         stops, warnings = (sum(finding.level == level for finding in self.findings) for level in ("stop", "warn"))
-        speed = f"  ({'quick check' if self.quick else 'checked'} in {self.seconds:.1f} s)"
+        most = max((figures.checked for figures in self.corpora if figures.checked < figures.pairs), default=0)
+        part = f" of the first {most:,} pairs" if most else ""
+        speed = f"  ({'quick check' if self.quick else 'check'}{part}, {self.seconds:.1f} s)"
         detail = Text.assemble((f"  {self.vocabulary}", "dim") if self.vocabulary else "", (speed, "dim"))
         if stops:
             head = Text(f"Training cannot start: {_plural(stops, 'problem')} to mend.", style="bold red")

@@ -52,6 +52,10 @@ class TokenCounts:
     unknown: list[int] = field(default_factory=lambda: [0, 0])
     longest: int = 0
 
+    @property
+    def unknown_share(self) -> float:
+        return sum(self.unknown) / max(1, sum(self.total))
+
     def add(self, side: int, rows: Sequence[Sequence[int]]) -> None:
         self.total[side] += sum(map(len, rows))
         self.unknown[side] += sum(row.count(UNK_ID) for row in rows)
@@ -102,9 +106,10 @@ class CorpusScan:
         self._add_drops(pairs)
 
     def place(self, line: int, side: int, column: int | None = None) -> str:
-        """``file:line`` or ``file:line:column`` of a pair. In a table, line and column are those of the row and the cell."""
-        where = f"{self.paths[min(side, len(self.paths) - 1)]}:{line}"
-        return where if column is None else f"{where}:{column}"
+        """``file:line:column`` of a text, or ``file:line``, as in a table, where a column would count from who knows where."""
+        if len(self.paths) == 1 or column is None:
+            return f"{self.paths[min(side, len(self.paths) - 1)]}:{line}"
+        return f"{self.paths[side]}:{line}:{column}"
 
     def lines(self) -> NDArray[np.uint32]:
         """The line at which each pair stands, [N]."""
@@ -128,7 +133,7 @@ class CorpusScan:
     def figures(self, duplicates: int) -> CorpusFigures:
         count = max(1, self.checked)
         words = [total / count for total in self.word_totals]
-        known = {} if self.tokens is None else self._token_figures(self.tokens, count)
+        tokens = self.tokens
         return CorpusFigures(
             name=self.name,
             files=tuple(self.paths),
@@ -138,17 +143,11 @@ class CorpusScan:
             duplicates=duplicates,
             source_words=words[0],
             target_words=words[1],
-            **known,
+            source_tokens=tokens.total[0] / count if tokens else None,
+            target_tokens=tokens.total[1] / count if tokens else None,
+            longest=tokens.longest if tokens else None,
+            unknown_share=tokens.unknown_share if tokens else None,
         )
-
-    @staticmethod
-    def _token_figures(tokens: TokenCounts, pairs: int) -> dict[str, float]:
-        return {
-            "source_tokens": tokens.total[0] / pairs,
-            "target_tokens": tokens.total[1] / pairs,
-            "longest": tokens.longest,
-            "unknown_share": sum(tokens.unknown) / max(1, sum(tokens.total)),
-        }
 
     def _add_faults(self, pairs: list[Pair], texts: Sequence[str], side: int) -> None:
         joined = "\n".join(texts)

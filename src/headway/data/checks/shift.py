@@ -29,7 +29,9 @@ MIN_UNRELATED_LINES = 64
 _SCALE, _LIMIT = 4, 31  # scores are kept as int8 quarters of a nat
 _LENGTH_BINS, _SHARED_BINS, _ENDS = 10, 5, 6
 _MASK_WORDS = 4
-_END_MARKS = {mark: number for number, marks in enumerate((".。．｡।", "?？؟", "!！", ":：;；,，、", "\"'”’»)）]」』"), 1) for mark in marks}
+_END_MARKS = {
+    mark: number for number, marks in enumerate((".。．｡।", "?？؟", "!！", ":：;；,，、", "\"'”’»)）]」』"), 1) for mark in marks
+}
 _BITS = np.array([bin(byte).count("1") for byte in range(256)], dtype=np.uint8)
 
 
@@ -73,7 +75,9 @@ class _Features:
 
     def followed_by(self, other: _Features) -> _Features:
         return _Features(
-            np.concatenate([self.length, other.length]), np.concatenate([self.end, other.end]), np.concatenate([self.mask, other.mask])
+            np.concatenate([self.length, other.length]),
+            np.concatenate([self.end, other.end]),
+            np.concatenate([self.mask, other.mask]),
         )
 
 
@@ -126,7 +130,9 @@ class _Odds:
 
     @staticmethod
     def _score(seen: list[NDArray[np.int64]], table: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        score: NDArray[np.float64] = sum((odds[bins] for odds, bins in zip(table, seen, strict=True)), start=np.zeros(len(seen[0])))
+        score: NDArray[np.float64] = sum(
+            (odds[bins] for odds, bins in zip(table, seen, strict=True)), start=np.zeros(len(seen[0]))
+        )
         return score
 
 

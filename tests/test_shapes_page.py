@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headway.config import Config, ModelConfig, TokenizerConfig, TrainingConfig
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "shapes.md").read_text("utf-8")
 
 

@@ -1,0 +1,289 @@
+"""Subword tokenizers: text ↔ numbers of pieces, learned here or read from a tokenizer.json or a SentencePiece model.
+
+A `Tokenizer` never gives special tokens from text: ``</s>`` in a sentence is four characters like any others. The pieces 0 to 3 are
+always ``<pad> <s> </s> <unk>``. `Tokenizers` is the pair for source and target, one and the same where the vocabulary is joint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headway.config import Config, TokenizerConfig
+from headway.data.tokenizer_layout import (
+    BOS_ID,
+    EOS_ID,
+    PAD_ID,
+    SPECIAL_TOKENS,
+    UNK_ID,
+    Json,
+    chunker,
+)
+from headway.errors import HeadwayError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from headway.data.subword_sampling import SubwordSampler
+
+__all__ = [
+    "BOS_ID", "EOS_ID", "PAD_ID", "SPECIAL_TOKENS", "UNK_ID", "Tokenizer", "Tokenizers", "train_tokenizer", "train_tokenizers",
+]  # fmt: skip
+
+MEMO_CHUNKS = 1 << 16
+MEMO_CHARACTERS = 32
+SAMPLE_SEED = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Tokenizer:
+    """Text ↔ piece numbers.
+
+    Args:
+        content: the JSON of a tokenizer.json whose first four pieces are the special ones.
+        dropout: the rate of `sample_many`; not stored with the tokenizer.
+        name: the file, for error messages.
+
+    Raises:
+        ModelError: `tokenizers` does not accept the JSON.
+        UsageError: `dropout` is asked of a tokenizer without subwords.
+    """
+
+    def __init__(self, content: Json, *, dropout: float = 0.0, name: str | None = None) -> None:
+        self.dropout = dropout
+        self._backend = _backend(content, name)
+        self._content: Json = json.loads(self._backend.to_str())
+        self._chunks = chunker(self._content)
+        self._memo: dict[str, list[int]] = {}
+        # Tokens that the backend looks for in the text before all else; ours has none.
+        self._matched = [token["content"] for token in self._content["added_tokens"] if not token["special"]]
+        if dropout and self._content["model"]["type"] == "WordLevel":
+            raise UsageError("a tokenizer of whole words has no subwords to sample", where=name, remedy="set tokenizer.dropout=0")
+
+    def encode(self, text: str) -> list[int]:
+        """The numbers of the pieces of a text, without special tokens."""
+        return self.encode_many([text])[0]
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `encode`, for many texts at a time."""
+        if self._chunks is None:
+            return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        rows = []
+        memo = self._memo
+        for text in texts:
+            row: list[int] = []
+            for chunk in self._chunks(text):
+                row += memo.get(chunk) or self._encode_chunk(chunk)
+            rows.append(row)
+        return rows
+
+    def _encode_chunk(self, chunk: str) -> list[int]:
+        ids: list[int] = self._backend.encode(chunk, add_special_tokens=False).ids
+        if len(self._memo) < MEMO_CHUNKS and len(chunk) <= MEMO_CHARACTERS:
+            self._memo[chunk] = ids
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text that pieces stand for; special tokens, also ``<unk>``, give nothing."""
+        return str(self._backend.decode([int(number) for number in ids], skip_special_tokens=True))
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """The pieces as they are written in the vocabulary."""
+        return [self.vocabulary[number] for number in ids]
+
+    def sample_many(self, texts: Sequence[str], seed: int) -> list[list[int]]:
+        """As `encode_many`, each word cut at random at the rate `dropout`: a pure function of (text, seed, place in the list)."""
+        if not self.dropout or self._sampler is None:
+            return self.encode_many(texts)
+        rows = self._sampler.sample_many(texts, seed)
+        if self._matched:
+            for row, text in enumerate(texts):
+                if any(token in text for token in self._matched):
+                    rows[row] = self.encode(text)
+        return rows
+
+    @cached_property
+    def _sampler(self) -> SubwordSampler | None:
+        from headway.data.subword_sampling import SubwordSampler, segmenter
+
+        cut = segmenter(self._content["model"], self.dropout)
+        if cut is None:
+            return None
+        if self._chunks is not None:
+            return SubwordSampler(cut, self._chunks, self._words)
+        return SubwordSampler(cut, self._words, lambda word: [word])
+
+    def _words(self, text: str) -> list[str]:
+        """The words that the model of the backend is given for a text."""
+        normalizer, pre_tokenizer = self._backend.normalizer, self._backend.pre_tokenizer
+        normal = normalizer.normalize_str(text) if normalizer is not None else text
+        if pre_tokenizer is None:
+            return [normal] if normal else []
+        return [word for word, _ in pre_tokenizer.pre_tokenize_str(normal)]
+
+    def normalize(self, text: str) -> str:
+        """The text as the tokenizer sees it: what `decode` gives back where nothing is unknown."""
+        normalizer = self._backend.normalizer
+        return str(normalizer.normalize_str(text)) if normalizer is not None else text
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """All pieces by number."""
+        numbers: dict[str, int] = self._backend.get_vocab(with_added_tokens=True)
+        return sorted(numbers, key=numbers.__getitem__)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self.vocabulary)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return hashlib.sha256(_canonical(self._content).encode()).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a tokenizer.json, readable by Hugging Face as well."""
+        Path(path).write_text(json.dumps(self._content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, dropout: float = 0.0) -> Tokenizer:
+        """Read a tokenizer.json, ours or another's, or the .model of SentencePiece.
+
+        Raises:
+            ModelError: it is missing, damaged, or holds what is not known to be safe.
+        """
+        from headway.data.tokenizer_import import read_tokenizer
+
+        return cls(read_tokenizer(path), dropout=dropout, name=str(path))
+
+
+def _canonical(content: Json) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def _backend(content: Json, name: str | None) -> Any:
+    from tokenizers import Tokenizer as Backend
+
+    try:
+        backend = Backend.from_str(json.dumps(content))
+        backend.encode_special_tokens = True  # text is never taken for a special token
+        backend.decode(backend.encode("A first try: 1 é 漢 ﬁ 😀", add_special_tokens=False).ids)
+        special = [backend.token_to_id(token["content"]) for token in content["added_tokens"][:4]]
+        numbers = sorted(backend.get_vocab(with_added_tokens=True).values())
+    except BaseException as error:  # the library panics with what is no Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
+            raise
+        raise ModelError(f"is damaged: {str(error)[:200]}", where=name, remedy="give another tokenizer file") from None
+    if special != [PAD_ID, BOS_ID, EOS_ID, UNK_ID] or numbers != list(range(len(numbers))):
+        raise ModelError("the numbers of its pieces have gaps", where=name, remedy="give another tokenizer file")
+    return backend
+
+
+class Tokenizers:
+    """The tokenizers of source and target; the same object twice where the vocabulary is joint."""
+
+    def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
+        self.source, self.target = source, target
+
+    @property
+    def joint(self) -> bool:
+        return self.source is self.target
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over both."""
+        return hashlib.sha256(f"{self.source.digest} {self.target.digest}".encode()).hexdigest()
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write ``tokenizer.json``, or ``tokenizer.source.json`` and ``tokenizer.target.json``."""
+        folder = Path(directory)
+        if self.joint:
+            self.source.save(folder / "tokenizer.json")
+        else:
+            self.source.save(folder / "tokenizer.source.json")
+            self.target.save(folder / "tokenizer.target.json")
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str], *, dropout: float = 0.0) -> Tokenizers:
+        """Read what `save` wrote; `dropout` is the rate of `sample_many`.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        folder = Path(directory)
+        if not (folder / "tokenizer.source.json").exists() and not (folder / "tokenizer.target.json").exists():
+            joint = Tokenizer.load(folder / "tokenizer.json", dropout=dropout)
+            return cls(joint, joint)
+        sides = (Tokenizer.load(folder / f"tokenizer.{side}.json", dropout=dropout) for side in ("source", "target"))
+        return cls(*sides)
+
+
+def train_tokenizer(lines: Iterable[str], settings: TokenizerConfig, *, seed: int = SAMPLE_SEED) -> Tokenizer:
+    """Learn a tokenizer from at most `settings.sample_lines` of the lines, drawn evenly; the same input gives the same tokenizer.
+
+    Raises:
+        DataError: there is no text.
+        UsageError: the vocabulary is smaller than its fixed part.
+    """
+    from headway.data.tokenizer_training import draw
+
+    sample, read = draw(lines, settings.sample_lines, len, seed)
+    return _learn(sample, read, settings)
+
+
+def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer:
+    from headway.data.tokenizer_training import learn
+
+    tokenizer = Tokenizer(learn(sample, settings), dropout=settings.dropout)
+    size = tokenizer.vocabulary_size
+    fewer = (
+        ""
+        if size >= settings.vocabulary_size
+        else f" (the text gives no more than these of the {settings.vocabulary_size:,} asked)"
+    )
+    _log.info(
+        "%s tokenizer: %s pieces%s learned from %s of %s lines",
+        settings.kind,
+        f"{size:,}",
+        fewer,
+        f"{len(sample):,}",
+        f"{read:,}",
+    )
+    return tokenizer
+
+
+def train_tokenizers(config: Config, *, seed: int = SAMPLE_SEED) -> Tokenizers:
+    """The tokenizers for the training pairs of a configuration, preprocessed as it says; read from `tokenizer.path` if given.
+
+    Raises:
+        DataError, ModelError, UsageError: from reading the pairs or the file, and from learning.
+    """
+    from headway.data.preprocessing import Preprocessor
+    from headway.data.readers import Pair, read_pairs
+    from headway.data.tokenizer_training import draw
+
+    settings, data = config.tokenizer, config.data
+    if settings.path is not None:
+        given = Tokenizer.load(settings.path, dropout=settings.dropout)
+        return Tokenizers(given, given)
+    characters: Callable[[Pair], int] = lambda pair: len(pair.source) + len(pair.target)  # noqa: E731
+    pairs, read = draw(read_pairs(data.train), settings.sample_lines, characters, seed)
+    source, target = (
+        Preprocessor(data.preprocessing, language).apply for language in (data.source_language, data.target_language)
+    )
+    sources, targets = [source(pair.source) for pair in pairs], [target(pair.target) for pair in pairs]
+    del pairs
+    try:
+        if settings.joint:
+            joint = _learn(list(itertools.chain(sources, targets)), 2 * read, settings)
+            return Tokenizers(joint, joint)
+        return Tokenizers(_learn(sources, read, settings), _learn(targets, read, settings))
+    except HeadwayError as error:
+        error.where = error.where or "tokenizer"
+        raise
