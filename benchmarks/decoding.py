@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus import Corpus, describe, prepare
-from measure import busy_seconds, spread, table
+from measure import busy_seconds, end_on_sigterm, spread, table
 from peers import HERE, SIZES, THREADS, Places, environment, headway
 from training import machine
 
@@ -199,6 +199,7 @@ def versions(places: Places, names: list[str]) -> str:
 
 def main() -> None:
     options = parse()
+    end_on_sigterm()
     corpus = prepare(options.data.resolve(), options.work.resolve())
     places = Places(options.peers.absolute(), options.work.resolve())
     directory = places.work / "decoding"

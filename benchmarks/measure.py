@@ -8,6 +8,7 @@ import resource
 import signal
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,6 +131,11 @@ def _summary(window: list[tuple[float, Reading]], start_seconds: float, peak: fl
         peak_mib=peak,
         others=others,
     )
+
+
+def end_on_sigterm() -> None:
+    """SIGTERM ends the benchmark like an exception, so that what it started is ended too."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def spread(values: list[float]) -> str:

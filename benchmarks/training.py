@@ -21,7 +21,7 @@ from pathlib import Path
 
 import flops
 from corpus import Corpus, describe, prepare
-from measure import Measured, Patience, measure, spread, table
+from measure import Measured, Patience, end_on_sigterm, measure, spread, table
 from peers import SIZES, THREADS, Places, Reading, Run, Size, environment, headway, huggingface, joeynmt, opennmt
 
 HERE = Path(__file__).parent
@@ -173,6 +173,7 @@ def report_peak(corpus: Corpus, places: Places, options: argparse.Namespace) -> 
 
 def main() -> None:
     options = parse()
+    end_on_sigterm()
     corpus = prepare(options.data.resolve(), options.work.resolve())
     places = Places(options.peers.absolute(), options.work.resolve())
     chosen = {name: SYSTEMS[name] for name in options.systems}

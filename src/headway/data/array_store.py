@@ -28,7 +28,7 @@ from headway.errors import ResourceError
 
 MAX_META_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DTYPES = ("uint16", "uint32", "int64")
+_DTYPES = ("uint8", "uint16", "uint32", "int64")
 _BUILDING = ".building-"
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class ArrayWriter:
 
     Args:
         folder: where the arrays shall stand. The caller holds the lock of it.
-        dtypes: name of each array → uint16, uint32 or int64.
+        dtypes: name of each array → uint8, uint16, uint32 or int64.
     """
 
     def __init__(self, folder: Path, dtypes: dict[str, str]) -> None:

@@ -1,12 +1,13 @@
 """Subword regularisation: the same word cut in other ways at random, so that a model learns from all its parts.
 
-BPE-dropout (Provilkov et al. 2020), sampling from a unigram model (Kudo 2018) and MaxMatch-dropout (Hiraoka 2022), over the model of
-a tokenizer.json. With rate 0 each gives what `tokenizers` gives.
+BPE-dropout (Provilkov et al. 2020), sampling from a unigram model (Kudo 2018) and MaxMatch-dropout (Hiraoka 2022), over the
+model of a tokenizer.json. With rate 0 each gives what `tokenizers` gives.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,7 @@ class BpeDropout:
         ids = self._characters(word)
         count, merges, rate = len(ids), self.merges, self.rate
         after, before = list(range(1, count + 1)), list(range(-1, count - 1))
-        found = ((at, merges.get(pair)) for at, pair in enumerate(zip(ids, ids[1:], strict=False)))
+        found = ((at, merges.get(pair)) for at, pair in enumerate(itertools.pairwise(ids)))
         queue = [(merge[0], at, merge[1]) for at, merge in found if merge]
         heapq.heapify(queue)
         left_out: list[tuple[int, int, int]] = []
@@ -256,7 +257,7 @@ class SubwordSampler:
         """`chunks` cuts a text into strings, `words` such a string into the words of the pre-tokenizer."""
         self._cut, self._chunks, self._words = cut, chunks, words
         self._random = random.Random()
-        self._memo: dict[str, list[tuple[int, ...] | None]] = {}
+        self._memo: dict[str, tuple[list[tuple[int, ...] | None], list[str]]] = {}
         self._same: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def sample_many(self, texts: Sequence[str], seed: int) -> list[list[int]]:
@@ -270,8 +271,8 @@ class SubwordSampler:
         for chunks in pieces:
             row: list[int] = []
             for chunk, choice in zip(chunks, choices, strict=False):
-                drawn = memo.get(chunk)
-                ids = drawn[choice] if drawn is not None else None
+                known = memo.get(chunk)
+                ids = known[0][choice] if known is not None else None
                 row += ids if ids is not None else self._draw(chunk, choice, lots, at)
                 at += 1
             rows.append(row)
@@ -280,20 +281,18 @@ class SubwordSampler:
     def _draw(self, chunk: str, choice: int, lots: npt.NDArray[np.uint64], at: int) -> tuple[int, ...]:
         key = crc32(chunk.encode())
         if len(chunk) > MEMO_CHARACTERS:
-            return self._cut_chunk(chunk, key << 64 | int(lots[at]))
-        ids = self._cut_chunk(chunk, key << 8 | choice)
-        if chunk not in self._memo:
-            if len(self._memo) >= MEMO_CHUNKS:
-                return ids
-            self._memo[chunk] = [None] * DRAWS
-        ids = self._same.setdefault(ids, ids)
-        self._memo[chunk][choice] = ids
+            return self._cut_words(self._words(chunk), key << 64 | int(lots[at]))
+        drawn, words = self._memo.get(chunk) or ([None] * DRAWS, self._words(chunk))
+        ids = self._cut_words(words, key << 8 | choice)
+        drawn[choice] = self._same.setdefault(ids, ids)
+        if len(self._memo) < MEMO_CHUNKS:
+            self._memo[chunk] = drawn, words
         return ids
 
-    def _cut_chunk(self, chunk: str, seed: int) -> tuple[int, ...]:
+    def _cut_words(self, words: list[str], seed: int) -> tuple[int, ...]:
         self._random.seed(seed)
         chance = self._random.random
-        return tuple(number for word in self._words(chunk) for number in self._cut(word, chance))
+        return tuple(number for word in words for number in self._cut(word, chance))
 
 
 def _lots(seed: int, counts: list[int]) -> npt.NDArray[np.uint64]:

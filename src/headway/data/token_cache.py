@@ -11,10 +11,9 @@ import hashlib
 import itertools
 import json
 import logging
-import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -29,13 +28,14 @@ from headway.data.readers import Pair, corpus_files, count, fingerprint, read_pa
 from headway.data.tokenizer import Tokenizer, Tokenizers
 from headway.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 PIECE_PAIRS = 10_000  # pairs tokenised together; changing it changes what a seed samples, and so FORMAT
 PIECE_CHARACTERS = 1 << 22  # the same for very long lines
 RESIDENT_ROWS = 2048  # rows touched before mapped pages are given back, about 64 KiB each
 EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
 SIDES = ("source", "target")
-Kept: TypeAlias = tuple[NDArray[np.int64], tuple[list[list[int]], list[list[int]]]]  # lines, and tokens of both sides
+Sides: TypeAlias = tuple[list[str], list[str]]
+Kept: TypeAlias = tuple[NDArray[np.int64], Sides, tuple[list[list[int]], list[list[int]]]]  # lines, texts, tokens
 _log = logging.getLogger(__name__)
 
 
@@ -75,12 +75,14 @@ class TokenCache:
         """The line, from 1, at which pair `index` stands in its corpus."""
         return int(self._arrays["lines"].values[index])
 
-    def drop_views(self, before: int) -> None:
-        """Delete the subword samplings of this corpus with a seed below `before`."""
-        for folder in self._folder.parent.glob("view-*-*"):
-            seed = folder.name.split("-")[1]
-            if seed.isdecimal() and int(seed) < before:
-                shutil.rmtree(folder, ignore_errors=True)
+    def texts(self, side: str, start: int, stop: int) -> list[str]:
+        """Preprocessed text of the pairs from `start` to before `stop`; only where the cache was made to keep it."""
+        ends = self._arrays[f"{side}.text_ends"].values[max(start - 1, 0) : stop]
+        if start == 0:
+            ends = np.concatenate(([0], ends))
+        content = self._arrays[f"{side}.text"].values[ends[0] : ends[-1]].tobytes()
+        places = (ends - ends[0]).tolist()
+        return [content[first:last].decode() for first, last in itertools.pairwise(places)]
 
     def _row(self, side: str, index: int) -> NDArray[np.integer]:
         if not 0 <= index < len(self):
@@ -139,15 +141,15 @@ def open_cache(
             remedy="put the old files back, or start a new run",
         )
     parent = Path(directory) / _key(corpus, found, tokenizers, data)
-    job = _Job(corpus, name, found, tokenizers, data, _Sides(tokenizers, data))
-    plain = _open_or_build(parent / "plain", job, None)
+    rates = [tokenizers.source.dropout, tokenizers.target.dropout]  # no part of a tokenizer's digest
+    job = _Job(corpus, name, found, data, _Sides(tokenizers, data, keeps_text=any(rates)))
+    plain = _open_or_build(parent / ("plain-with-text" if any(rates) else "plain"), lambda folder: _build_plain(folder, job))
     _refuse_dropped(plain, name, data.accept_dropped)
     if view is None:
         return plain
     try:
-        # The rate of sampling is no part of a tokenizer's digest.
-        rate = hashlib.sha256(repr([tokenizers.source.dropout, tokenizers.target.dropout]).encode()).hexdigest()[:8]
-        return _open_or_build(parent / f"view-{view}-{rate}", job, (view, plain))
+        rate = hashlib.sha256(repr(rates).encode()).hexdigest()[:8]
+        return _open_or_build(parent / f"view-{view}-{rate}", lambda folder: _build_view(folder, job, view, plain))
     finally:
         plain.give_back()
 
@@ -191,7 +193,8 @@ def _refuse_dropped(cache: TokenCache, name: str, accepted: float) -> None:
 class _Sides:
     """Preprocessing and tokenizer of both sides, with what their arrays hold."""
 
-    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+    def __init__(self, tokenizers: Tokenizers, data: DataConfig, *, keeps_text: bool) -> None:
+        self.keeps_text = keeps_text
         self.tokenizers: tuple[Tokenizer, Tokenizer] = (tokenizers.source, tokenizers.target)
         languages = (data.source_language, data.target_language)
         self.preprocessors = tuple(Preprocessor(data.preprocessing, language) for language in languages)
@@ -208,19 +211,17 @@ class _Sides:
 class _Job:
     """One corpus to be tokenised, with all that decides the result."""
 
-    def __init__(
-        self, corpus: CorpusConfig, name: str, found: str, tokenizers: Tokenizers, data: DataConfig, sides: _Sides
-    ) -> None:
+    def __init__(self, corpus: CorpusConfig, name: str, found: str, data: DataConfig, sides: _Sides) -> None:
         self.corpus, self.name, self.fingerprint, self.data, self.sides = corpus, name, found, data, sides
 
 
-def _open_or_build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> TokenCache:
+def _open_or_build(folder: Path, build: Callable[[Path], None]) -> TokenCache:
     if (cache := _open(folder)) is not None:
         return cache
     with exclusive(folder):
         if (cache := _open(folder, say=True)) is not None:  # another process has made it in the meantime
             return cache
-        _build(folder, job, view)
+        build(folder)
     cache = _open(folder, say=True)
     if cache is None:
         raise DataError("was written, but does not read back the same", where=str(folder), remedy="check the disk")
@@ -239,32 +240,51 @@ def _open(folder: Path, *, say: bool = False) -> TokenCache | None:
         return None
 
 
-def _build(folder: Path, job: _Job, view: tuple[int, TokenCache] | None) -> None:
+def _build_plain(folder: Path, job: _Job) -> None:
     total = count(job.corpus) if job.corpus.path is None else None
-    with (
-        ArrayWriter(folder, {**job.sides.dtypes, "lines": "int64"}) as writer,
-        PairsProgress(f"tokenising {job.name}", total) as progress,
-    ):
-        ends = dict.fromkeys(SIDES, 0)
+    dtypes = {**job.sides.dtypes, "lines": "int64"}
+    if job.sides.keeps_text:
+        dtypes |= {f"{side}.text": "uint8" for side in SIDES} | {f"{side}.text_ends": "int64" for side in SIDES}
+    with ArrayWriter(folder, dtypes) as writer, PairsProgress(f"tokenising {job.name}", total) as progress:
+        ends: Counter[str] = Counter()
         dropped = Counter({EMPTY_SOURCE: 0, EMPTY_TARGET: 0, TOO_LONG: 0})
-        read = used = 0
+        read = 0
         for pairs in in_pieces(read_pairs(job.corpus)):
-            if view is None:
-                lines, tokens = _plain_tokens(pairs, job, dropped)
-            else:
-                lines, tokens = _sampled_tokens(pairs, job, view[0], view[1], used, read)
-            read, used = read + len(pairs), used + len(lines)
+            lines, texts, tokens = _plain_tokens(pairs, job, dropped)
+            read += len(pairs)
             needed = _Needed(writer, read, total)
             writer.append("lines", lines, needed)
-            for side, rows in zip(SIDES, tokens, strict=True):
-                ends[side] = _append(writer, side, rows, ends[side], needed)
+            for side, side_texts, rows in zip(SIDES, texts, tokens, strict=True):
+                _append(writer, f"{side}.tokens", f"{side}.ends", rows, ends, needed)
+                if job.sides.keeps_text:
+                    encoded = [text.encode() for text in side_texts]
+                    _append(writer, f"{side}.text", f"{side}.text_ends", encoded, ends, needed)
             progress.advance(len(pairs))
         if fingerprint(corpus_files(job.corpus)) != job.fingerprint:
             raise DataError("changed while it was tokenised", where=job.name, remedy="wait until it is written, then start again")
-        facts = {"read": read, "dropped": dict(dropped), "fingerprint": job.fingerprint, "view": None}
-        if view is not None:
-            facts |= {"dropped": view[1].dropped, "view": view[0]}
-        writer.publish(facts)
+        writer.publish({"read": read, "dropped": dict(dropped), "fingerprint": job.fingerprint, "view": None})
+
+
+def _build_view(folder: Path, job: _Job, view: int, plain: TokenCache) -> None:
+    """The pairs of `plain` with subwords by chance. A side that grew beyond the longest length keeps its plain tokens."""
+    with (
+        ArrayWriter(folder, {**job.sides.dtypes, "lines": "int64"}) as writer,
+        PairsProgress(f"sampling subwords of {job.name}", len(plain)) as progress,
+    ):
+        ends: Counter[str] = Counter()
+        for start in range(0, len(plain), PIECE_PAIRS):
+            stop = min(start + PIECE_PAIRS, len(plain))
+            needed = _Needed(writer, stop, len(plain))
+            writer.append("lines", plain._arrays["lines"].values[start:stop], needed)
+            for number, (side, tokenizer) in enumerate(zip(SIDES, job.sides.tokenizers, strict=True)):
+                seed = int(np.random.SeedSequence((view, number, start)).generate_state(1)[0])
+                rows = tokenizer.sample_many(plain.texts(side, start, stop), seed)
+                for row, tokens in enumerate(rows):
+                    if len(tokens) > job.data.max_length:
+                        rows[row] = (plain.source, plain.target)[number](start + row).tolist()
+                _append(writer, f"{side}.tokens", f"{side}.ends", rows, ends, needed)
+            progress.advance(stop - start)
+        writer.publish({"read": plain.read, "dropped": plain.dropped, "fingerprint": job.fingerprint, "view": view})
 
 
 def in_pieces(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
@@ -282,7 +302,7 @@ def in_pieces(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
 
 
 def _plain_tokens(pairs: list[Pair], job: _Job, dropped: Counter[str]) -> Kept:
-    """Lines and tokens of the pairs that are kept; the others are counted in `dropped`."""
+    """Lines, preprocessed texts and tokens of the pairs that are kept; the others are counted in `dropped`."""
     texts = job.sides.prepared(pairs)
     sources, targets = (tokenizer.encode_many(side) for tokenizer, side in zip(job.sides.tokenizers, texts, strict=True))
     kept = []
@@ -293,7 +313,8 @@ def _plain_tokens(pairs: list[Pair], job: _Job, dropped: Counter[str]) -> Kept:
         else:
             dropped[reason] += 1
     lines = np.array([pairs[row].line for row in kept], dtype=np.int64)
-    return lines, ([sources[row] for row in kept], [targets[row] for row in kept])
+    kept_texts = [texts[0][row] for row in kept], [texts[1][row] for row in kept]
+    return lines, kept_texts, ([sources[row] for row in kept], [targets[row] for row in kept])
 
 
 def drop_reason(source: str, target: str, source_tokens: int, target_tokens: int, max_length: int) -> str | None:
@@ -310,32 +331,16 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in text)
 
 
-def _sampled_tokens(pairs: list[Pair], job: _Job, view: int, plain: TokenCache, used: int, read: int) -> Kept:
-    """Lines and sampled tokens of the kept pairs among `pairs`. One that grew beyond the longest length keeps its plain tokens.
-
-    `used` and `read` are the pairs kept and read before; `read` also tells the chance of one piece from that of another.
-    """
-    wanted = set(plain._arrays["lines"].values[used : used + len(pairs)].tolist())
-    kept = [pair for pair in pairs if pair.line in wanted]
-    sampled: list[list[list[int]]] = []
-    for side, (tokenizer, texts) in enumerate(zip(job.sides.tokenizers, job.sides.prepared(kept), strict=True)):
-        seed = int(np.random.SeedSequence((view, side, read)).generate_state(1)[0])
-        rows = tokenizer.sample_many(texts, seed)
-        original = (plain.source, plain.target)[side]
-        for row, tokens in enumerate(rows):
-            if len(tokens) > job.data.max_length:
-                rows[row] = original(used + row).tolist()
-        sampled.append(rows)
-    return np.array([pair.line for pair in kept], dtype=np.int64), (sampled[0], sampled[1])
-
-
-def _append(writer: ArrayWriter, side: str, rows: list[list[int]], end: int, needed: _Needed) -> int:
-    """Write the tokens of one side of a piece; `end` is where the last row before it ended. Returns the new end."""
+def _append(
+    writer: ArrayWriter, values: str, ends: str, rows: Sequence[Sequence[int]], reached: Counter[str], needed: _Needed
+) -> None:
+    """Write rows of numbers one after another, and where each ends; `reached` remembers where the last row before ended."""
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    tokens = np.fromiter(itertools.chain.from_iterable(rows), dtype=writer.dtype(f"{side}.tokens"), count=int(lengths.sum()))
-    writer.append(f"{side}.tokens", tokens, needed)
-    writer.append(f"{side}.ends", lengths.cumsum() + end, needed)
-    return end + len(tokens)
+    total = int(lengths.sum())
+    flat = np.fromiter(itertools.chain.from_iterable(rows), dtype=writer.dtype(values), count=total)
+    writer.append(values, flat, needed)
+    writer.append(ends, lengths.cumsum() + reached[values], needed)
+    reached[values] += total
 
 
 class _Needed:

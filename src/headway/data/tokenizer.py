@@ -1,7 +1,8 @@
 """Subword tokenizers: text ↔ numbers of pieces, learned here or read from a tokenizer.json or a SentencePiece model.
 
-A `Tokenizer` never gives special tokens from text: ``</s>`` in a sentence is four characters like any others. The pieces 0 to 3 are
-always ``<pad> <s> </s> <unk>``. `Tokenizers` is the pair for source and target, one and the same where the vocabulary is joint.
+A `Tokenizer` never gives special tokens from text: ``</s>`` in a sentence is four characters like any others. The pieces 0 to 3
+are always those for padding, begin, end and unknown. `Tokenizers` is the pair for source and target, one and the same where the
+vocabulary is joint.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from headway.data.tokenizer_layout import (
 from headway.errors import HeadwayError, ModelError, UsageError
 
 if TYPE_CHECKING:
+    from headway.data.readers import Pair
     from headway.data.subword_sampling import SubwordSampler
 
 __all__ = [
@@ -242,19 +244,9 @@ def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer
 
     tokenizer = Tokenizer(learn(sample, settings), dropout=settings.dropout)
     size = tokenizer.vocabulary_size
-    fewer = (
-        ""
-        if size >= settings.vocabulary_size
-        else f" (the text gives no more than these of the {settings.vocabulary_size:,} asked)"
-    )
-    _log.info(
-        "%s tokenizer: %s pieces%s learned from %s of %s lines",
-        settings.kind,
-        f"{size:,}",
-        fewer,
-        f"{len(sample):,}",
-        f"{read:,}",
-    )
+    _log.info(f"{settings.kind} tokenizer: {size:,} pieces learned from {len(sample):,} of {read:,} lines")
+    if size < settings.vocabulary_size:
+        _log.warning(f"the text gives no more than {size:,} pieces of the {settings.vocabulary_size:,} asked")
     return tokenizer
 
 
@@ -265,15 +257,14 @@ def train_tokenizers(config: Config, *, seed: int = SAMPLE_SEED) -> Tokenizers:
         DataError, ModelError, UsageError: from reading the pairs or the file, and from learning.
     """
     from headway.data.preprocessing import Preprocessor
-    from headway.data.readers import Pair, read_pairs
+    from headway.data.readers import read_pairs
     from headway.data.tokenizer_training import draw
 
     settings, data = config.tokenizer, config.data
     if settings.path is not None:
         given = Tokenizer.load(settings.path, dropout=settings.dropout)
         return Tokenizers(given, given)
-    characters: Callable[[Pair], int] = lambda pair: len(pair.source) + len(pair.target)  # noqa: E731
-    pairs, read = draw(read_pairs(data.train), settings.sample_lines, characters, seed)
+    pairs, read = draw(read_pairs(data.train), settings.sample_lines, _characters, seed)
     source, target = (
         Preprocessor(data.preprocessing, language).apply for language in (data.source_language, data.target_language)
     )
@@ -287,3 +278,7 @@ def train_tokenizers(config: Config, *, seed: int = SAMPLE_SEED) -> Tokenizers:
     except HeadwayError as error:
         error.where = error.where or "tokenizer"
         raise
+
+
+def _characters(pair: Pair) -> int:
+    return len(pair.source) + len(pair.target)

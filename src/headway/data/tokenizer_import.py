@@ -1,7 +1,7 @@
-"""Reads the tokenizer files of others and of ourselves: tokenizer.json, SentencePiece .model → the JSON of a tokenizer.json of ours.
+"""Reads tokenizer files, our own and others': tokenizer.json, SentencePiece .model → the JSON of a tokenizer.json of ours.
 
-Nothing in a file is run: templates are dropped, regular expressions must be known ones, and the four special tokens are moved to the
-numbers 0 to 3. What is damaged or hostile raises `ModelError`.
+Nothing in a file is run: templates are dropped, regular expressions must be known ones, and the four special tokens are moved to
+the numbers 0 to 3. What is damaged or hostile raises `ModelError`.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ def read_tokenizer(path: str | os.PathLike[str]) -> Json:
     except RecursionError:
         _refuse(name, "is nested too deeply")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        _refuse(
-            name, f"is damaged or no tokenizer: {type(error).__name__ if isinstance(error, KeyError) else ''} {error}".strip()
-        )
+        missing = "it lacks " if isinstance(error, KeyError) else ""
+        _refuse(name, f"is damaged or no tokenizer: {missing}{error}")
 
 
 def _refuse(name: str, problem: str) -> NoReturn:

@@ -1,8 +1,9 @@
 """What a tokenizer.json of Headway looks like: special tokens, text normalisation, words. All as the JSON of Hugging Face.
 
-Text becomes words in two steps. Normalising: a Unicode form, then every run of blanks (spaces, tabs, line breaks and U+2581) becomes
-one space and the ends are trimmed. Cutting: at spaces, each word beginning with U+2581 (Kudo and Richardson 2018), and around runs of
-punctuation, but not at a hyphen or apostrophe within a word. With ``bytes=level`` nothing but the Unicode form touches the text.
+Text becomes words in two steps. Normalising: a Unicode form, then every run of blanks (spaces, tabs, line breaks and U+2581)
+becomes one space and the ends are trimmed. Cutting: at spaces, each word beginning with U+2581 (Kudo and Richardson 2018), and
+around runs of punctuation, but not at a hyphen or apostrophe within a word. With ``bytes=level`` nothing but the Unicode form
+touches the text.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from headway.config import TokenizerConfig
 from headway.data.tokenizer_layout import BYTE_TOKENS, SPACE, SPECIAL_TOKENS, WORDS, Json, layout, normalize, normalize_form
@@ -27,6 +27,7 @@ JOINT = "\x1f"  # between words for sentencepiece; cannot stand within one, as i
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+Lot: TypeAlias = tuple[float, int, T]  # a random number, the place of the item, the item
 
 
 def draw(items: Iterable[T], most: int, characters: Callable[[T], int], seed: int) -> tuple[list[T], int]:
@@ -35,7 +36,7 @@ def draw(items: Iterable[T], most: int, characters: Callable[[T], int], seed: in
     Each item gets a random number; those with the lowest are kept. A pure function of the items and `seed`.
     """
     chance = random.Random(seed).random
-    held: list[tuple[float, int, T]] = []
+    held: list[Lot[T]] = []
     limit, size, number = 1.0, 0, 0
     for number, item in enumerate(items, 1):
         lot = chance()
@@ -49,9 +50,7 @@ def draw(items: Iterable[T], most: int, characters: Callable[[T], int], seed: in
     return [item for _, _, item in sorted(held, key=lambda entry: entry[1])], number
 
 
-def _lowest(
-    held: list[tuple[float, int, T]], most: int, characters: Callable[[T], int]
-) -> tuple[list[tuple[float, int, T]], int]:
+def _lowest(held: list[Lot[T]], most: int, characters: Callable[[T], int]) -> tuple[list[Lot[T]], int]:
     held.sort(key=lambda entry: entry[0])
     size = 0
     for count, (_, _, item) in enumerate(held):
@@ -227,8 +226,11 @@ def _learn_unigram(texts: list[str], settings: TokenizerConfig) -> Json:
         max_sentence_length=1 << 24,
         num_threads=2,  # the sums, and so the pieces, depend on this number
         minloglevel=2,
-        **{f"{name}_id": number for number, name in enumerate(("pad", "bos", "eos", "unk"))},
-        **{f"{name}_piece": piece for name, piece in zip(("pad", "bos", "eos", "unk"), SPECIAL_TOKENS, strict=True)},
+        pad_id=0,
+        bos_id=1,
+        eos_id=2,
+        unk_id=3,
+        pad_piece=SPECIAL_TOKENS[0],
     )
     pieces = parse(model.getvalue()).pieces
     return {

@@ -59,7 +59,7 @@ def _memory_table(forecast: Forecast) -> Table:
         table.add_row(name, as_size(size), _share(size, total))
     table.add_section()
     table.add_row("total", as_size(total), "", style="bold")
-    table.caption = f"{forecast.precision}, updates of {forecast.batch_tokens:,} tokens, on each process; an estimate, ± 30 %"
+    table.caption = f"{forecast.precision}, updates of {forecast.batch_tokens:,} tokens, on each process; an estimate, ± 20 %"
     return table
 
 

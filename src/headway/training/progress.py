@@ -75,7 +75,7 @@ class Progress:
             self.bar.update(self.line, completed=update)
             return
         speed, loss = self._tokens / max(self._seconds, 1e-9), self._loss_sum / max(self._tokens, 1)
-        self._tokens, self._seconds, self._loss_sum = 0, 0.0, 0.0
+        tokens, self._tokens, self._seconds, self._loss_sum = self._tokens, 0, 0.0, 0.0
         done = f"{update:,}/{self.settings.updates:,}"
         shown = f"{done} · loss {loss:.3f} · {speed:,.0f} tokens/s · rate {result.learning_rate:.2e} · epoch {epoch + 1}"
         self.bar.update(self.line, completed=update, shown=shown)
@@ -88,6 +88,7 @@ class Progress:
                 "loss": loss,
                 "learning_rate": result.learning_rate,
                 "gradient_norm": result.gradient_norm,
+                "tokens": tokens,
                 "tokens_per_second": round(speed, 1),
                 "epoch": epoch,
             }
