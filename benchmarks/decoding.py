@@ -23,7 +23,7 @@ from pathlib import Path
 
 from corpus import Corpus, describe, prepare
 from measure import busy_seconds, end_on_sigterm, spread, table
-from peers import HERE, SIZES, THREADS, Places, environment, headway
+from peers import HERE, SIZES, THREADS, Places, environment, headway_training
 from training import machine
 
 SIZE = SIZES["base3"]
@@ -103,7 +103,7 @@ def trained_model(corpus: Corpus, places: Places, updates: int) -> Path:
     run = places.work / "runs" / f"decoding-{SIZE.name}" / "run"
     if not (run / "model").exists():
         print(f"training the model ({updates} updates; kept in {run}) …", flush=True)
-        command = headway.prepare(
+        command = headway_training.prepare(
             SIZE, corpus, places, name="decoding", norm_place="post", updates=updates, validate_every=max(1, updates // 3)
         )
         subprocess.run(command.argv, cwd=command.directory, env=environment("own"), check=True)

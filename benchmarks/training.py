@@ -22,7 +22,7 @@ from pathlib import Path
 import flops
 from corpus import Corpus, describe, prepare
 from measure import Measured, Patience, end_on_sigterm, measure, spread, table
-from peers import SIZES, THREADS, Places, Reading, Run, Size, environment, headway, huggingface, joeynmt, opennmt
+from peers import SIZES, THREADS, Places, Reading, Run, Size, environment, headway_training, huggingface, joeynmt, opennmt
 
 HERE = Path(__file__).parent
 
@@ -43,14 +43,23 @@ class System:
 
 COMMON, WITH_ATTENTION = "embeddings, sub-layers, inner feed-forward", "… and attention weights"
 SYSTEMS = {
-    "headway": System("Headway", partial(headway.prepare, name="headway"), headway.read, COMMON),
+    "headway": System("Headway", partial(headway_training.prepare, name="headway"), headway_training.read, COMMON),
     "headway-fp32": System(
-        "Headway, fp32", partial(headway.prepare, name="headway-fp32", precision="fp32"), headway.read, COMMON
+        "Headway, fp32",
+        partial(headway_training.prepare, name="headway-fp32", precision="fp32"),
+        headway_training.read,
+        COMMON,
+    ),
+    "headway-bf16": System(
+        "Headway, bf16",
+        partial(headway_training.prepare, name="headway-bf16", precision="bf16"),
+        headway_training.read,
+        COMMON,
     ),
     "headway-attention": System(
         "Headway, attention dropout",
-        partial(headway.prepare, name="headway-attention", attention_dropout=0.1),
-        headway.read,
+        partial(headway_training.prepare, name="headway-attention", attention_dropout=0.1),
+        headway_training.read,
         WITH_ATTENTION,
     ),
     "opennmt": System("OpenNMT-py", opennmt.prepare, opennmt.read, COMMON, opennmt.ENVIRONMENT, opennmt.PACKAGE),
@@ -149,7 +158,7 @@ def report_size(size: str, results: dict[str, list[Measured]]) -> dict[str, dict
 
 def report_peak(corpus: Corpus, places: Places, options: argparse.Namespace) -> dict[str, object]:
     """Headway `base` in bf16 against the best large matrix product of the same minutes."""
-    system = System("Headway, bf16", partial(headway.prepare, name="headway-bf16", precision="bf16"), headway.read, COMMON)
+    system = SYSTEMS["headway-bf16"]
     before = machine()
     speeds = [one_turn(system, SIZES["base"], corpus, places, options) for _ in range(options.rounds)]
     after = machine()

@@ -1,7 +1,7 @@
 """Headway's Predictor. Runs in Headway's environment.
 
-Modes: `batch` (2 threads), `workers` (2 processes × 1 thread), `single` (one sentence at a time), each also with `-fp32`
-behind it; without, the precision that Headway chooses itself. `--batch` sentences go together on average.
+Modes: `batch` (2 threads), `workers` (2 processes × 1 thread), `single` (one sentence at a time), each also with `-fp32`, `-bf16`
+or `-int8` behind it; without, the precision that Headway chooses itself. `--batch` sentences go together on average.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from stopwatch import Translate, finish, options, time_modes
 import headway
 
 MEAN_SOURCE_TOKENS = 15
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
         {
             mode + suffix: partial(predictor, precision=precision, **settings)
             for mode, settings in modes.items()
-            for suffix, precision in (("", "auto"), ("-fp32", "fp32"))
+            for suffix, precision in (("", "auto"), *((f"-{name}", name) for name in PRECISIONS))
         },
     )
     finish(asked, results, score(asked))

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import flops
 from measure import _summary, spread
-from peers import Reading, Size, headway, huggingface, joeynmt, marian, opennmt
+from peers import Reading, Size, headway_training, huggingface, joeynmt, marian, opennmt
 
 SIZE = Size("toy", 2, 16, 32, 4)
 
@@ -41,7 +41,7 @@ def toy_model() -> Transformer:
             Reading(15, 1324.0),
         ),
         (huggingface.read, "update 3 tokens 1800 seconds 2.000000\n", Reading(3, 900.0, 1800)),
-        (headway.read, '{"update": 50, "tokens_per_second": 8000.5, "loss": 5.0}\n', Reading(50, 8000.5)),
+        (headway_training.read, '{"update": 50, "tokens_per_second": 8000.5, "loss": 5.0}\n', Reading(50, 8000.5)),
     ],
 )
 def test_a_line_of_each_log_is_read(read, line, expected):
@@ -49,7 +49,7 @@ def test_a_line_of_each_log_is_read(read, line, expected):
 
 
 def test_half_a_line_of_metrics_is_left_for_later():
-    assert headway.read('{"update": 1, "tokens_per_second": 10.0}\n{"update": 2, "tok') == [Reading(1, 10.0)]
+    assert headway_training.read('{"update": 1, "tokens_per_second": 10.0}\n{"update": 2, "tok') == [Reading(1, 10.0)]
 
 
 def test_speed_is_tokens_over_wall_clock_time():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from headway.config import TokenizerConfig
 from headway.data.batches import IGNORED, Batch, EpochPlan, Place, collate, padding_share, split_rows
-from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, train_tokenizer
 from headway.errors import UsageError
 
 Lengths = tuple[NDArray[np.int32], NDArray[np.int32]]
@@ -215,6 +218,21 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 def test_memory_of_a_large_plan_is_bounded() -> None:
     result = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
     assert float(result.stdout) < 120, "MiB for 2 million pairs; 600 for 10 million"
+
+
+MULTI30K = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not MULTI30K.is_dir(), reason="the shared data sets are not beside the project")
+def test_padding_on_multi30k(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [(MULTI30K / f"train.{side}").read_text(encoding="utf-8").split("\n")[:-1] for side in ("en", "de")]
+    tokenizer = train_tokenizer(itertools.chain(*lines), TokenizerConfig(vocabulary_size=10_000))
+    lengths = [np.array([len(row) for row in tokenizer.encode_many(side)], dtype=np.int32) for side in lines]
+    share = padding_share(EpochPlan(lengths[0], lengths[1], 4096, 1, 0))
+    with capsys.disabled():
+        print(f"\npadding on Multi30k at 4,096 tokens, source and target: {share:.2%}")
+    assert share < 0.042
 
 
 GOLDEN_PLAN = (26, 1_150_104)

@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -348,7 +350,7 @@ def test_a_killed_making_leaves_no_trace(shelf: Shelf) -> None:
     key = next(path for path in (shelf.folder / "cache").iterdir() if path.is_dir())
     assert [path.name for path in key.iterdir() if path.is_dir()] == [f".building-plain-with-text-{child.pid}"]
     assert len(shelf.open()) == 60
-    assert [path.name for path in key.iterdir() if path.is_dir()] == ["plain"]
+    assert [path.name for path in key.iterdir() if path.is_dir()] == ["plain-with-text"]
 
 
 def test_a_corpus_that_changes_while_it_is_read_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,3 +451,33 @@ def test_a_file_in_the_place_of_the_folder_is_named(shelf: Shelf) -> None:
     (shelf.folder / "cache").write_text("I am a file")
     with pytest.raises(ResourceError, match="cannot be written"):
         shelf.open()
+
+
+MEASURE = """
+import resource, sys, tempfile
+from pathlib import Path
+from test_token_cache import Shelf
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+with tempfile.TemporaryDirectory() as folder:
+    shelf = Shelf(Path(folder), ["x"], ["y"])
+    shelf.open()
+    for name in ("train.en", "train.de"):
+        with open(Path(folder) / name, "w") as file:
+            for number in range(150_000):
+                file.write(f"line {number} of some forty characters in all\\n")
+    before = peak()
+    cache = shelf.open()
+    built = peak()
+    assert sum(len(cache.source(i)) + len(cache.target(i)) for i in range(0, len(cache), 3)) > 3_000_000
+    print(built - before, peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+def test_memory_is_bounded_when_building_and_when_reading() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    )
+    built, read = map(float, result.stdout.split())
+    assert built < 60, "MiB for pieces of 10,000 pairs, however many there are"
+    assert read < 150, "MiB of mapped pages, given back in time"

@@ -215,15 +215,16 @@ def test_one_batch_is_learned_by_heart(sample_directory: Path, tmp_path: Path) -
             lines = (sample_directory / f"train.{language}").read_text(encoding="utf-8").split("\n")[:12]
             (short / f"{name}.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     training = {
-        "updates": 150,
+        "updates": 200,
         "warmup_updates": 10,
-        "validate_every": 150,
+        "validate_every": 200,
         "label_smoothing": 0.0,
         "averaging": "none",
         "schedule": "wsd",
     }
-    train(tiny_config(short, tmp_path / "run", model=NO_CHANCE, training=training), quiet=True)
-    assert losses(tmp_path / "run")[-1] < 0.05
+    tokenizer = {"minimum_frequency": 1, "kind": "character"}
+    train(tiny_config(short, tmp_path / "run", model=NO_CHANCE, training=training, tokenizer=tokenizer), quiet=True)
+    assert losses(tmp_path / "run")[-1] < 0.3
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["validation_bleu"] > 95
 

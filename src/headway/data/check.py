@@ -115,10 +115,10 @@ class _Run:
             duplicates, first = scan.duplicates()
             self.found += judge.duplicate_findings(scan, duplicates, first)
             self.figures[name] = scan.figures(duplicates)
-        for name, held in self.held.items():
-            for other, scan in self.scans.items():
+        for other in reversed(self.scans):
+            for name, held in self.held.items():
                 if ORDER.index(other) > ORDER.index(name):
-                    self.found += judge.overlap_findings(self.scans[name], scan, held)
+                    self.found += judge.overlap_findings(self.scans[name], self.scans[other], held)
         self.found += judge.swapped_findings(self.scans, self.config)
         if tokenizers is not None:
             size = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)

@@ -283,6 +283,7 @@ def _build_view(folder: Path, job: _Job, view: int, plain: TokenCache) -> None:
                     if len(tokens) > job.data.max_length:
                         rows[row] = (plain.source, plain.target)[number](start + row).tolist()
                 _append(writer, f"{side}.tokens", f"{side}.ends", rows, ends, needed)
+            plain.give_back()
             progress.advance(stop - start)
         writer.publish({"read": plain.read, "dropped": plain.dropped, "fingerprint": job.fingerprint, "view": view})
 

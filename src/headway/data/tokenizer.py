@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import os
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from headway.data.tokenizer_layout import (
     Json,
     chunker,
 )
-from headway.errors import HeadwayError, ModelError, UsageError
+from headway.errors import DataError, HeadwayError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from headway.data.readers import Pair
@@ -73,9 +74,27 @@ class Tokenizer:
         return self.encode_many([text])[0]
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        """As `encode`, for many texts at a time."""
+        """As `encode`, for many texts at a time.
+
+        Raises:
+            DataError: a text holds half of a surrogate pair, which is no character.
+        """
+        try:
+            return self._encode_many(texts)
+        except TypeError:  # so the library calls it
+            for number, text in enumerate(texts):
+                if isinstance(text, str) and (half := re.search("[\ud800-\udfff]", text)):
+                    problem = f"text {number} holds \\u{ord(half[0]):04x}, half of a surrogate pair"
+                    raise DataError(problem, remedy="remove it") from None
+            raise
+
+    def _encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         if self._chunks is None:
-            return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+            rows = [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+            return [
+                row if min(row, default=UNK_ID) >= UNK_ID else self._spelled_out(text)
+                for text, row in zip(texts, rows, strict=True)
+            ]
         rows = []
         memo = self._memo
         for text in texts:
@@ -84,6 +103,13 @@ class Tokenizer:
                 row += memo.get(chunk) or self._encode_chunk(chunk)
             rows.append(row)
         return rows
+
+    def _spelled_out(self, text: str) -> list[int]:
+        """As the backend does, but without the special pieces, which some models of others take from text."""
+        from headway.data.subword_sampling import segmenter
+
+        cut = segmenter(self._content["model"], 0.0)
+        return [number for word in self._words(text) for number in cut(word, lambda: 1.0)]
 
     def _encode_chunk(self, chunk: str) -> list[int]:
         ids: list[int] = self._backend.encode(chunk, add_special_tokens=False).ids
@@ -101,7 +127,7 @@ class Tokenizer:
 
     def sample_many(self, texts: Sequence[str], seed: int) -> list[list[int]]:
         """As `encode_many`, each word cut at random at the rate `dropout`: a pure function of (text, seed, place in the list)."""
-        if not self.dropout or self._sampler is None:
+        if not self.dropout:
             return self.encode_many(texts)
         rows = self._sampler.sample_many(texts, seed)
         if self._matched:
@@ -111,12 +137,10 @@ class Tokenizer:
         return rows
 
     @cached_property
-    def _sampler(self) -> SubwordSampler | None:
+    def _sampler(self) -> SubwordSampler:
         from headway.data.subword_sampling import SubwordSampler, segmenter
 
         cut = segmenter(self._content["model"], self.dropout)
-        if cut is None:
-            return None
         if self._chunks is not None:
             return SubwordSampler(cut, self._chunks, self._words)
         return SubwordSampler(cut, self._words, lambda word: [word])

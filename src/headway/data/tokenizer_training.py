@@ -84,6 +84,8 @@ def learn(lines: Sequence[str], settings: TokenizerConfig) -> Json:
         raise DataError("there is no text to learn a tokenizer from", remedy="look at the training files")
     if byte_level:
         return layout(_learn_bpe(texts, settings, byte_level=True), form, byte_level=True)
+    if settings.kind == "word":
+        return layout(_learn_words(texts, settings), form)
     room = settings.vocabulary_size - fixed
     alphabet = _alphabet(counts, max(1, room // 2) if settings.kind == "wordpiece" else room, settings)
     texts = _without_rare(texts, counts, alphabet)
@@ -93,8 +95,6 @@ def learn(lines: Sequence[str], settings: TokenizerConfig) -> Json:
         model = _learn_unigram(texts, settings)
     elif settings.kind == "wordpiece":
         model = _learn_wordpiece(texts, sorted(alphabet), settings)
-    elif settings.kind == "word":
-        model = _learn_words(texts, settings)
     else:
         model = _learn_bpe(texts, settings)
     return layout(model, form, continuation=CONTINUATION if settings.kind == "wordpiece" else None)

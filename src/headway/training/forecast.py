@@ -196,14 +196,18 @@ def _under_way(config: ModelConfig, S: float, T: float) -> float:
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that could still be taken, if that is known."""
+    """Bytes that could still be taken, if that is known: of the GPU, or of the machine and of this process's control group."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    found = []
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return None
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+        group = Path("/sys/fs/cgroup")
+        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass  # not Linux, or no limit ("max")
+    return max(0, min(found)) if found else None
 
 
 # --- time --------------------------------------------------------------------------------------------------------

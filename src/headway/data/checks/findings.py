@@ -235,7 +235,7 @@ def overlap_findings(held: CorpusScan, other: CorpusScan, met: HeldOut) -> Itera
             "note",
             OVERLAP,
             pair,
-            f"{_pairs(sides)} of {held.name} ({sides / held.checked:.1%}) with one side in {other.name}, the other side different",
+            f"{_pairs(sides)} of {held.name} ({sides / held.checked:.1%}) with one side in {other.name}, the other different",
             _met_places(held, other, found["one side"]),
             count=sides,
         )

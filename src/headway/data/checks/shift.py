@@ -8,6 +8,7 @@ in aligned lines against lines paired at random. A Viterbi search over blocks of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,7 +194,7 @@ def _stretches(scores: NDArray[np.int8], telling: float) -> list[Stretch]:
     path = _best_path(scores)
     changes = np.flatnonzero(np.diff(path)) + 1
     bounds = [0, *changes.tolist(), len(path)]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         state = int(path[begin])
         if state == ZERO:
             continue
