@@ -261,10 +261,13 @@ def shouting(tmp_path: Path, config: Path, stand_in: Callable[..., None]) -> lis
         def __init__(self, directory: Path, **decoding: Any) -> None:
             settings.append(decoding)
 
-        def predict_stream(self, lines: Iterable[str]) -> Iterator[str]:
-            return (line.upper() for line in lines)
+        def translate_stream(self, lines: Iterable[str], piece: int) -> Iterator[list[Any]]:
+            pieces.append(piece)
+            best = settings[-1]["n_best"]
+            return ([SimpleNamespace(text=line.upper() + "!" * n, score=-n / 3 + 0.0) for n in range(best)] for line in lines)
 
-    stand_in("headway.inference.predictor", Predictor=Predictor)
+    pieces: list[int] = []
+    stand_in("headway.inference.predictor", Predictor=Predictor, PIECE_LINES=2048)
     stand_in("headway.model_dir", find_model=lambda run: config.parent)
     return settings
 
@@ -305,6 +308,15 @@ def test_predict_writes_a_file_whole_or_not_at_all(tmp_path: Path, shouting: lis
     assert not Path("/dev/null").is_file()
     assert main(["predict", "run", str(source), "-o", str(tmp_path / "no" / "out.txt")]) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "in.txt", "out.txt"]
+
+
+def test_scores_and_n_best(tmp_path: Path, shouting: list[dict[str, Any]], capsys: Capture) -> None:
+    (tmp_path / "in.txt").write_text("a\n\nb\n")
+    assert main(["predict", "run", str(tmp_path / "in.txt"), "--scores"]) == 0
+    assert capsys.readouterr().out == "0.0000\tA\n0.0000\t\n0.0000\tB\n"
+    assert main(["predict", "run", "--n-best", "2", str(tmp_path / "in.txt")]) == 0
+    assert capsys.readouterr().out.split("\n")[:3] == ["1\t0.0000\tA", "1\t-0.3333\tA!", "2\t0.0000\t"]
+    assert shouting[-1]["n_best"] == 2
 
 
 def test_predict_refuses_what_it_does_not_understand(shouting: list[dict[str, Any]], capsys: Capture) -> None:

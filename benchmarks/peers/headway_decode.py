@@ -52,7 +52,6 @@ def main() -> None:
 def score(asked) -> list[float]:  # type: ignore[no-untyped-def]
     """Log-probability of each target in fp32: the check that all systems hold the same weights."""
     from headway.data.tokenizer import Tokenizer
-
     from headway.model_dir import find_model, load_model
 
     tokenizer = Tokenizer.load(asked.tokenizer)

@@ -150,7 +150,7 @@ def predict(arguments: Arguments) -> None:
     """
     from headway.config import load_config
     from headway.data.readers import read_lines
-    from headway.inference.predictor import Predictor
+    from headway.inference.predictor import PIECE_LINES, Predictor
     from headway.model_dir import find_model
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -161,17 +161,16 @@ def predict(arguments: Arguments) -> None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     directory = find_model(arguments.run)
     decoding = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding
-    lines = lines_of_stdin() if inputs in ([], ["-"]) else read_lines(inputs[0])
+    piped = inputs in ([], ["-"])
+    lines = lines_of_stdin() if piped else read_lines(inputs[0])
+    typed = piped and sys.stdin is not None and sys.stdin.isatty()  # who types wants the answer to each line
     predictor = Predictor(directory, **decoding.model_dump())
     with output_lines(arguments.output) as write:
-        if not arguments.scores and arguments.n_best is None:
-            for text in predictor.predict_stream(lines):
-                write(text)
-            return
-        for number, found in enumerate(predictor.translate_stream(lines), 1):
-            for one in found:
-                score = f"{one.score:.4f}"
-                write(f"{score}\t{one.text}" if arguments.n_best is None else f"{number}\t{score}\t{one.text}")
+        for number, answers in enumerate(predictor.translate_stream(lines, 1 if typed else PIECE_LINES), 1):
+            for answer in answers:
+                place = [] if arguments.n_best is None else [str(number)]
+                score = [f"{answer.score:.4f}"] if arguments.scores or place else []
+                write("\t".join([*place, *score, answer.text]))
 
 
 def explain(arguments: Arguments) -> None:

@@ -177,7 +177,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "regex bomb": lambda good: changed(good, ("pre_tokenizer", BOMB)),
     "regex bomb within": lambda good: changed(good, ("pre_tokenizer.pretokenizers.1", BOMB)),
     "regex in the normaliser": lambda good: changed(good, ("normalizer.normalizers.1.pattern", {"Regex": "(x*)*y"})),
-    "regex in the decoder": lambda good: changed(good, ("decoder", {"type": "Replace", "pattern": {"Regex": "(a|a)*"}, "content": ""})),
+    "regex in the decoder": lambda good: changed(good, ("decoder", {"type": "Replace", "pattern": {"Regex": "(a|a)*"}})),
     "unknown model": lambda good: changed(good, ("model.type", "Lua")),
     "unknown step": lambda good: changed(good, ("normalizer", {"type": "Python", "code": "1"})),
     "broken charsmap": lambda good: changed(good, ("normalizer", {"type": "Precompiled", "precompiled_charsmap": "//////8="})),

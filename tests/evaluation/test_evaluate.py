@@ -242,11 +242,13 @@ def test_raw_runs_are_tokenised_and_lower_cased_for_the_papers_bleu(tmp_path: Pa
 
 def test_figures_that_are_not_finite_are_left_out_of_the_files(tmp_path: Path) -> None:
     config = make_run(tmp_path)
-    outputs = [Translated("ein Mann", "ein Mann", value) for value in (math.nan, -math.inf)]
+    outputs = [Translated("ein Mann", "ein Mann", value, True) for value in (math.nan, -math.inf)]
     record, sentences = analyse(pairs_of("xy", ["ein Mann", "b"]), outputs, ReferenceLoss(1e4, 10, 2), config, "test")
     assert record.perplexity is None
     assert [sentence.log_probability for sentence in sentences] == [None, None]
+    assert "2 sources were longer than the model reads" in record.warnings[-2]
     assert "2 pairs are longer than 256 tokens" in record.warnings[-1]
+    assert (record.counts["cut_sources"], record.counts["cut_in_loss"]) == (2, 2)
     records.prepare(tmp_path)
     records.save(tmp_path, record, sentences)
     assert records.load(tmp_path)[0] == record

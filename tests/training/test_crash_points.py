@@ -330,7 +330,7 @@ def test_retention_never_removes_a_checkpoint_that_is_needed() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_retention_never_removes_a_checkpoint_that_is_needed_2000_times() -> None:
-    run_state_machine_as_test(Retention, settings=settings(LIMITS, max_examples=2000, stateful_step_count=30, derandomize=False))
+    run_state_machine_as_test(Retention, settings=settings(LIMITS, max_examples=2000, derandomize=False))
 
 
 class CountsNames(Checkpoints):

@@ -111,10 +111,10 @@ class ArrayWriter:
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
-            with open(self._aside / "meta.json", "w", encoding="utf-8") as file:
-                json.dump({**meta, "sha256": _digest(meta)}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
+            with open(self._aside / "meta.json", "wb") as described:
+                described.write(json.dumps({**meta, "sha256": _digest(meta)}, indent=1).encode())
+                described.flush()
+                os.fsync(described.fileno())
             _sync_folder(self._aside)
             if self.folder.exists():
                 shutil.rmtree(self.folder)

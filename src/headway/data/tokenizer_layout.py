@@ -24,8 +24,9 @@ Json = dict[str, Any]
 
 _BLANKS = "[\t\n\x0b\x0c\r \x85\u2028\u2029▁]+"
 BLANKS = re.compile(_BLANKS)
-# Punctuation stands alone, so that text such as `</s>` or `<0x41>` is never one word and cannot become a token of that name.
-CUTS = r"[^▁\p{L}\p{M}\p{N}'’-]+|(?<![\p{L}\p{M}\p{N}])['’-]+|['’-]+(?![\p{L}\p{M}\p{N}])"
+# Punctuation stands alone, so that text such as `</s>` or `<0x41>` is never one word and cannot become a token of that name. Each
+# `#` stands alone, or words such as `##a` would be taken for the continuation pieces of WordPiece.
+CUTS = r"#|[^▁\p{L}\p{M}\p{N}'’-]+|(?<![\p{L}\p{M}\p{N}])['’-]+|['’-]+(?![\p{L}\p{M}\p{N}])"
 
 _METASPACE = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from rich.console import Console
 
-from headway.config import Config, CorpusConfig, load_config
+from headway.config import Config, CorpusConfig, TrainingConfig, load_config
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import Pair, corpus_files, fingerprint, read_pairs
 from headway.errors import DataError, UsageError
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from headway.model_dir import LoadedModel
 
 MAY_CHANGE = ("decoding.", "evaluation.", "data.train.", "data.validation.", "data.test.")  # what a trained model leaves open
+PIECE_LINES = 256
 MEASURED_PACKAGES = ("headway", "torch", "numpy", "sacrebleu", "sacremoses", "tokenizers")
 
 
@@ -54,6 +55,7 @@ class Translated(NamedTuple):
     text: str
     preprocessed: str
     log_probability: float | None
+    source_cut: bool = False  # the source was longer than the model reads
 
 
 Translate = Callable[[Sequence[str]], Iterator[Translated]]  # one output for each source, in order
@@ -202,14 +204,16 @@ def open_translator(loaded: LoadedModel, config: Config) -> Translate:
     predictor = Predictor(loaded.directory, **config.decoding.model_dump())
 
     def translate(sources: Sequence[str]) -> Iterator[Translated]:
-        for found in predictor.translate_detailed(sources):
-            yield Translated(found.text, found.preprocessed, found.log_probability)
+        # smaller pieces than `predict` takes, so that progress moves; what a line gives does not depend on its piece
+        for found in predictor.translate_detailed(sources, piece_lines=PIECE_LINES):
+            yield Translated(found.text, found.preprocessed, found.log_probability, found.cut)
 
     return translate
 
 
 def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     """The loss of the references under the model, by the function that training validates with."""
+    from headway.training.parallel import choose_device
     from headway.training.validation import Validation, validation_loss
 
     config, data = loaded.config, loaded.config.data
@@ -223,6 +227,7 @@ def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     cut = sum(max(len(source), len(target)) > data.max_length for source, target in zip(*sides, strict=True))
     source_ids, target_ids = ([np.array(row[: data.max_length], dtype=np.int64) for row in side] for side in sides)
     validation = Validation(source_ids, target_ids, sources=[], references=[], tokenised=False)
+    loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     loss = validation_loss(loaded.model, validation, config)
     tokens = sum(len(ids) + 1 for ids in target_ids)
     return ReferenceLoss(_finite(loss), tokens, cut)
@@ -243,9 +248,7 @@ def analyse(
     settings, data = config.evaluation, config.data
     nats = loss.loss * loss.tokens if loss.loss is not None else math.inf
     surprise = perplexity(nats, loss.tokens) if loss.tokens else math.inf
-    cut = (
-        [f"{loss.cut} pairs are longer than {data.max_length} tokens; the loss counts their beginnings only"] if loss.cut else []
-    )
+    cut = sum(output.source_cut for output in translated)
     record = EvaluationRecord(
         split=split,
         sentences=len(pairs),
@@ -257,15 +260,20 @@ def analyse(
         loss=loss.loss,
         perplexity=surprise if math.isfinite(surprise) else None,
         loss_tokens=loss.tokens,
-        loss_cut=loss.cut,
         by_length=[
             LengthRecord(words=name_of(group), sentences=group.sentences, scores=group.scores, length_ratio=group.length_ratio)
             for group in by_length(measured)
         ],
         worst=worst,
         best=best,
-        counts={**vars(odd), "tokenised_looking": found.looks.tokenised, "with_subword_marks": found.looks.subwords},
-        warnings=[*found.looks.warnings(), *odd.warnings(len(pairs)), *cut],
+        counts={
+            **vars(odd),
+            "tokenised_looking": found.looks.tokenised,
+            "with_subword_marks": found.looks.subwords,
+            "cut_sources": cut,
+            "cut_in_loss": loss.cut,
+        },
+        warnings=[*found.looks.warnings(), *odd.warnings(len(pairs)), *_cut_warnings(cut, loss.cut, data.max_length)],
         decoding=config.decoding.model_dump(mode="json"),
         fingerprints={
             "sources": records.text_digest(sources),
@@ -274,6 +282,15 @@ def analyse(
         },
     )
     return record, _sentences(pairs, translated, measured, papers)
+
+
+def _cut_warnings(sources: int, pairs: int, max_length: int) -> list[str]:
+    found = []
+    if sources:
+        found.append(f"{sources} sources were longer than the model reads; what it did not read is not in its translation")
+    if pairs:
+        found.append(f"{pairs} pairs are longer than {max_length} tokens; the loss counts their beginnings only")
+    return found
 
 
 def _sentences(

@@ -76,7 +76,6 @@ class EvaluationRecord(_Record):
     loss: float | None
     perplexity: float | None
     loss_tokens: int
-    loss_cut: int
     by_length: list[LengthRecord]
     worst: list[int]
     best: list[int]

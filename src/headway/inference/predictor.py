@@ -1,0 +1,221 @@
+"""How it answers: a model directory becomes lines in, lines out, in order.
+
+Lines are taken in pieces, sorted by length and translated in batches; each answer goes back to its line. What a line gives
+does not depend on the lines around it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import get_context
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.config import DecodingConfig, TrainingConfig
+from headway.data.preprocessing import Preprocessor
+from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from headway.errors import ResourceError
+from headway.inference.decoding import Hypothesis, generate
+from headway.model.layers import LayerNorm, Linear, RMSNorm
+from headway.model.transformer import Transformer
+from headway.model_dir import LoadedModel, load_model
+from headway.training.parallel import choose_device, choose_precision, keep_freed_memory
+
+PIECE_LINES = 2048  # lines that are sorted and held together
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One answer to a line, with what led to it."""
+
+    text: str  # as people read it
+    preprocessed: str  # in the form that the model writes, before preprocessing is undone
+    pieces: list[str]
+    score: float  # log-probability / length^length_penalty
+    token_scores: list[float]  # log-probability of each piece and, last, of the end
+    cut: bool  # the line was longer than the model reads
+
+    @property
+    def log_probability(self) -> float:
+        return sum(self.token_scores)
+
+
+@dataclass(frozen=True)
+class _Source:
+    place: int
+    ids: list[int]
+    cut: bool
+
+
+class Predictor:
+    """Translates lines with a trained model.
+
+    Args:
+        path: a run directory or a model directory.
+        decoding: settings that differ from those of the configuration, such as ``beam_size=1``.
+
+    Raises:
+        ModelError: there is no whole model. UsageError: a setting is not valid.
+    """
+
+    def __init__(self, path: str | PathLike[str], **decoding: Any) -> None:
+        keep_freed_memory()
+        self._loaded: LoadedModel = load_model(path)
+        config = self._loaded.config
+        self.options = DecodingConfig.model_validate({**config.decoding.model_dump(), **decoding})
+        data = config.data
+        self._source_steps = Preprocessor(data.preprocessing, data.source_language)
+        self._target_steps = Preprocessor(data.preprocessing, data.target_language)
+        self._longest = min(data.max_length, config.model.max_positions - 1)
+        self._pool: Executor | None = None
+
+    def predict(self, lines: Sequence[str]) -> list[str]:
+        """The best translation of each line; an empty line for an empty one."""
+        return list(self.predict_stream(lines))
+
+    def predict_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[str]:
+        """The best translation of each line, in order, in constant memory."""
+        return (found.text for found in self.translate_detailed(lines, piece_lines))
+
+    def translate_detailed(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[Translation]:
+        """The best translation of each line with its scores, in order."""
+        return (found[0] for found in self.translate_stream(lines, piece_lines))
+
+    def translate_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[list[Translation]]:
+        """The `n_best` translations of each line, best first, in order."""
+        remaining = iter(lines)
+        while piece := list(itertools.islice(remaining, piece_lines)):
+            yield from self._translate(piece)
+
+    def _translate(self, lines: list[str]) -> list[list[Translation]]:
+        sources = self._read(lines)
+        batches = list(_batches(sources, self.options.batch_tokens))
+        answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
+        for batch, found in zip(batches, self._generate_all(batches), strict=True):
+            for source, hypotheses in zip(batch, found, strict=True):
+                answers[source.place] = [self._written(hypothesis, source.cut) for hypothesis in hypotheses]
+        return answers
+
+    def _read(self, lines: list[str]) -> list[_Source]:
+        texts = [self._source_steps.apply(line) for line in lines]
+        sources = []
+        for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
+            cut = len(ids) > self._longest
+            if cut:
+                _log.warning("a line of %d pieces is longer than the model reads; cut to %d", len(ids), self._longest)
+            if ids and texts[place].strip():
+                sources.append(_Source(place, list(ids[: self._longest]), cut))
+        return sources
+
+    def _written(self, hypothesis: Hypothesis, cut: bool) -> Translation:
+        target = self._loaded.tokenizers.target
+        text = target.decode(hypothesis.ids)
+        return Translation(
+            text=self._target_steps.undo(text),
+            preprocessed=text,
+            pieces=target.pieces(hypothesis.ids),
+            score=hypothesis.score,
+            token_scores=hypothesis.token_scores,
+            cut=cut,
+        )
+
+    def _generate_all(self, batches: list[list[_Source]]) -> Iterator[list[list[Hypothesis]]]:
+        rows = [[source.ids for source in batch] for batch in batches]
+        if self.options.workers == 1 or len(rows) < 2:
+            return map(self._translator.generate, rows)
+        return self._generate_side_by_side(rows)
+
+    def _generate_side_by_side(self, rows: list[list[list[int]]]) -> Iterator[list[list[Hypothesis]]]:
+        if self._pool is None:
+            options = self.options.model_dump() | {"workers": 1}
+            arguments = (str(self._loaded.directory), options)
+            # Not forked: threads of the parent's kernels do not survive a fork.
+            self._pool = ProcessPoolExecutor(self.options.workers, get_context("spawn"), _start_worker, arguments)
+        try:
+            yield from self._pool.map(_generate_in_worker, rows)
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise ResourceError("a translating process died", remedy="is there enough memory? try decoding.workers=1") from error
+
+    @cached_property
+    def _translator(self) -> _Translator:
+        return _Translator(self._loaded, self.options)
+
+
+class _Translator:
+    """Ids in, hypotheses out, in one process."""
+
+    def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
+        self.options, self.device = options, choose_device(TrainingConfig())
+        precision = choose_precision(options.precision, self.device, loaded.config.model)
+        self.model = _prepared(loaded.model.to(self.device), precision.dtype)
+
+    def generate(self, rows: list[list[int]]) -> list[list[Hypothesis]]:
+        ids_BS, mask_BS = _padded(rows)
+        return generate(
+            self.model,
+            ids_BS.to(self.device),
+            mask_BS.to(self.device),
+            self.options,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            forbidden_ids=(PAD_ID, BOS_ID, UNK_ID),
+        )
+
+
+def _prepared(model: Transformer, dtype: torch.dtype) -> Transformer:
+    """The weights of all products in `dtype`, once and for all; embeddings stay float32."""
+    if dtype != torch.float32:
+        output = Linear(1, 1, bias=False)
+        output.weight = torch.nn.Parameter(model.output_weight.detach().to(dtype), requires_grad=False)
+        for module in model.modules():
+            if isinstance(module, Linear | LayerNorm | RMSNorm):
+                module.to(dtype)
+        model.output = output
+        model.compute_dtype = dtype
+    return model
+
+
+def _batches(sources: list[_Source], batch_tokens: int) -> Iterator[list[_Source]]:
+    """Sources of like length together, the longest first, at most `batch_tokens` padded tokens a batch."""
+    batch: list[_Source] = []
+    for source in sorted(sources, key=lambda source: -len(source.ids)):
+        if batch and (len(batch) + 1) * (len(batch[0].ids) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(source)
+    if batch:
+        yield batch
+
+
+def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Rows with their end of sentence as ids [B, S], and where they are not padding."""
+    longest = max(map(len, rows)) + 1
+    ids_BS = torch.tensor([[*row, EOS_ID, *[PAD_ID] * (longest - 1 - len(row))] for row in rows])
+    lengths = torch.tensor([len(row) + 1 for row in rows])
+    return ids_BS, torch.arange(longest)[None] < lengths[:, None]
+
+
+_worker: _Translator | None = None
+
+
+def _start_worker(directory: str, options: dict[str, Any]) -> None:
+    global _worker
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    _worker = _Translator(load_model(directory), DecodingConfig.model_validate(options))
+
+
+def _generate_in_worker(rows: list[list[int]]) -> list[list[Hypothesis]]:
+    assert _worker is not None
+    return _worker.generate(rows)
