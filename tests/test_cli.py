@@ -161,7 +161,7 @@ def test_all_mistakes_of_a_configuration_come_at_once(config: Path, capsys: Capt
 def test_exit_codes(
     error: BaseException, code: int, part: str, config: Path, stand_in: Callable[..., None], capsys: Capture
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     stand_in("headway.training.loop", train=fail)
@@ -179,33 +179,30 @@ def test_exit_codes(
 
 def test_train(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
     seen: list[Any] = []
-    stand_in("headway.training.loop", train=lambda given: seen.append(given) or Path(given.run_directory))
+    stand_in("headway.training.loop", train=lambda given, **_: seen.append(given) or Path(given.run_directory))
     assert main(["train", str(config), "training.seed=5", "model.width=64"]) == 0
     assert (seen[0].training.seed, seen[0].model.width) == (5, 64)
     assert capsys.readouterr().out == f"{config.parent / 'run'}\n"
 
 
 def test_train_warns_of_what_is_seldom_meant(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
-    stand_in("headway.training.loop", train=lambda given: Path("x"))
+    stand_in("headway.training.loop", train=lambda given, **_: Path("x"))
     assert main(["train", str(config), "training.save_every=100000"]) == 0
     assert "headway: warning: training.save_every=100000 is more than training.updates=4000" in capsys.readouterr().err
 
 
 def test_resume_insists_and_fresh_forgets(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
-    stand_in("headway.training.loop", train=lambda given: Path(given.run_directory))
+    asked: list[bool] = []
+    stand_in("headway.training.loop", train=lambda given, fresh: asked.append(fresh) or Path(given.run_directory))
     run = config.parent / "run"
     assert main(["train", str(config), "--resume"]) == 2
     assert "holds no run to go on with" in capsys.readouterr().err
     run.mkdir()
     (run / "config.yaml").write_text(config.read_text())
-    (run / "metrics.jsonl").touch()
     assert main(["train", "--resume", str(config)]) == 0
-    assert (run / "metrics.jsonl").exists()
     assert main(["train", "--resume", "--fresh", str(config)]) == 2
-    forgotten: list[Path] = []
-    stand_in("headway.training.run_directory", remove_run=forgotten.append)
     assert main(["train", str(config), "--fresh"]) == 0
-    assert forgotten == [run]
+    assert asked == [False, True]
 
 
 def test_check_exits_with_3_where_training_may_not_start(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
@@ -236,7 +233,11 @@ def test_sample_and_init(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Mo
 def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Capture) -> None:
     calls: list[Any] = []
     stand_in("headway.evaluation.evaluate", evaluate_run=lambda *given, **named: calls.append((given, named)))
-    stand_in("headway.evaluation.report", compare_runs=lambda *given, **named: calls.append((given, named)))
+    report = {
+        "compare_runs": lambda *given, **named: calls.append((given, named)),
+        "write_page": lambda run, split: run / "page.html",
+    }
+    stand_in("headway.evaluation.report", **report)
     stand_in("headway.explain.attention", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     assert main(["evaluate", "run", "--split", "validation", "decoding.beam_size=1"]) == 0
     assert main(["compare", "a", "b"]) == 0
@@ -246,7 +247,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
         ((Path("a"), Path("b")), {"split": "test"}),
         ((Path("run"), "A man.", Path("x.png"), ["decoding.beam_size=1"]), {"layer": -2}),
     ]
-    assert capsys.readouterr() == ("Ein Mann.\n", "drawn: x.png\n")
+    assert capsys.readouterr() == ("Ein Mann.\n", "page: run/page.html\ndrawn: x.png\n")
 
 
 # ---- predict -------------------------------------------------------------------------------------------------------
@@ -263,7 +264,7 @@ def shouting(tmp_path: Path, config: Path, stand_in: Callable[..., None]) -> lis
 
         def translate_stream(self, lines: Iterable[str], piece: int) -> Iterator[list[Any]]:
             pieces.append(piece)
-            best = settings[-1]["n_best"]
+            best = settings[-1].get("n_best", 1)
             return ([SimpleNamespace(text=line.upper() + "!" * n, score=-n / 3 + 0.0) for n in range(best)] for line in lines)
 
     pieces: list[int] = []

@@ -473,7 +473,7 @@ TRAPS = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=TEXTS | st.sampled_from(TRAPS))
 def test_what_is_dumped_loads_back_equal(text: str) -> None:
     values = parse_yaml(BASE, "x").values

@@ -7,7 +7,6 @@ Everything heavy is imported by the verb that needs it.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,13 +102,9 @@ def train(arguments: Arguments) -> None:
         raise UsageError("--resume goes on with a run and --fresh deletes it", remedy="give one of them")
     if arguments.resume and not (directory / "config.yaml").exists():
         raise UsageError("holds no run to go on with", where=str(directory), remedy="leave --resume out to begin one")
-    if arguments.fresh and int(os.environ.get("RANK", "0")) == 0:
-        from headway.training.run_directory import remove_run
-
-        remove_run(directory)
     from headway.training.loop import train as train_run
 
-    print(train_run(config))
+    print(train_run(config, fresh=arguments.fresh))
 
 
 def evaluate(arguments: Arguments) -> None:
@@ -123,8 +118,10 @@ def evaluate(arguments: Arguments) -> None:
       headway evaluate runs/multi30k data.test.source=other.en data.test.target=other.de
     """
     from headway.evaluation.evaluate import evaluate_run
+    from headway.evaluation.report import write_page
 
     evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
+    say(f"page: {write_page(Path(arguments.run), arguments.split)}")
 
 
 def compare(arguments: Arguments) -> None:
@@ -160,11 +157,13 @@ def predict(arguments: Arguments) -> None:
     if arguments.n_best is not None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     directory = find_model(arguments.run)
-    decoding = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding
+    settings = {}
+    if overrides:
+        settings = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
     piped = inputs in ([], ["-"])
     lines = lines_of_stdin() if piped else read_lines(inputs[0])
     typed = piped and sys.stdin is not None and sys.stdin.isatty()  # who types wants the answer to each line
-    predictor = Predictor(directory, **decoding.model_dump())
+    predictor = Predictor(directory, **settings)
     with output_lines(arguments.output) as write:
         for number, answers in enumerate(predictor.translate_stream(lines, 1 if typed else PIECE_LINES), 1):
             for answer in answers:

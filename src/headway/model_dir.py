@@ -39,9 +39,9 @@ from headway.model_files import (
     remove,
     restore,
     shown,
-    write_file,
 )
 from headway.training import _fs
+from headway.training.manifest import write_file
 from headway.training.tensor_file import (
     describe_stranger,
     parse_tensors,

@@ -6,13 +6,12 @@ Every operation on the disk goes through `training/_fs.py`, so that a test can f
 from __future__ import annotations
 
 import ctypes
-import errno
 import hashlib
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +36,6 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 # ---- one file ------------------------------------------------------------------------------------------------------
-
-
-def write_file(path: Path, chunks: Iterable[memoryview | bytes]) -> dict[str, Any]:
-    """A new file on the medium; its size and digest."""
-    digest, size = hashlib.sha256(), 0
-    descriptor = _fs.create(path)
-    try:
-        for chunk in chunks:
-            rest = memoryview(chunk)
-            digest.update(rest)
-            size += len(rest)
-            while rest:
-                taken = _fs.write(descriptor, rest)
-                if taken <= 0:
-                    raise OSError(errno.EIO, "the disk takes no more bytes", str(path))
-                rest = rest[taken:]
-        _fs.fsync(descriptor)
-    finally:
-        _fs.close(descriptor)
-    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def bring_to_medium(path: Path) -> dict[str, Any]:

@@ -65,6 +65,14 @@ def test_lines_that_do_not_belong_together_are_told(sides: tuple[list[str], list
     assert near(search(sources, broken).found(), [Stretch(1000, 1299, None)])
 
 
+def test_lines_that_only_happen_to_be_as_long_are_not_called_shifted(sides: tuple[list[str], list[str]]) -> None:
+    sources, targets = sides
+    wanted = np.array([len(targets[row - 1]) for row in range(1000, 1300)])
+    lengths = np.array([len(target) for target in targets[1500:]])
+    junk = [targets[1500 + int(np.abs(lengths - length).argmin())] for length in wanted]
+    assert near(search(sources, [*targets[:1000], *junk, *targets[1300:]]).found(), [Stretch(1000, 1299, None)])
+
+
 def test_lines_paired_at_random_tell_nothing(sides: tuple[list[str], list[str]]) -> None:
     sources, targets = sides
     made = search(sources, [targets[row] for row in np.random.default_rng(1).permutation(2500)])
@@ -76,9 +84,13 @@ def test_pieces_change_nothing(sides: tuple[list[str], list[str]], monkeypatch: 
     monkeypatch.setattr(shift, "CALIBRATION_LINES", 1000)
     sources, targets = sides
     broken = [*targets[:1200], *targets[1201:], "x"]
-    results = [search(sources, broken, piece).found() for piece in (1000, 200, 50, 1)]
+    searches = [search(sources, broken, piece) for piece in (1000, 200, 50, 1)]
+    results = [made.found() for made in searches]
     assert all(result == results[0] for result in results)
     assert near(results[0], [Stretch(1200, 2499, -1)])
+    scores = [np.concatenate(made._scores) for made in searches]
+    assert len(scores[0]) == 2500
+    assert all(np.array_equal(score, scores[0]) for score in scores)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 63, 64, 65])

@@ -21,7 +21,7 @@ from headway.config import TokenizerConfig
 from headway.data import tokenizer_training
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, SPECIAL_TOKENS, UNK_ID, Tokenizer, Tokenizers, train_tokenizer
 from headway.data.tokenizer_layout import normalize
-from headway.data.tokenizer_training import draw
+from headway.data.tokenizer_training import draw, thin
 from headway.errors import DataError, ModelError, UsageError
 
 LINES = [
@@ -275,6 +275,17 @@ def test_the_draw_is_even_bounded_and_the_same_again(monkeypatch: pytest.MonkeyP
     sample, read = draw(iter(lines), 1000, len, 1)
     assert 4900 < sum(map(len, sample)) <= 5000
     assert read == 100_000
+
+
+def test_text_without_repeated_words_is_thinned_out(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    unlike = [f"{number}字" * 5 for number in range(1000)]
+    assert thin(unlike, TokenizerConfig()) is unlike
+    monkeypatch.setattr(tokenizer_training, "MOST_WORD_TYPE_CHARACTERS", 5000)
+    assert thin(unlike, TokenizerConfig()) == unlike[::4]
+    assert thin(["the same words"] * 1000, TokenizerConfig()) == ["the same words"] * 1000
+    with caplog.at_level(logging.INFO):
+        train_tokenizer(unlike, TokenizerConfig(vocabulary_size=50))
+    assert "learned from 250 of 1,000 lines" in caplog.text
 
 
 def test_learning_from_a_part_says_so(caplog: pytest.LogCaptureFixture) -> None:

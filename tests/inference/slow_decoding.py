@@ -61,7 +61,11 @@ def allowed(ids: tuple[int, ...], prefix: tuple[int, ...], limit: int, options: 
 
 
 def all_hypotheses(
-    scorer: Callable[[tuple[int, ...]], list[float]], prefix: tuple[int, ...], limit: int, options: DecodingConfig, vocabulary: int
+    scorer: Callable[[tuple[int, ...]], list[float]],
+    prefix: tuple[int, ...],
+    limit: int,
+    options: DecodingConfig,
+    vocabulary: int,
 ) -> list[Found]:
     """Every sentence there is, best first."""
     found: list[Found] = []
@@ -79,7 +83,11 @@ def all_hypotheses(
 
 
 def slow_beam(
-    scorer: Callable[[tuple[int, ...]], list[float]], prefix: tuple[int, ...], limit: int, options: DecodingConfig, vocabulary: int
+    scorer: Callable[[tuple[int, ...]], list[float]],
+    prefix: tuple[int, ...],
+    limit: int,
+    options: DecodingConfig,
+    vocabulary: int,
 ) -> list[Found]:
     """Beam search as the documentation tells it."""
     alive: list[tuple[float, tuple[int, ...]]] = [(0.0, prefix)]

@@ -264,8 +264,9 @@ def train_tokenizer(lines: Iterable[str], settings: TokenizerConfig, *, seed: in
 
 
 def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer:
-    from headway.data.tokenizer_training import learn
+    from headway.data.tokenizer_training import learn, thin
 
+    sample = thin(sample, settings)
     tokenizer = Tokenizer(learn(sample, settings), dropout=settings.dropout)
     size = tokenizer.vocabulary_size
     _log.info(f"{settings.kind} tokenizer: {size:,} pieces learned from {len(sample):,} of {read:,} lines")

@@ -72,7 +72,7 @@ class EvaluationRecord(_Record):
     target_language: str
     bleu_tokenize: BleuTokenizer
     scores: dict[str, ScoreRecord]
-    bootstrap: dict[str, float]
+    bootstrap: dict[str, int | float]
     loss: float | None
     perplexity: float | None
     loss_tokens: int

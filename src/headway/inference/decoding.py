@@ -104,9 +104,7 @@ def _device(model: Transformer) -> torch.device:
     return next(model.parameters()).device
 
 
-def _limits(
-    model: Transformer, source_mask_BS: Tensor | None, options: DecodingConfig, prefixes: list[list[int]]
-) -> list[int]:
+def _limits(model: Transformer, source_mask_BS: Tensor | None, options: DecodingConfig, prefixes: list[list[int]]) -> list[int]:
     """Most tokens each sentence may add to its prefix: the maximum length, 2 × source + 20, and the model's positions."""
     limits = [options.maximum_length] * len(prefixes)
     if source_mask_BS is not None:
@@ -345,7 +343,7 @@ class _Walk(_Search):
             p_RC = p_RC.masked_fill(p_RC.cumsum(1) - p_RC >= options.top_p, 0.0)
         mass_RC = p_RC.cumsum(1)
         T, prefixes, forced = self.ids_BKT.shape[2], self.constraints.prefixes, np.zeros(K)
-        uniform = [forced if T < len(prefixes[n]) else self.draws[n].random(K) for n in self.sentences]
+        uniform = [forced if len(prefixes[n]) > T else self.draws[n].random(K) for n in self.sentences]
         uniform_R, total_R = torch.from_numpy(np.concatenate(uniform)), mass_RC[:, -1]
         aim_R = torch.minimum(uniform_R.to(total_R) * total_R, total_R.nextafter(torch.zeros_like(total_R)))
         place_R1 = (mass_RC <= aim_R[:, None]).sum(1, keepdim=True)

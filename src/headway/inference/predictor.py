@@ -93,15 +93,16 @@ class Predictor:
 
     def translate_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[list[Translation]]:
         """The `n_best` translations of each line, best first, in order."""
-        remaining = iter(lines)
+        remaining, first = iter(lines), 0
         while piece := list(itertools.islice(remaining, piece_lines)):
-            yield from self._translate(piece)
+            yield from self._translate(piece, first)
+            first += len(piece)
 
-    def _translate(self, lines: list[str]) -> list[list[Translation]]:
+    def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
         sources = self._read(lines)
         batches = list(_batches(sources, self.options.batch_tokens))
         answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
-        for batch, found in zip(batches, self._generate_all(batches), strict=True):
+        for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
             for source, hypotheses in zip(batch, found, strict=True):
                 answers[source.place] = [self._written(hypothesis, source.cut) for hypothesis in hypotheses]
         return answers
@@ -129,20 +130,21 @@ class Predictor:
             cut=cut,
         )
 
-    def _generate_all(self, batches: list[list[_Source]]) -> Iterator[list[list[Hypothesis]]]:
+    def _generate_all(self, batches: list[list[_Source]], first: int) -> Iterator[list[list[Hypothesis]]]:
         rows = [[source.ids for source in batch] for batch in batches]
+        numbers = [[first + source.place for source in batch] for batch in batches]
         if self.options.workers == 1 or len(rows) < 2:
-            return map(self._translator.generate, rows)
-        return self._generate_side_by_side(rows)
+            return map(self._translator.generate, rows, numbers)
+        return self._generate_side_by_side(rows, numbers)
 
-    def _generate_side_by_side(self, rows: list[list[list[int]]]) -> Iterator[list[list[Hypothesis]]]:
+    def _generate_side_by_side(self, rows: list[list[list[int]]], numbers: list[list[int]]) -> Iterator[list[list[Hypothesis]]]:
         if self._pool is None:
             options = self.options.model_dump() | {"workers": 1}
             arguments = (str(self._loaded.directory), options)
             # Not forked: threads of the parent's kernels do not survive a fork.
             self._pool = ProcessPoolExecutor(self.options.workers, get_context("spawn"), _start_worker, arguments)
         try:
-            yield from self._pool.map(_generate_in_worker, rows)
+            yield from self._pool.map(_generate_in_worker, rows, numbers)
         except BrokenProcessPool as error:
             self._pool = None
             raise ResourceError("a translating process died", remedy="is there enough memory? try decoding.workers=1") from error
@@ -160,7 +162,8 @@ class _Translator:
         precision = choose_precision(options.precision, self.device, loaded.config.model)
         self.model = _prepared(loaded.model.to(self.device), precision.dtype)
 
-    def generate(self, rows: list[list[int]]) -> list[list[Hypothesis]]:
+    def generate(self, rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
+        """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
         ids_BS, mask_BS = _padded(rows)
         return generate(
             self.model,
@@ -170,6 +173,7 @@ class _Translator:
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             forbidden_ids=(PAD_ID, BOS_ID, UNK_ID),
+            sentence_numbers=numbers,
         )
 
 
@@ -216,6 +220,6 @@ def _start_worker(directory: str, options: dict[str, Any]) -> None:
     _worker = _Translator(load_model(directory), DecodingConfig.model_validate(options))
 
 
-def _generate_in_worker(rows: list[list[int]]) -> list[list[Hypothesis]]:
+def _generate_in_worker(rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
     assert _worker is not None
-    return _worker.generate(rows)
+    return _worker.generate(rows, numbers)

@@ -1,6 +1,6 @@
 """What is best among many logits, cheaply and with a promise about ties.
 
-    R rows   V vocabulary   C candidates   X blocks
+R rows   V vocabulary   C candidates   X blocks
 """
 
 from __future__ import annotations

@@ -156,32 +156,37 @@ class Attention(nn.Module):
         self.query_norm = build_norm(config, self.head_width) if config.query_key_norm else nn.Identity()
         self.key_norm = build_norm(config, self.head_width) if config.query_key_norm else nn.Identity()
         self.weight_dropout = Dropout(config.attention_dropout, masks)
+        self.joined: nn.Module | None = None  # query and key_value in one, for inference
         self.recorded_weights: list[Tensor] | None = None  # a list while `Transformer.record_attention` listens
 
     def keys_and_values(self, memory_BSD: Tensor, positions_S: Tensor | None) -> tuple[Tensor, Tensor]:
         """Returns k and v, [B, G, S, K] each."""
-        B, S, _ = memory_BSD.shape
-        k_v = self.key_value(memory_BSD).view(B, S, 2, self.key_value_heads, self.head_width)
-        k_BGSK, v_BGSK = k_v[:, :, 0].transpose(1, 2), k_v[:, :, 1].transpose(1, 2)
-        k_BGSK = self.key_norm(k_BGSK)
-        if self.rotary and positions_S is not None:
-            k_BGSK = rotate(k_BGSK, positions_S)
-        return k_BGSK, v_BGSK
+        return self._split_keys_and_values(self.key_value(memory_BSD), positions_S)
+
+    def queries(self, x_BTD: Tensor, positions_T: Tensor | None) -> Tensor:
+        """Returns q, [B, H, T, K]."""
+        return self._split_queries(self.query(x_BTD), positions_T)
+
+    def project(self, x_BTD: Tensor, positions_T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns q, k and v of the same vectors: one product where inference has joined the weights."""
+        if self.joined is None:
+            return self.queries(x_BTD, positions_T), *self.keys_and_values(x_BTD, positions_T)
+        q, k_v = self.joined(x_BTD).tensor_split((self.heads * self.head_width,), dim=-1)
+        return self._split_queries(q, positions_T), *self._split_keys_and_values(k_v, positions_T)
+
+    def _split_queries(self, q: Tensor, positions_T: Tensor | None) -> Tensor:
+        q_BHTK = self.query_norm(q.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2))
+        return rotate(q_BHTK, positions_T) if self.rotary and positions_T is not None else q_BHTK
+
+    def _split_keys_and_values(self, k_v: Tensor, positions_S: Tensor | None) -> tuple[Tensor, Tensor]:
+        k_v = k_v.unflatten(-1, (2, self.key_value_heads, self.head_width))
+        k_BGSK, v_BGSK = self.key_norm(k_v[:, :, 0].transpose(1, 2)), k_v[:, :, 1].transpose(1, 2)
+        return rotate(k_BGSK, positions_S) if self.rotary and positions_S is not None else k_BGSK, v_BGSK
 
     def forward(
-        self,
-        x_BTD: Tensor,
-        k_BGSK: Tensor,
-        v_BGSK: Tensor,
-        *,
-        positions_T: Tensor | None,
-        mask: Tensor | None,
-        bias: Tensor | None = None,
+        self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, *, mask: Tensor | None, bias: Tensor | None = None
     ) -> Tensor:
-        B, T, _ = x_BTD.shape
-        q_BHTK = self.query_norm(self.query(x_BTD).view(B, T, self.heads, self.head_width).transpose(1, 2))
-        if self.rotary and positions_T is not None:
-            q_BHTK = rotate(q_BHTK, positions_T)
+        B, _, T, _ = q_BHTK.shape
         if self.key_value_heads != self.heads:
             repeats = self.heads // self.key_value_heads
             k_BGSK, v_BGSK = k_BGSK.repeat_interleave(repeats, dim=1), v_BGSK.repeat_interleave(repeats, dim=1)
@@ -242,10 +247,10 @@ class Block(nn.Module):
         cache: LayerCache | None = None,
     ) -> Tensor:
         def attend_to_self(normed_BTD: Tensor) -> Tensor:
-            k, v = self.self_attention.keys_and_values(normed_BTD, positions_T)
+            q, k, v = self.self_attention.project(normed_BTD, positions_T)
             if cache is not None:
                 k, v = cache.append(k, v)
-            return self.self_attention(normed_BTD, k, v, positions_T=positions_T, mask=mask, bias=bias)
+            return self.self_attention(q, k, v, mask=mask, bias=bias)
 
         def attend_to_memory(normed_BTD: Tensor) -> Tensor:
             assert self.cross_attention is not None
@@ -256,7 +261,7 @@ class Block(nn.Module):
                 k, v = self.cross_attention.keys_and_values(memory_BSD, None)
                 if cache is not None:
                     cache.memory = k.contiguous(), v.contiguous()
-            return self.cross_attention(normed_BTD, k, v, positions_T=None, mask=memory_mask)
+            return self.cross_attention(self.cross_attention.queries(normed_BTD, None), k, v, mask=memory_mask)
 
         x_BTD = self.residual(x_BTD, self.self_attention_norm, attend_to_self)
         if self.cross_attention is not None and self.cross_attention_norm is not None:

@@ -54,7 +54,7 @@ class Transformer(nn.Module):
         both = bool(self.encoder) and bool(self.decoder)
         self.source_embedding = TextEmbedding(config, source_vocabulary_size, self.masks) if self.encoder else None
         self.target_embedding = TextEmbedding(config, target_vocabulary_size, self.masks) if self.decoder else None
-        self.output = None
+        self.output: nn.Module | None = None
         if self.target_embedding is None:
             return
         if self.source_embedding is not None and both and config.tied_embeddings == "all":
@@ -145,7 +145,7 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the next token, [..., V], in the dtype of `hidden`."""
-        return F.linear(hidden, self.output_weight.to(hidden.dtype))
+        return self.output(hidden) if self.output is not None else F.linear(hidden, self.output_weight.to(hidden.dtype))
 
     @staticmethod
     def _attention_mask(mask_BS: Tensor | None) -> Tensor | None:

@@ -7,6 +7,7 @@ checkpoint to the same weights, bit for bit.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -24,9 +25,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from headway.config import Config
 from headway.data.batches import Batch, EpochPlan, Place, collate, split_rows
+from headway.data.check import check
 from headway.data.token_cache import TokenCache, open_cache
 from headway.data.tokenizer import Tokenizers
-from headway.errors import Interrupted, ResourceError
+from headway.errors import DataError, Interrupted, ResourceError
 from headway.model.transformer import Transformer
 from headway.model_dir import save_model
 from headway.tasks import TASKS
@@ -51,8 +53,17 @@ from headway.training.parallel import (
     stop_distributed,
 )
 from headway.training.progress import Progress
-from headway.training.run_directory import cache_directory, open_tokenizers, prepare_run_directory, write_config
+from headway.training.run_directory import (
+    begin_or_go_on,
+    cache_directory,
+    forget_run,
+    has_tokenizers,
+    make_run_directory,
+    open_tokenizers,
+)
 from headway.training.validation import Validation, validate
+
+logger = logging.getLogger(__name__)
 
 
 class LossOf(nn.Module):
@@ -83,15 +94,21 @@ class TrainState:
     validations_without_gain: int = 0
     bad_updates: int = 0  # non-finite ones in a row
     precision: str = "fp32"
+    corpus: str = ""  # fingerprint of the training data
 
-    NUMBERS = ("update", "target_tokens", "best_score", "validations_without_gain", "bad_updates", "precision")
+    NUMBERS = ("update", "target_tokens", "best_score", "validations_without_gain", "bad_updates", "precision", "corpus")
 
     def tensors(self) -> dict[str, Tensor]:
         return {**optimizer_tensors(self.model, self.optimizer), **self.average.tensors()}
 
     def as_json(self) -> dict[str, Any]:
         numbers = {name: getattr(self, name) for name in self.NUMBERS}
-        return {**numbers, "place": [self.place.epoch, self.place.index], "average": self.average.state(), "world_size": self.world.size}
+        return {
+            **numbers,
+            "place": [self.place.epoch, self.place.index],
+            "average": self.average.state(),
+            "world_size": self.world.size,
+        }
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         load_optimizer_tensors(self.model, self.optimizer, tensors)
@@ -144,8 +161,12 @@ def _gradients_shared_only_after(loss_of: nn.Module, *, last: bool) -> AbstractC
     return nullcontext() if last or not isinstance(loss_of, DistributedDataParallel) else loss_of.no_sync()
 
 
-def train(config: Config, *, quiet: bool = False) -> Path:
+def train(config: Config, *, fresh: bool = False, quiet: bool = False) -> Path:
     """Trains, or goes on with, the run of `config`; returns its directory, with the best model under `model/`.
+
+    Args:
+        fresh: forget what the run directory holds and begin anew.
+        quiet: print nothing.
 
     Raises:
         HeadwayError: whatever stands in the way, said so that the user can mend it.
@@ -157,9 +178,12 @@ def train(config: Config, *, quiet: bool = False) -> Path:
         directory = Path(config.run_directory)
         lock: AbstractContextManager[Any] = nullcontext()
         if world.first:
-            directory = prepare_run_directory(config)
-            lock = RunLock(directory)
+            lock = RunLock(make_run_directory(config))
         with lock:
+            if world.first:
+                if fresh:
+                    forget_run(directory)
+                begin_or_go_on(directory, config)
             return _train(
                 config, directory, world, Progress(directory, config, enabled=world.first and not quiet, record=world.first)
             )
@@ -169,7 +193,8 @@ def train(config: Config, *, quiet: bool = False) -> Path:
 
 def _train(config: Config, directory: Path, world: World, progress: Progress) -> Path:
     if world.first:
-        write_config(directory, config)
+        if not has_tokenizers(directory):  # the first start
+            _look_at_data(config, progress)
         open_tokenizers(directory, config)
     barrier(world)
     tokenizers = open_tokenizers(directory, config)
@@ -180,18 +205,24 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     corpus = open_cache(caches, config.data.train, tokenizers, config.data)
     validation = Validation.open(config, tokenizers)
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
-    state = _start(config, tokenizers, world, checkpoints, progress)
+    state = _start(config, tokenizers, corpus, world, checkpoints, progress)
+    if world.first:
+        checkpoints.require_space(4 * 4 * state.model.parameter_count())  # weights, two moments, an average
     progress.begin(state.model, corpus, state.update)
     with progress, _stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
     return directory
 
 
-def _start(config: Config, tokenizers: Tokenizers, world: World, checkpoints: Checkpoints, progress: Progress) -> TrainState:
+def _start(
+    config: Config, tokenizers: Tokenizers, corpus: TokenCache, world: World, checkpoints: Checkpoints, progress: Progress
+) -> TrainState:
     """Model, optimiser and averages, fresh or as the newest whole checkpoint has them."""
     settings = config.training
     threads = choose_threads(settings, world)
     newest = checkpoints.newest()
+    for skipped in newest.skipped if newest else ():
+        logger.warning("%s was passed over: %s", skipped.path, skipped.reason)
     tensors, saved = newest.load() if newest else ({}, {})
     setting = saved.get("precision", settings.precision)
     precision = choose_precision(setting, world.device, config.model, world=world)
@@ -205,12 +236,31 @@ def _start(config: Config, tokenizers: Tokenizers, world: World, checkpoints: Ch
     if world.size > 1:
         loss_of = DistributedDataParallel(loss_of, find_unused_parameters=config.model.layer_dropout > 0)
     state = TrainState(config, world, model, loss_of, build_optimizer(model, settings), WeightAverage(model, settings))
-    state.precision = precision.name
+    state.precision, state.corpus = precision.name, corpus.fingerprint
     if newest:
+        _refuse_other_data(corpus, saved["corpus"])
         model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
         state.restore(tensors, saved)
     progress.machine(world, threads, precision, resumed_at=state.update if newest else None)
     return state
+
+
+def _look_at_data(config: Config, progress: Progress) -> None:
+    """The quick part of `headway check`."""
+    report = check(config, progress.console, quick=True)
+    if not report.ok:
+        raise DataError(
+            "training does not start on such data", where="data", remedy="mend what is listed above, then start again"
+        )
+
+
+def _refuse_other_data(corpus: TokenCache, expected: str) -> None:
+    if corpus.fingerprint != expected:
+        raise DataError(
+            f"the training data has changed since this run began: {corpus.fingerprint[:12]}, not {expected[:12]}",
+            where="data.train",
+            remedy="put the old files back, or begin anew with --fresh",
+        )
 
 
 def _run(
@@ -295,9 +345,7 @@ def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory
             where=str(directory),
             remedy="the last checkpoint is whole; lower training.learning_rate or training.clip_norm, or set precision=fp32",
         )
-    import logging
-
-    logging.getLogger(__name__).warning(say)
+    logger.warning(say)
 
 
 def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers, directory: Path, progress: Progress) -> None:

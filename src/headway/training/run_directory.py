@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizers
-from headway.errors import UsageError
+from headway.errors import ResourceError, UsageError
 
 # What may change when a run goes on: how long and how closely it is watched, not what it computes.
 MAY_CHANGE = (
@@ -18,54 +18,81 @@ MAY_CHANGE = (
     "training.patience", "training.threads", "training.non_finite_limit", "decoding.", "evaluation.", "data.test.",
 )  # fmt: skip
 
+LOCK, TOKENIZERS = "run.lock", "tokenizers"
+CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
+BEGINNINGS = (LOCK, CONFIG_ASIDE, TOKENIZERS_ASIDE)  # what a start that was killed leaves
 
-def prepare_run_directory(config: Config) -> Path:
-    """Makes the directory, or checks that what it holds was begun with the same configuration.
+
+def make_run_directory(config: Config) -> Path:
+    """Makes the directory of the run, where nothing but a run stands.
 
     Raises:
-        UsageError: it belongs to a run with other settings; the difference is shown.
+        UsageError: something else stands there.
     """
     directory = Path(config.run_directory)
     if directory.exists() and not directory.is_dir():
         raise UsageError("is not a directory", where=str(directory), remedy="choose another run_directory")
-    written = directory / "config.yaml"
-    if written.exists():
-        changes = [line for line in config_difference(load_config(written), config) if not line.startswith(MAY_CHANGE)]
+    if directory.exists() and not is_run(directory) and any(path.name not in BEGINNINGS for path in directory.iterdir()):
+        raise UsageError("is not empty and holds no run", where=str(directory), remedy="choose another run_directory")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot be made: {error.strerror}", where=str(directory), remedy="choose another run_directory"
+        ) from error
+    return directory
+
+
+def is_run(directory: Path) -> bool:
+    return (directory / "config.yaml").exists()
+
+
+def begin_or_go_on(directory: Path, config: Config) -> None:
+    """Writes the configuration, or checks that the run was begun with the same one.
+
+    Raises:
+        UsageError: the run has other settings; the difference is shown.
+    """
+    if is_run(directory):
+        changes = [
+            line for line in config_difference(load_config(directory / "config.yaml"), config) if not line.startswith(MAY_CHANGE)
+        ]
         if changes:
             raise UsageError(
                 "holds a run with another configuration:\n    " + "\n    ".join(changes),
                 where=str(directory),
                 remedy="choose another run_directory, or start anew with --fresh",
             )
-    elif directory.exists() and any(directory.iterdir()):
-        raise UsageError("is not empty and holds no run", where=str(directory), remedy="choose another run_directory")
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-def write_config(directory: Path, config: Config) -> None:
-    aside = directory / ".config.yaml.tmp"
+    aside = directory / CONFIG_ASIDE
     aside.write_text(dump_config(config), encoding="utf-8")
     aside.replace(directory / "config.yaml")
 
 
-def remove_run(directory: Path) -> None:
-    """`--fresh`: forgets a run, but only a directory that is one."""
-    if (directory / "config.yaml").exists():
-        shutil.rmtree(directory)
+def forget_run(directory: Path) -> None:
+    """`--fresh`: removes all that a run left in its directory; the lock, which the caller holds, stays."""
+    if is_run(directory):
+        for path in directory.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
 
 
 def cache_directory(config: Config) -> Path:
     return Path(config.data.cache_directory or Path(config.run_directory).parent / "cache")
 
 
+def has_tokenizers(directory: Path) -> bool:
+    return (directory / TOKENIZERS).exists()
+
+
 def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     """The run's tokenizers: learned from the training pairs at its first start, read at the next ones."""
-    folder = directory / "tokenizers"
+    folder = directory / TOKENIZERS
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
     tokenizers = train_tokenizers(config)
-    aside = directory / ".tokenizers.tmp"
+    aside = directory / TOKENIZERS_ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     tokenizers.save(aside)

@@ -24,7 +24,7 @@ MIN_LINES = 64
 BLOCK = 16
 CHANGE_PENALTY = 12.0  # nats that a change of state must gain
 MIN_GAIN = 20.0  # nats by which a stretch must fit better than as it stands: odds of 5e8 to 1
-MIN_FIT = 0.4  # of the fit of the lines learned from, which a shifted stretch must reach
+MIN_FIT = 0.4  # of the fit of the lines learned from; a stretch that fits a shift less is as good as unrelated
 MIN_TELLING = 0.15  # nats a line; below this the sides hardly tell translations from chance
 MIN_UNRELATED_LINES = 64
 _SCALE, _LIMIT = 4, 31  # scores are kept as int8 quarters of a nat
@@ -206,7 +206,7 @@ def _stretches(scores: NDArray[np.int8], telling: float) -> list[Stretch]:
             continue
         if state != UNRELATED and fit / len(part) >= MIN_FIT * telling:
             found.append(Stretch(first, last, SHIFTS[state]))
-        elif state == UNRELATED and len(part) >= MIN_UNRELATED_LINES:
+        elif len(part) >= MIN_UNRELATED_LINES:
             found.append(Stretch(first, last, None))
     return found
 

@@ -1,0 +1,59 @@
+"""Which directories a run may begin in, go on in, and forget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import tiny_config
+
+from headway.errors import ResourceError, UsageError
+from headway.training.run_directory import begin_or_go_on, forget_run, is_run, make_run_directory
+
+
+def test_a_strangers_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").touch()
+    with pytest.raises(UsageError, match="holds no run"):
+        make_run_directory(tiny_config(tmp_path, tmp_path))
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(UsageError, match="not a directory"):
+        make_run_directory(tiny_config(tmp_path, tmp_path / "run"))
+    with pytest.raises(ResourceError, match="cannot be made"):
+        make_run_directory(tiny_config(tmp_path, tmp_path / "run" / "below"))
+
+
+def test_what_a_killed_start_leaves_is_no_hindrance(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, tmp_path / "run")
+    directory = make_run_directory(config)
+    (directory / "run.lock").touch()
+    (directory / ".config.yaml.tmp").write_text("half a configu", encoding="utf-8")
+    assert make_run_directory(config) == directory
+    assert not is_run(directory)
+    begin_or_go_on(directory, config)
+    assert is_run(directory)
+
+
+def test_only_what_is_watched_may_change(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, tmp_path / "run")
+    directory = make_run_directory(config)
+    begin_or_go_on(directory, config)
+    begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"updates": 30, "log_every": 7}))
+    with pytest.raises(UsageError, match=r"training\.learning_rate"):
+        begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"learning_rate": 1e-4}))
+
+
+def test_forgetting_keeps_the_lock_and_touches_no_stranger(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, tmp_path / "run")
+    directory = make_run_directory(config)
+    (directory / "run.lock").touch()
+    begin_or_go_on(directory, config)
+    (directory / "checkpoints").mkdir()
+    (directory / "metrics.jsonl").touch()
+    forget_run(directory)
+    assert [path.name for path in directory.iterdir()] == ["run.lock"]
+    (tmp_path / "letter.txt").touch()
+    forget_run(tmp_path)
+    assert (tmp_path / "letter.txt").exists()
