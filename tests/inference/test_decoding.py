@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from slow_decoding import BOS, EOS, Scorer, all_hypotheses, slow_beam
 from torch import Tensor
 
+from conftest import TURN, example
 from headway.config import DecodingConfig, ModelConfig
 from headway.errors import ModelError, UsageError
 from headway.inference.decoding import Hypothesis, generate
 from headway.model.transformer import Transformer
-
-from conftest import TURN, example
-from slow_decoding import BOS, EOS, Scorer, all_hypotheses, slow_beam
 
 METHODS = ["greedy", "beam", "sample"]
 PAD = 0  # the same as BOS: neither is ever chosen

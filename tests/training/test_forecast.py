@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from tiny_run import tiny_config
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 

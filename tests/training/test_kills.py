@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config
 from test_loop import assert_same_checkpoint, headway, losses, newest, write
+from tiny_run import tiny_config
 
 KILLS = int(os.environ.get("HEADWAY_KILLS", "40"))
 TRAINING = {"updates": 400, "validate_every": 40, "save_every": 10}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import tiny_config
+from tiny_run import tiny_config
 from torch import Tensor
 
 from headway.config import Config, dump_config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import tiny_config
+from tiny_run import tiny_config
 
 from headway.errors import ResourceError, UsageError
 from headway.training.run_directory import begin_or_go_on, forget_run, is_run, make_run_directory

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -61,6 +59,7 @@ from headway.training.run_directory import (
     make_run_directory,
     open_tokenizers,
 )
+from headway.training.stop_signals import StopSignal, stop_signals
 from headway.training.validation import Validation, validate
 
 logger = logging.getLogger(__name__)
@@ -209,7 +208,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     if world.first:
         checkpoints.require_space(4 * 4 * state.model.parameter_count())  # weights, two moments, an average
     progress.begin(state.model, corpus, state.update)
-    with progress, _stop_signals() as stop:
+    with progress, stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
     return directory
 
@@ -372,30 +371,3 @@ def _save(state: TrainState, checkpoints: Checkpoints) -> None:
         weights = {f"model.{name}": tensor for name, tensor in state.model.state_dict().items()}
         checkpoints.save(state.update, weights, state.tensors(), state.as_json())
     barrier(state.world)
-
-
-class StopSignal:
-    """The signal that asked to stop, if one has come."""
-
-    number: int | None = None
-
-
-@contextmanager
-def _stop_signals() -> Iterator[StopSignal]:
-    """SIGINT and SIGTERM let the step finish; a second SIGINT ends at once."""
-    stop = StopSignal()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.number is not None and number == signal.SIGINT:
-            os._exit(130)
-        stop.number = number
-
-    try:
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: somebody else handles signals
-        before = {}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -54,9 +54,8 @@ def begin_or_go_on(directory: Path, config: Config) -> None:
         UsageError: the run has other settings; the difference is shown.
     """
     if is_run(directory):
-        changes = [
-            line for line in config_difference(load_config(directory / "config.yaml"), config) if not line.startswith(MAY_CHANGE)
-        ]
+        begun = load_config(directory / "config.yaml", paths_as_written=True)
+        changes = [line for line in config_difference(begun, config) if not line.startswith(MAY_CHANGE)]
         if changes:
             raise UsageError(
                 "holds a run with another configuration:\n    " + "\n    ".join(changes),

@@ -1,0 +1,36 @@
+"""SIGINT and SIGTERM while training: the step is finished and saved first."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopSignal:
+    """The signal that asked to stop, if one has come."""
+
+    number: int | None = None
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopSignal]:
+    """SIGINT and SIGTERM let the step finish; a second SIGINT ends at once."""
+    stop = StopSignal()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.number is not None and number == signal.SIGINT:
+            os._exit(130)
+        stop.number = number
+
+    try:
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: somebody else handles signals
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
