@@ -6,6 +6,8 @@ sentence separated by spaces (for the peers), `tokenizer.json` (for Headway and 
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import random
 from dataclasses import asdict, dataclass
@@ -77,12 +79,28 @@ def sentences_per_batch(lengths: list[tuple[int, int]]) -> int:
     return low
 
 
+def data_directory(text: str) -> Path:
+    """For argparse: a directory with all files of the corpus."""
+    path = Path(text)
+    names = [f"{stem}.{language}" for stem in SPLITS.values() for language in ("en", "de")]
+    missing = [name for name in names if not (path / name).is_file()]
+    if missing:
+        raise argparse.ArgumentTypeError(f"{text} has no {', '.join(missing)}; it must be a directory with Multi30k's raw text")
+    return path.resolve()
+
+
 def prepare(data: Path, work: Path) -> Corpus:
-    """Raises FileNotFoundError naming the file of `data` that is missing."""
+    """Makes the corpus, or finds it made from the same files."""
     directory = work / "corpus"
     summary = directory / "summary.json"
+    fingerprint = hashlib.sha256()
+    for stem in SPLITS.values():
+        for language in ("en", "de"):
+            fingerprint.update((data / f"{stem}.{language}").read_bytes() + b"\0")
     if summary.exists():
-        return Corpus(directory, data, **json.loads(summary.read_text("utf-8")))
+        made = json.loads(summary.read_text("utf-8"))
+        if made.pop("fingerprint", None) == fingerprint.hexdigest():
+            return Corpus(directory, data, **made)
     from tokenizers import Tokenizer
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -106,7 +124,7 @@ def prepare(data: Path, work: Path) -> Corpus:
         "mean_target_length": sum(target for _, target in lengths) / len(lengths),
         "sentences_per_batch": sentences_per_batch(lengths),
     }
-    summary.write_text(json.dumps(made), "utf-8")
+    summary.write_text(json.dumps(made | {"fingerprint": fingerprint.hexdigest()}), "utf-8")
     return Corpus(directory, data, **made)
 
 

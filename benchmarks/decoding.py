@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus import Corpus, describe, prepare
+from corpus import Corpus, data_directory, describe, prepare
 from measure import busy_seconds, end_on_sigterm, spread, table
 from peers import HERE, SIZES, THREADS, Places, environment, headway_training
 from training import machine
@@ -86,7 +86,9 @@ Speeds = dict[tuple[str, str], list[float]]
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="directory with train.en, train.de, val.*, test_2016_flickr.*")
+    parser.add_argument(
+        "--data", type=data_directory, required=True, help="directory with train.en, train.de, val.*, test_2016_flickr.*"
+    )
     parser.add_argument("--peers", type=Path, default=Path(".peers"), help="the peers' environments (setup_peers.sh)")
     parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
@@ -99,15 +101,18 @@ def parse() -> argparse.Namespace:
 
 
 def trained_model(corpus: Corpus, places: Places, updates: int) -> Path:
-    """The run directory of the model; trains it if it is not there."""
-    run = places.work / "runs" / f"decoding-{SIZE.name}" / "run"
-    if not (run / "model").exists():
-        print(f"training the model ({updates} updates; kept in {run}) …", flush=True)
-        command = headway_training.prepare(
-            SIZE, corpus, places, name="decoding", norm_place="post", updates=updates, validate_every=max(1, updates // 3)
-        )
+    """The run directory of the model; trains it, or goes on training it, if it is not ready."""
+    name = f"decoding-{updates}"
+    every = max(1, updates // 3)
+    command = headway_training.prepare(
+        SIZE, corpus, places, name=name, norm_place="post", updates=updates, validate_every=every, keep=True
+    )
+    trained = command.directory / "trained"
+    if not trained.exists():
+        print(f"training the model ({updates} updates; kept in {command.directory}) …", flush=True)
         subprocess.run(command.argv, cwd=command.directory, env=environment("own"), check=True)
-    return run
+        trained.touch()
+    return command.directory / "run"
 
 
 def export(model: Path, corpus: Corpus, places: Places, directory: Path) -> dict[str, Path]:
@@ -161,6 +166,13 @@ def bleu(hypotheses: Path, references: list[str]) -> float:
     return BLEU().corpus_score(lines, [references[: len(lines)]]).score
 
 
+def agreement(directory: Path, name: str, mode: str) -> float:
+    """Share of the translations that are, letter by letter, those of Hugging Face."""
+    files = [directory / "huggingface" / "batch.txt", directory / name / f"{mode}.txt"]
+    pairs = list(zip(*(file.read_text("utf-8").split("\n")[:-1] for file in files), strict=False))
+    return sum(theirs == ours for theirs, ours in pairs) / len(pairs)
+
+
 def report(results: dict[str, list[dict]], directory: Path, references: list[str]) -> dict[str, object]:
     speeds: Speeds = {
         (name, mode): [found["modes"][mode]["sentences"] / found["modes"][mode]["seconds"] for found in turns]
@@ -172,8 +184,10 @@ def report(results: dict[str, list[dict]], directory: Path, references: list[str
         scores[f"{name} {mode}"] = bleu(directory / name / f"{mode}.txt", references)
         count = results[name][0]["modes"][mode]["sentences"]
         words = [ENGINES[name].label, ENGINES[name].modes[mode], spread(values), f"{scores[f'{name} {mode}']:.2f}"]
-        rows.append([*words, f"{count:,}"])
-    print("\n" + table(["engine", "how", "sentences/s, median (range)", "BLEU (13a)", "of sentences"], rows))
+        same = f"{agreement(directory, name, mode):.0%}" if "huggingface" in results else ""
+        rows.append([*words, f"{count:,}", same])
+    head = ["engine", "how", "sentences/s, median (range)", "BLEU (13a)", "of sentences", "same text as HF"]
+    print("\n" + table(head, rows))
     ratios, lines = {}, []
     for ours, name, mode, wanted in COMPARISONS:
         if ("headway", ours) in speeds and (name, mode) in speeds:
@@ -200,7 +214,7 @@ def versions(places: Places, names: list[str]) -> str:
 def main() -> None:
     options = parse()
     end_on_sigterm()
-    corpus = prepare(options.data.resolve(), options.work.resolve())
+    corpus = prepare(options.data, options.work.resolve())
     places = Places(options.peers.absolute(), options.work.resolve())
     directory = places.work / "decoding"
     directory.mkdir(parents=True, exist_ok=True)

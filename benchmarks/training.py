@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import flops
-from corpus import Corpus, describe, prepare
+from corpus import Corpus, data_directory, describe, prepare
 from measure import Measured, Patience, end_on_sigterm, measure, spread, table
 from peers import SIZES, THREADS, Places, Reading, Run, Size, environment, headway_training, huggingface, joeynmt, opennmt
 
@@ -90,7 +90,9 @@ COMPARISONS = [
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="directory with train.en, train.de, val.*, test_2016_flickr.*")
+    parser.add_argument(
+        "--data", type=data_directory, required=True, help="directory with train.en, train.de, val.*, test_2016_flickr.*"
+    )
     parser.add_argument("--peers", type=Path, default=Path(".peers"), help="the peers' environments (setup_peers.sh)")
     parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=["tiny", "base3"])
@@ -183,7 +185,7 @@ def report_peak(corpus: Corpus, places: Places, options: argparse.Namespace) -> 
 def main() -> None:
     options = parse()
     end_on_sigterm()
-    corpus = prepare(options.data.resolve(), options.work.resolve())
+    corpus = prepare(options.data, options.work.resolve())
     places = Places(options.peers.absolute(), options.work.resolve())
     chosen = {name: SYSTEMS[name] for name in options.systems}
     facts = machine()

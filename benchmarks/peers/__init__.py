@@ -6,6 +6,7 @@ A peer is a module with `NAME`, `prepare(size, corpus, places) -> Run` and, for 
 from __future__ import annotations
 
 import os
+import shutil
 import string
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,13 +63,12 @@ class Places:
             raise FileNotFoundError(f"{path} is missing; make the peers' environments with `bash benchmarks/setup_peers.sh`")
         return str(path)
 
-    def fresh(self, name: str) -> Path:
-        """An empty directory for one run; what an earlier benchmark left there is removed."""
-        import shutil
-
+    def directory(self, name: str, *, fresh: bool = True) -> Path:
+        """A directory for one run; `fresh`: what an earlier benchmark left there is removed."""
         path = self.work / "runs" / name
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
+        if fresh:
+            shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True, exist_ok=True)
         return path
 
 

@@ -24,8 +24,10 @@ def prepare(
     norm_place: str = "pre",
     updates: int = 1_000_000,
     validate_every: int = 1_000_000,
+    keep: bool = False,
 ) -> Run:
-    directory = places.fresh(f"{name}-{size.name}")
+    """`keep`: an earlier run of this name is not removed but gone on with."""
+    directory = places.directory(f"{name}-{size.name}", fresh=not keep)
     config = fill(
         "headway.yaml",
         directory / "config.yaml",

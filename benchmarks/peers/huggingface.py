@@ -14,7 +14,7 @@ LINE = re.compile(r"^update (\d+) tokens (\d+) seconds ([\d.]+)$", re.MULTILINE)
 
 
 def prepare(size: Size, corpus: Corpus, places: Places, *, grouped: bool = False) -> Run:
-    directory = places.fresh(f"huggingface-{size.name}" + ("-grouped" if grouped else ""))
+    directory = places.directory(f"huggingface-{size.name}" + ("-grouped" if grouped else ""))
     script = HERE / "huggingface_train.py"
     argv = [places.program(ENVIRONMENT, "python"), str(script), "--corpus", str(corpus.directory), "--run", str(directory)]
     argv += ["--layers", str(size.layers), "--width", str(size.width), "--heads", str(size.heads)]

@@ -14,7 +14,7 @@ LINE = re.compile(r"Step:\s*(\d+),.*?Tokens per Sec:\s*([\d.]+)")
 
 
 def prepare(size: Size, corpus: Corpus, places: Places) -> Run:
-    directory = places.fresh(f"joeynmt-{size.name}")
+    directory = places.directory(f"joeynmt-{size.name}")
     config = fill(
         "joeynmt.yaml",
         directory / "config.yaml",

@@ -14,7 +14,7 @@ LINE = re.compile(r"Step\s+(\d+)/\s*\d+;.*?bsz:\s*\d+/\s*(\d+)/\s*\d+;\s*\d+/\s*
 
 
 def prepare(size: Size, corpus: Corpus, places: Places) -> Run:
-    directory = places.fresh(f"opennmt-{size.name}")
+    directory = places.directory(f"opennmt-{size.name}")
     config = fill(
         "opennmt.yaml",
         directory / "config.yaml",

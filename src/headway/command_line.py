@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -156,6 +157,20 @@ def _prepare_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # names of files come back as their bytes
 
 
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = "warning: " if record.levelno >= logging.WARNING else ""
+        say(f"headway: {kind}{record.getMessage()}")
+
+
+def _show_notes() -> None:
+    """What the rooms log goes to standard error, like all that is no result."""
+    logger = logging.getLogger("headway")
+    if not any(isinstance(handler, _Notes) for handler in logger.handlers):
+        logger.addHandler(_Notes())
+        logger.setLevel(logging.INFO)
+
+
 def _give_up_output() -> None:
     """Where standard output takes no more, the interpreter must not try again at its end."""
     try:
@@ -168,7 +183,7 @@ def _explained(error: Exception) -> HeadwayError | None:
     """The errors of others that a user can mend."""
     if isinstance(error, ModuleNotFoundError) and (name := (error.name or "").partition(".")[0]) in EXTRAS:
         return ResourceError(f"the package {name} is not installed", remedy=f"pip install 'headway[{EXTRAS[name]}]'")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):  # torch has its own
         return ResourceError("out of memory", remedy="lower training.batch_tokens or decoding.batch_tokens, or model.width")
     if isinstance(error, OSError):
         return ResourceError(error.strerror or str(error), where=str(error.filename) if error.filename else None)
@@ -179,6 +194,7 @@ def run(verbs: Verbs, argv: Sequence[str] | None) -> int:
     """Runs one verb and returns its exit code; every error becomes a message and a code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
+    _show_notes()
     debug = "--debug" in arguments
     if arguments[:1] == ["--debug"]:
         arguments = arguments[1:]

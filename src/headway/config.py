@@ -109,7 +109,7 @@ class TokenizerConfig(Section):
     normalization: Literal["none", "nfc", "nfd", "nfkc", "nfkd"] = "nfc"
     minimum_frequency: int = Field(2, gt=0, le=MANY, description="rarer pieces are not learned")
     sample_lines: int = Field(1_000_000, gt=0, le=MANY, description="lines of each side, drawn evenly, to learn from")
-    dropout: float = Field(0.0, ge=0, lt=1, description="subword sampling in training: BPE-dropout and its kin; 0 = off")
+    dropout: float = Field(0.0, ge=0, lt=1, description="BPE-dropout and its kin in training; of unigram, α = 0.025 / dropout")
     dropout_views: int = Field(16, gt=0, le=10_000, description="samplings of the whole corpus, one an epoch, in turn")
     path: PathText | None = Field(None, description="a tokenizer.json, or .model of SentencePiece, instead of learning one")
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from headway.config import DecodingConfig
 from headway.errors import ModelError, UsageError
-from headway.inference.ranking import best_tokens, log_normaliser
+from headway.inference.ranking import best_continuations, best_tokens, log_normaliser
 from headway.model.cache import KVCache
 from headway.model.transformer import Transformer
 
@@ -260,15 +260,13 @@ class _BeamSearch(_Search):
         self.totals_BK = self.token_scores_BKT.sum(2)
 
     def choose(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor, list[bool]]:
-        (B, K, V), beams = logits_BKV.shape, self.options.beam_size
+        V, beams = logits_BKV.shape[2], self.options.beam_size
         logits_BKV, normaliser_BK = self.constrained(logits_BKV)
-        C = min(2 * beams, V)
-        best_RC, ids_RC = best_tokens(logits_BKV.flatten(0, 1), C)
-        scores_BKC = (best_RC.view(B, K, C) - normaliser_BK[:, :, None]).double()
-        totals_BC, order_BC = (self.totals_BK[:, :, None] + scores_BKC).flatten(1).sort(dim=1, descending=True, stable=True)
-        totals_BC, order_BC = totals_BC[:, : 2 * beams], order_BC[:, : 2 * beams]
-        parents_BC = order_BC // C
-        tokens_BC, scores_BC = ids_RC.view(B, K * C).gather(1, order_BC), scores_BKC.flatten(1).gather(1, order_BC)
+        offsets_BK = (self.totals_BK - normaliser_BK).float()
+        places_BC = best_continuations(logits_BKV, offsets_BK, 2 * beams)[1]
+        parents_BC, tokens_BC = places_BC // V, places_BC % V
+        scores_BC = (logits_BKV.flatten(1).gather(1, places_BC) - normaliser_BK.gather(1, parents_BC)).double()
+        totals_BC = self.totals_BK.gather(1, parents_BC) + scores_BC
 
         ends_BC = tokens_BC == self.constraints.eos_id
         rows, places = (ends_BC & (totals_BC > NEVER))[:, :beams].nonzero(as_tuple=True)

@@ -3,10 +3,11 @@
     fp32  float32 throughout
     bf16  weights and activations in bfloat16
     int8  weights in 8 bits with a scale per output, inputs of a product in 8 bits with a scale per row, sums in 32-bit
-          integers; all between the products stays float32 (Jacob et al. 2018, symmetric; what CTranslate2 calls int8)
+          integers (Jacob et al. 2018, symmetric; what CTranslate2 calls int8); attention in bfloat16, the rest in float32
 
-What a row gives does not depend on the rows beside it: scales belong to rows, integer sums are exact, and oneDNN's
-kernels add up a row in the same order however many there are. (MKL's do not for fewer than four rows.)
+What a row gives does not depend on the rows beside it, to the last bit in bf16 and int8: scales belong to rows, integer
+sums are exact, and oneDNN's kernels add up a row in the same order however many there are. MKL's float32 kernels, which
+serve attention in fp32, do not: there scores differ by some 1e-6.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
     """Lays out the weights of all products; the model can answer from then on, but not learn or be saved."""
     model.eval().requires_grad_(False)
     head = model.output_weight
-    for module in [m for m in model.modules() if isinstance(m, Attention)]:
-        module.joined = laid_out(*_joined(module.query, module.key_value), precision)
+    for attention in [module for module in model.modules() if isinstance(module, Attention)]:
+        attention.joined = laid_out(*_joined(attention.query, attention.key_value), precision, to_attention=True)
+        attention.query = laid_out(attention.query.weight, attention.query.bias, precision, to_attention=True)
+        attention.key_value = laid_out(attention.key_value.weight, attention.key_value.bias, precision, to_attention=True)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, Linear):
@@ -45,17 +48,20 @@ def _joined(first: nn.Linear, second: nn.Linear) -> tuple[Tensor, Tensor | None]
     return torch.cat((first.weight, second.weight)), bias
 
 
-def laid_out(weight_ND: Tensor, bias_N: Tensor | None, precision: InferencePrecision) -> nn.Module:
+def laid_out(
+    weight_ND: Tensor, bias_N: Tensor | None, precision: InferencePrecision, *, to_attention: bool = False
+) -> nn.Module:
     """x Wᵀ + b in the fastest form that this device and this build of torch have for the precision."""
     on_cpu = weight_ND.device.type == "cpu" and torch.backends.mkldnn.is_available()
     if precision == "int8":
-        return Int8Linear(weight_ND, bias_N, onednn=on_cpu)
+        return Int8Linear(weight_ND, bias_N, torch.bfloat16 if to_attention else torch.float32, onednn=on_cpu)
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     if on_cpu and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return PackedLinear(weight_ND.to(dtype), bias_N.to(dtype) if bias_N is not None else None)
     linear = Linear(1, 1, bias=bias_N is not None)
     linear.weight = nn.Parameter(weight_ND.to(dtype), requires_grad=False)
-    linear.bias = nn.Parameter(bias_N.to(dtype), requires_grad=False) if bias_N is not None else None
+    if bias_N is not None:
+        linear.bias = nn.Parameter(bias_N.to(dtype), requires_grad=False)
     return linear
 
 
@@ -68,25 +74,28 @@ class PackedLinear(nn.Module):
         self.bias = bias_N
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.numel() == x.shape[-1]:  # for one row oneDNN has another kernel, which adds up in another order
+            return self.forward(torch.cat((x, x)))[:1]
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
         return y
 
 
 class Int8Linear(nn.Module):
-    """x Wᵀ + b ≈ sₓ (s_w ⊙ (round(x / sₓ) round(W / s_w)ᵀ)) + b with sₓ = max |x| / 127 of each row, s_w of each output."""
+    """x Wᵀ + b ≈ sₓ s_w ⊙ (round(x / sₓ) round(W / s_w)ᵀ) + b, with sₓ = max |x| / 127 of each row and s_w of each output."""
 
-    def __init__(self, weight_ND: Tensor, bias_N: Tensor | None, *, onednn: bool) -> None:
+    def __init__(self, weight_ND: Tensor, bias_N: Tensor | None, dtype: torch.dtype, *, onednn: bool) -> None:
         super().__init__()
-        self.scale_N = weight_ND.abs().amax(1).clamp(min=1e-30) / 127
-        self.bias, self.onednn = bias_N, onednn
-        rounded = (weight_ND / self.scale_N[:, None]).round().to(torch.int8)
-        self.zeros_N = torch.zeros_like(self.scale_N, dtype=torch.int32)
-        self.packed: Any = torch.ops.onednn.qlinear_prepack(rounded, None) if onednn else rounded.t()
+        scale_N = weight_ND.abs().amax(1).clamp(min=1e-30) / 127
+        rounded_ND = (weight_ND / scale_N[:, None]).round().to(torch.int8)
+        self.scale_N = scale_N / 127  # of sₓ only the maximum is multiplied with, so its 127 is here
+        self.bias, self.dtype, self.onednn = bias_N, dtype, onednn
+        self.zeros_N = torch.zeros_like(scale_N, dtype=torch.int32)
+        self.packed: Any = torch.ops.onednn.qlinear_prepack(rounded_ND, None) if onednn else rounded_ND.t()
 
     def forward(self, x: Tensor) -> Tensor:
-        rows_RD = x.flatten(0, -2)
-        scale_R1 = rows_RD.abs().amax(1, keepdim=True).clamp_(min=1e-30).div_(127)
-        rounded_RD = (rows_RD / scale_R1).round_().to(torch.int8)
+        rows_RD = x.flatten(0, -2).float()
+        largest_R1 = rows_RD.abs().amax(1, keepdim=True)
+        rounded_RD = (rows_RD * (127 / largest_R1)).round_().to(torch.int8)  # of a row of zeros anything: it is multiplied by 0
         if self.onednn:  # its kernel wants bytes without sign: 128 more, which it takes off again
             shifted_RD = rounded_RD.view(torch.uint8).bitwise_xor_(128)
             y_RN = torch.ops.onednn.qlinear_pointwise(
@@ -94,5 +103,5 @@ class Int8Linear(nn.Module):
             )
         else:
             y_RN = torch._int_mm(rounded_RD, self.packed) * self.scale_N
-        y_RN = y_RN.mul_(scale_R1) if self.bias is None else torch.addcmul(self.bias, y_RN, scale_R1)
-        return y_RN.view(*x.shape[:-1], -1)
+        y_RN = y_RN.mul_(largest_R1) if self.bias is None else torch.addcmul(self.bias, y_RN, largest_R1)
+        return y_RN.unflatten(0, x.shape[:-1]).to(self.dtype)

@@ -258,6 +258,7 @@ def _training_piece(device: torch.device, model: ModelConfig) -> Callable[[Preci
 # --- the allocator -----------------------------------------------------------------------------------------------
 
 _MALLOPT = {"M_TRIM_THRESHOLD": (-1, -1), "M_TOP_PAD": (-2, 64 << 20), "M_MMAP_MAX": (-4, 0)}  # number, value: malloc.h
+KEPT_KERNELS = "64"
 
 
 def keep_freed_memory() -> dict[str, int]:
@@ -266,7 +267,12 @@ def keep_freed_memory() -> dict[str, int]:
     Large blocks come from the heap instead of a mapping each, the heap is never trimmed and grows 64 MiB at a time.
     Resident memory then stays at its peak. Returns what was set; nothing on other systems, or where the environment
     already steers malloc (MALLOC_…_ or GLIBC_TUNABLES).
+
+    The kernels that oneDNN makes for each new shape of bf16 products are another matter: it keeps up to 1,024 of them twice,
+    a gigabyte and more over batches of many lengths. Fewer are as fast (docs/LOG.md); the environment wins here too.
     """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, KEPT_KERNELS)
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return {}
     steered = any(key.startswith("MALLOC_") and key.endswith("_") for key in os.environ)
