@@ -48,9 +48,7 @@ def _joined(first: nn.Linear, second: nn.Linear) -> tuple[Tensor, Tensor | None]
     return torch.cat((first.weight, second.weight)), bias
 
 
-def laid_out(
-    weight_ND: Tensor, bias_N: Tensor | None, precision: InferencePrecision, *, to_attention: bool = False
-) -> nn.Module:
+def laid_out(weight_ND: Tensor, bias_N: Tensor | None, precision: InferencePrecision, *, to_attention: bool = False) -> nn.Module:
     """x Wᵀ + b in the fastest form that this device and this build of torch have for the precision."""
     on_cpu = weight_ND.device.type == "cpu" and torch.backends.mkldnn.is_available()
     if precision == "int8":

@@ -21,7 +21,10 @@ import torch
 from torch import Tensor
 
 from headway.config import DecodingConfig, TrainingConfig
+from headway.config_mistakes import validate
+from headway.config_reader import Document
 from headway.data.preprocessing import Preprocessor
+from headway.data.token_cache import is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from headway.errors import ResourceError
 from headway.inference.decoding import Hypothesis, generate
@@ -72,7 +75,7 @@ class Predictor:
         keep_freed_memory()
         self._loaded: LoadedModel = load_model(path)
         config = self._loaded.config
-        self.options = DecodingConfig.model_validate({**config.decoding.model_dump(), **decoding})
+        self.options = validate(DecodingConfig, Document("decoding options", {**config.decoding.model_dump(), **decoding}))
         data = config.data
         self._source_steps = Preprocessor(data.preprocessing, data.source_language)
         self._target_steps = Preprocessor(data.preprocessing, data.target_language)
@@ -114,7 +117,7 @@ class Predictor:
             cut = len(ids) > self._longest
             if cut:
                 _log.warning("a line of %d pieces is longer than the model reads; cut to %d", len(ids), self._longest)
-            if ids and texts[place].strip():
+            if ids and not is_blank(texts[place]):
                 sources.append(_Source(place, list(ids[: self._longest]), cut))
         return sources
 

@@ -12,7 +12,10 @@ from torch import Tensor
 
 
 class LayerCache:
-    """Keys and values of one layer: slots of self-attention [B, G, slots, K] and the memory's, computed once."""
+    """Keys [B, G, K, slots] and values [B, G, slots, K] of one layer's self-attention, and the memory's, computed once.
+
+    Slots are the last dimension of the keys, so that a product with part of them needs no copy.
+    """
 
     def __init__(self) -> None:
         self.keys: Tensor | None = None
@@ -21,25 +24,23 @@ class LayerCache:
         self.memory: tuple[Tensor, Tensor] | None = None
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Adds T slots and returns all keys and values so far, as views."""
-        new = k_BGTK.shape[2]
-        if self.keys is None or self.values is None or self.length + new > self.keys.shape[2]:
-            self._grow(k_BGTK, v_BGTK)
-        assert self.keys is not None
-        assert self.values is not None
-        self.keys[:, :, self.length : self.length + new] = k_BGTK
-        self.values[:, :, self.length : self.length + new] = v_BGTK
-        self.length += new
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        """Adds T slots and returns all keys and values so far, [B, G, slots, K], as views."""
+        start, end = self.length, self.length + k_BGTK.shape[2]
+        keys, values = self.keys, self.values
+        if keys is None or values is None or end > values.shape[2]:
+            keys, values = self._grown(k_BGTK)
+        keys[..., start:end] = k_BGTK.transpose(2, 3)
+        values[:, :, start:end] = v_BGTK
+        self.keys, self.values, self.length = keys, values, end
+        return keys[..., :end].transpose(2, 3), values[:, :, :end]
 
-    def _grow(self, k_BGTK: Tensor, v_BGTK: Tensor) -> None:
+    def _grown(self, k_BGTK: Tensor) -> tuple[Tensor, Tensor]:
         B, G, new, K = k_BGTK.shape
-        capacity = max(2 * self.length, self.length + 16 * new)
-        keys, values = k_BGTK.new_empty(B, G, capacity, K), v_BGTK.new_empty(B, G, capacity, K)
+        length, capacity = self.length, max(2 * self.length, self.length + 16 * new)
+        keys, values = k_BGTK.new_empty(B, G, K, capacity), k_BGTK.new_empty(B, G, capacity, K)
         if self.keys is not None and self.values is not None:
-            keys[:, :, : self.length] = self.keys[:, :, : self.length]
-            values[:, :, : self.length] = self.values[:, :, : self.length]
-        self.keys, self.values = keys, values
+            keys[..., :length], values[:, :, :length] = self.keys[..., :length], self.values[:, :, :length]
+        return keys, values
 
     def keep(self, rows: Tensor, into_gaps: Tensor | None) -> None:
         def kept(tensor: Tensor) -> Tensor:

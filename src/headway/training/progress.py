@@ -28,7 +28,7 @@ class Progress:
 
     def __init__(self, directory: Path, config: Config, *, enabled: bool, record: bool) -> None:
         self.settings = config.training
-        self.console = Console(file=sys.stderr, highlight=False, quiet=not enabled)
+        self.console = Console(stderr=True, highlight=False, quiet=not enabled, soft_wrap=not sys.stderr.isatty())
         self.metrics = directory / "metrics.jsonl" if record else None
         self.tensorboard_directory = directory / "tensorboard"
         self.writer: Any = None

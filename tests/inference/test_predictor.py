@@ -1,0 +1,97 @@
+"""Lines in, lines out: order, blanks, length, odd characters, and independence of what is translated beside."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from tiny_run import tiny_config
+
+import headway
+from headway.errors import UsageError
+from headway.inference.predictor import Predictor
+from headway.samples import write_sample
+from headway.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("predictor")
+    write_sample("translation", directory / "sample", seed=1, size=400)
+    training = {"updates": 60, "validate_every": 60, "save_every": 60, "batch_tokens": 1024}
+    return train(tiny_config(directory / "sample", directory / "run", training=training), quiet=True)
+
+
+@pytest.fixture(scope="module")
+def sources(run: Path) -> list[str]:
+    return (run.parent / "sample" / "test.en").read_text(encoding="utf-8").split("\n")[:40]
+
+
+def test_each_line_has_its_answer_in_its_place(run: Path, sources: list[str]) -> None:
+    predictor = Predictor(run, precision="fp32")
+    together = predictor.predict(sources)
+    assert len(together) == 40
+    assert len(set(together)) > 1
+    assert [predictor.predict([source])[0] for source in sources] == together
+    assert predictor.predict(sources[::-1]) == together[::-1]
+    assert list(predictor.predict_stream(sources, piece_lines=7)) == together
+
+
+def test_blank_and_odd_lines_keep_their_place(run: Path, sources: list[str]) -> None:
+    lines = ["", sources[0], "   ", "\u200b\u200b", sources[1], "🦄 \x0b \u2028 ﷺ" * 3, "\t", sources[0]]
+    found = Predictor(run, precision="fp32").predict(lines)
+    assert len(found) == len(lines)
+    assert found[0] == found[2] == found[6] == ""
+    assert found[1] == found[7] != ""
+    assert all("\n" not in text for text in found)
+
+
+def test_a_line_that_is_too_long_is_cut_and_says_so(run: Path, sources: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    long, short = Predictor(run).translate_detailed([" ".join(sources), sources[0]])
+    assert long.cut
+    assert not short.cut
+    assert "longer than the model reads" in caplog.text
+
+
+def test_scores_belong_to_the_text(run: Path, sources: list[str]) -> None:
+    predictor = Predictor(run, n_best=3, beam_size=4, precision="fp32")
+    for found in predictor.translate_stream(sources[:5]):
+        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+        assert len({tuple(one.pieces) for one in found}) == len(found) == 3
+        for one in found:
+            assert len(one.token_scores) == len(one.pieces) + 1
+            assert one.score == pytest.approx(one.log_probability / len(one.token_scores) ** predictor.options.length_penalty)
+
+
+def test_a_sample_belongs_to_its_line_not_to_its_batch(run: Path, sources: list[str]) -> None:
+    options = {"method": "sample", "precision": "fp32", "seed": 3}
+    together = Predictor(run, **options).predict(sources)
+    assert list(Predictor(run, **options).predict_stream(sources, piece_lines=9)) == together
+    assert Predictor(run, **{**options, "seed": 4}).predict(sources) != together
+
+
+def test_workers_give_the_same_answers(run: Path, sources: list[str]) -> None:
+    one = Predictor(run, precision="fp32", batch_tokens=64).predict(sources)
+    assert Predictor(run, precision="fp32", batch_tokens=64, workers=2).predict(sources) == one
+
+
+def test_the_stream_takes_no_more_lines_than_it_needs(run: Path, sources: list[str]) -> None:
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for source in sources:
+            taken += 1
+            yield source
+
+    next(iter(Predictor(run).predict_stream(lines(), piece_lines=5)))
+    assert taken == 5
+
+
+def test_a_misspelt_option_is_named(run: Path) -> None:
+    with pytest.raises(UsageError, match="beam_size"):
+        headway.load(str(run), beam_szie=3)
