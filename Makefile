@@ -12,7 +12,7 @@ DEMO  := runs/demo
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 python
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help demo demo-data test lint format types contracts unit prove bench-training bench-decoding clean
+.PHONY: help demo demo-data test lint format types contracts unit prove bench-peers bench-training bench-decoding clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-16s %s\n", $$1, $$2 }'
@@ -77,11 +77,16 @@ prove: $(READY) ## the long proofs: kills, fuzzing, real data
 
 # ---- side by side with peers -----------------------------------------------------------------------------------------
 
-bench-training: $(READY) ## training speed beside other toolkits
-	$(RUN)/python benchmarks/training.py
+PEERS := .peers
 
-bench-decoding: $(READY) ## decoding speed beside other toolkits
-	$(RUN)/python benchmarks/decoding.py
+bench-peers: ## the other toolkits, each in an environment of its own (about 4.5 GB)
+	sh benchmarks/setup_peers.sh $(PEERS)
+
+bench-training: $(READY) bench-peers ## training speed beside other toolkits: make bench-training DATA=path/to/multi30k
+	$(RUN)/python benchmarks/training.py --data "$(DATA)" --peers $(PEERS)
+
+bench-decoding: $(READY) bench-peers ## decoding speed beside other toolkits: make bench-decoding DATA=path/to/multi30k
+	$(RUN)/python benchmarks/decoding.py --data "$(DATA)" --peers $(PEERS)
 
 clean: ## remove the environment and what tools cached; runs stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache src/*.egg-info

@@ -278,13 +278,13 @@ def _run(
     #     every `save_every`, at the end, and on a signal: save a checkpoint
     settings = state.config.training
     state.model.train()
+    clock = time.perf_counter()  # validating and saving are not counted as learning, reading is
     for pieces in _updates(state, corpus, tokenizers):
-        started = time.perf_counter()
         result = train_step(state, pieces)
         _guard(state, result, pieces, directory)
         state.update += 1
         state.target_tokens += result.tokens
-        progress.step(state.update, result, time.perf_counter() - started, state.place.epoch)
+        progress.step(state.update, result, time.perf_counter() - clock, state.place.epoch)
         last = state.update == settings.updates
         if state.update % settings.validate_every == 0 or last:
             _validate(state, validation, tokenizers, directory, progress)
@@ -301,6 +301,7 @@ def _run(
             )
         if last:
             break
+        clock = time.perf_counter()
     progress.end(state.best_score, directory)
 
 
