@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sources(run: Path) -> list[str]:
-    return (run.parent / "sample" / "test.en").read_text(encoding="utf-8").split("\n")[:40]
+    return (run.parent / "sample" / "train.en").read_text(encoding="utf-8").split("\n")[:40]
 
 
 def test_each_line_has_its_answer_in_its_place(run: Path, sources: list[str]) -> None:

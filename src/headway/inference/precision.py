@@ -17,11 +17,31 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from headway.config import ModelConfig
+from headway.errors import UsageError
 from headway.model.layers import Attention, LayerNorm, Linear, RMSNorm
 from headway.model.transformer import Transformer
+from headway.training.parallel import bf16_cpu_flags
 
 InferencePrecision = Literal["fp32", "bf16", "int8"]
+BF16_FROM_WIDTH = 256  # narrower models lose more on the way into bf16 and out of it than their products gain
 PACKED_FOR_ROWS = 64  # a hint to oneDNN; other numbers of rows run as fast
+
+
+def choose_inference_precision(
+    setting: Literal["auto", "fp32", "bf16", "int8"], device: torch.device, model: ModelConfig
+) -> InferencePrecision:
+    """`auto`: bf16 where device and width make it faster, else fp32; by rule, so that a machine always answers the same.
+
+    Raises UsageError for int8 on a device other than a CPU.
+    """
+    if setting == "int8" and device.type != "cpu":
+        raise UsageError("int8 is for CPUs", where="decoding.precision", remedy="set decoding.precision=bf16 on a GPU")
+    if setting != "auto":
+        return setting
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if model.width >= BF16_FROM_WIDTH and bf16_cpu_flags() else "fp32"
 
 
 def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
@@ -29,9 +49,12 @@ def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
     model.eval().requires_grad_(False)
     head = model.output_weight
     for attention in [module for module in model.modules() if isinstance(module, Attention)]:
-        attention.joined = laid_out(*_joined(attention.query, attention.key_value), precision, to_attention=True)
-        attention.query = laid_out(attention.query.weight, attention.query.bias, precision, to_attention=True)
-        attention.key_value = laid_out(attention.key_value.weight, attention.key_value.bias, precision, to_attention=True)
+        query, key_value = attention.query, attention.key_value
+        assert isinstance(query, Linear)
+        assert isinstance(key_value, Linear)
+        attention.joined = laid_out(*_joined(query, key_value), precision, to_attention=True)
+        attention.query = laid_out(query.weight, query.bias, precision, to_attention=True)
+        attention.key_value = laid_out(key_value.weight, key_value.bias, precision, to_attention=True)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, Linear):

@@ -28,8 +28,7 @@ from headway.data.token_cache import is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from headway.errors import ResourceError
 from headway.inference.decoding import Hypothesis, generate
-from headway.model.layers import LayerNorm, Linear, RMSNorm
-from headway.model.transformer import Transformer
+from headway.inference.precision import prepare
 from headway.model_dir import LoadedModel, load_model
 from headway.training.parallel import choose_device, choose_precision, keep_freed_memory
 
@@ -163,7 +162,7 @@ class _Translator:
     def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
         self.options, self.device = options, choose_device(TrainingConfig())
         precision = choose_precision(options.precision, self.device, loaded.config.model)
-        self.model = _prepared(loaded.model.to(self.device), precision.dtype)
+        self.model = prepare(loaded.model.to(self.device), precision.name)
 
     def generate(self, rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
         """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
@@ -178,19 +177,6 @@ class _Translator:
             forbidden_ids=(PAD_ID, BOS_ID, UNK_ID),
             sentence_numbers=numbers,
         )
-
-
-def _prepared(model: Transformer, dtype: torch.dtype) -> Transformer:
-    """The weights of all products in `dtype`, once and for all; embeddings stay float32."""
-    if dtype != torch.float32:
-        output = Linear(1, 1, bias=False)
-        output.weight = torch.nn.Parameter(model.output_weight.detach().to(dtype), requires_grad=False)
-        for module in model.modules():
-            if isinstance(module, Linear | LayerNorm | RMSNorm):
-                module.to(dtype)
-        model.output = output
-        model.compute_dtype = dtype
-    return model
 
 
 def _batches(sources: list[_Source], batch_tokens: int) -> Iterator[list[_Source]]:

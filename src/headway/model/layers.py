@@ -150,8 +150,8 @@ class Attention(nn.Module):
         self.key_value_heads = config.key_value_heads or config.heads
         self.head_width = config.width // config.heads
         self.rotary = config.positions == "rotary"
-        self.query = Linear(config.width, self.heads * self.head_width, bias=config.bias)
-        self.key_value = Linear(config.width, 2 * self.key_value_heads * self.head_width, bias=config.bias)
+        self.query: nn.Module = Linear(config.width, self.heads * self.head_width, bias=config.bias)
+        self.key_value: nn.Module = Linear(config.width, 2 * self.key_value_heads * self.head_width, bias=config.bias)
         self.output = Linear(self.heads * self.head_width, config.width, bias=config.bias)
         self.query_norm = build_norm(config, self.head_width) if config.query_key_norm else nn.Identity()
         self.key_norm = build_norm(config, self.head_width) if config.query_key_norm else nn.Identity()

@@ -81,15 +81,16 @@ class Transformer(nn.Module):
     def output_weight(self) -> Tensor:
         """The matrix that turns hidden states into logits, [V, D]."""
         if self.output is not None:
-            return self.output.weight
+            weight = self.output.weight
+            assert isinstance(weight, Tensor)
+            return weight
         assert self.target_embedding is not None
         return self.target_embedding.tokens.weight
 
     def seed_dropout(self, *key: int) -> None:
         """Fixes the dropout of the next forward passes; the key names the place in training."""
         self.masks.seed(*key)
-        if next(self.parameters()).is_cuda:
-            torch.manual_seed(random.Random(repr(key)).getrandbits(63))
+        torch.manual_seed(random.Random(repr(key)).getrandbits(63))  # what GPUs and compiled graphs draw from
 
     def forward(self, source_ids_BS: Tensor, source_mask_BS: Tensor, target_ids_BT: Tensor) -> Tensor:
         """Hidden states of every target position, [B, T, D]; `logits` turns them into scores of the next token."""
