@@ -232,7 +232,7 @@ class DecodingConfig(Section):
     maximum_length: int = Field(256, gt=0, le=1 << 20, description="tokens; also bounded by 2 × source + 20")
     batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded source tokens translated together")
     seed: int = Field(1, ge=0, lt=1 << 31)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field("auto", description="int8: fastest on a CPU, a little less exact")
     workers: int = Field(1, gt=0, le=1024, description="processes that translate side by side, a thread each")
 
     def problems(self) -> Iterator[str]:

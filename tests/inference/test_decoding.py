@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from little_models import TURN, example
 from slow_decoding import BOS, EOS, Scorer, all_hypotheses, slow_beam
 from torch import Tensor
 
-from conftest import TURN, example
 from headway.config import DecodingConfig, ModelConfig
 from headway.errors import ModelError, UsageError
 from headway.inference.decoding import Hypothesis, generate

@@ -95,3 +95,17 @@ def test_the_stream_takes_no_more_lines_than_it_needs(run: Path, sources: list[s
 def test_a_misspelt_option_is_named(run: Path) -> None:
     with pytest.raises(UsageError, match="beam_size"):
         headway.load(str(run), beam_szie=3)
+
+
+def test_half_characters_are_replaced_and_a_text_is_no_list(run: Path, sources: list[str]) -> None:
+    predictor = Predictor(run, precision="fp32")
+    assert predictor.predict(["\ud83e" + sources[0], sources[1]])[1] == predictor.predict([sources[1]])[0]
+    with pytest.raises(UsageError, match="takes a list of lines"):
+        predictor.predict(sources[0])
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_low_precision_answers_do_not_depend_on_the_batch(run: Path, sources: list[str], precision: str) -> None:
+    predictor = Predictor(run, precision=precision)
+    together = list(predictor.translate_detailed(sources))
+    assert [next(predictor.translate_detailed([source])) for source in sources] == together

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tiny_run import tiny_config
 from torch import Tensor
 
 from headway.config import Config, dump_config
-from headway.errors import Interrupted, ResourceError, UsageError
+from headway.errors import DataError, Interrupted, ResourceError, UsageError
 from headway.training import loop
 from headway.training.checkpoint import Checkpoints
 from headway.training.loop import train
@@ -63,7 +64,12 @@ def train_and_die(config: Config, after: int, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "sections", [{}, {"tokenizer": {"dropout": 0.1}, "training": {"r_drop": 1.0, "averaging": "last", "accumulation": 2}}]
+    "sections",
+    [
+        {},
+        {"model": {"layer_dropout": 0.5}},
+        {"tokenizer": {"dropout": 0.1}, "training": {"r_drop": 1.0, "averaging": "last", "accumulation": 2}},
+    ],
 )
 def test_a_killed_run_resumes_bit_for_bit_twice(
     sections: dict[str, dict[str, Any]], sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -234,6 +240,29 @@ def test_another_configuration_in_the_same_directory_is_refused(sample_directory
     train(tiny_config(sample_directory, tmp_path / "run", training={"updates": 6}), quiet=True)
     with pytest.raises(UsageError, match=r"model\.width"):
         train(tiny_config(sample_directory, tmp_path / "run", model={"width": 64}, training={"updates": 6}), quiet=True)
+
+
+def test_an_early_stopped_run_stays_stopped(sample_directory: Path, tmp_path: Path) -> None:
+    training = {"updates": 40, "validate_every": 2, "patience": 2, "learning_rate": 1e-9, "averaging": "none", "best_by": "loss"}
+    config = tiny_config(sample_directory, tmp_path / "run", training=training)
+    train(config, quiet=True)
+    stopped_at = newest(tmp_path / "run")[1]["update"]
+    assert stopped_at < 40
+    train(config, quiet=True)
+    assert newest(tmp_path / "run")[1]["update"] == stopped_at
+
+
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_data_that_changed_since_is_refused(name: str, sample_directory: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(sample_directory, copied)
+    config = tiny_config(copied, tmp_path / "run", training={"updates": 6})
+    train(config, quiet=True)
+    lines = (copied / f"{name}.en").read_text(encoding="utf-8")
+    (copied / f"{name}.en").write_text(lines.replace("a", "e", 1), encoding="utf-8")
+    longer = tiny_config(copied, tmp_path / "run", training={"updates": 8})
+    with pytest.raises(DataError, match="has changed"):
+        train(longer, quiet=True)
 
 
 def test_early_stopping_counts_over_a_resume(sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,11 @@ def test_what_a_killed_start_leaves_is_no_hindrance(tmp_path: Path) -> None:
 def test_only_what_is_watched_may_change(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, tmp_path / "run")
     directory = make_run_directory(config)
+    (directory / "run.lock").touch()
     begin_or_go_on(directory, config)
+    begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"learning_rate": 1e-4}))  # nothing is trained yet
+    begin_or_go_on(directory, config)
+    (directory / "checkpoints" / "step-00000005").mkdir(parents=True)
     begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"updates": 30, "log_every": 7}))
     with pytest.raises(UsageError, match=r"training\.learning_rate"):
         begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"learning_rate": 1e-4}))
@@ -57,3 +61,23 @@ def test_forgetting_keeps_the_lock_and_touches_no_stranger(tmp_path: Path) -> No
     (tmp_path / "letter.txt").touch()
     forget_run(tmp_path)
     assert (tmp_path / "letter.txt").exists()
+
+
+def test_a_folder_of_ones_own_with_a_config_in_it_is_no_run(tmp_path: Path) -> None:
+    """`headway init mine` puts mine/config.yaml beside the data; `run_directory: mine` must not cost the data."""
+    for name in ("config.yaml", "train.en"):
+        (tmp_path / name).write_text("precious", encoding="utf-8")
+    with pytest.raises(UsageError, match="holds no run"):
+        make_run_directory(tiny_config(tmp_path, tmp_path))
+    forget_run(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "train.en"}
+
+
+def test_forgetting_takes_only_what_a_run_writes(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, tmp_path / "run")
+    directory = make_run_directory(config)
+    (directory / "run.lock").touch()
+    begin_or_go_on(directory, config)
+    (directory / "notes.txt").touch()
+    forget_run(directory)
+    assert {path.name for path in directory.iterdir()} == {"run.lock", "notes.txt"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,17 +23,21 @@ from torch import Tensor
 
 from headway.config import DecodingConfig, TrainingConfig
 from headway.config_mistakes import validate
-from headway.config_reader import Document
+from headway.config_reader import Document, short
 from headway.data.preprocessing import Preprocessor
 from headway.data.token_cache import is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from headway.errors import ResourceError
+from headway.errors import ResourceError, UsageError
 from headway.inference.decoding import Hypothesis, generate
-from headway.inference.precision import prepare
+from headway.inference.precision import choose_inference_precision, prepare
 from headway.model_dir import LoadedModel, load_model
-from headway.training.parallel import choose_device, choose_precision, keep_freed_memory
+from headway.training.parallel import choose_device, keep_freed_memory
 
 PIECE_LINES = 2048  # lines that are sorted and held together
+MOST_QUERIES = 320  # sentences × beams decoded at a time: of more, logits and caches outgrow the processor's own memory
+SOURCE_STEP = 16  # sources are padded to a multiple: then the kernels add up a sentence the same in every batch
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which is no character
+_LINE_BREAK = re.compile("[\r\n]+")
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +87,9 @@ class Predictor:
         self._pool: Executor | None = None
 
     def predict(self, lines: Sequence[str]) -> list[str]:
-        """The best translation of each line; an empty line for an empty one."""
+        """The best translation of each line; an empty line for an empty one. Raises UsageError for a text that is no list."""
+        if isinstance(lines, str):
+            raise UsageError("predict takes a list of lines, and this is one text", remedy=f"predict([{short(lines)}])")
         return list(self.predict_stream(lines))
 
     def predict_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[str]:
@@ -102,7 +109,7 @@ class Predictor:
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
         sources = self._read(lines)
-        batches = list(_batches(sources, self.options.batch_tokens))
+        batches = list(_batches(sources, self.options))
         answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
         for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
             for source, hypotheses in zip(batch, found, strict=True):
@@ -110,7 +117,7 @@ class Predictor:
         return answers
 
     def _read(self, lines: list[str]) -> list[_Source]:
-        texts = [self._source_steps.apply(line) for line in lines]
+        texts = [self._source_steps.apply(_HALF_CHARACTER.sub("\ufffd", line)) for line in lines]
         sources = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
             cut = len(ids) > self._longest
@@ -124,7 +131,7 @@ class Predictor:
         target = self._loaded.tokenizers.target
         text = target.decode(hypothesis.ids)
         return Translation(
-            text=self._target_steps.undo(text),
+            text=_LINE_BREAK.sub(" ", self._target_steps.undo(text)),
             preprocessed=text,
             pieces=target.pieces(hypothesis.ids),
             score=hypothesis.score,
@@ -161,8 +168,8 @@ class _Translator:
 
     def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
         self.options, self.device = options, choose_device(TrainingConfig())
-        precision = choose_precision(options.precision, self.device, loaded.config.model)
-        self.model = prepare(loaded.model.to(self.device), precision.name)
+        self.precision = choose_inference_precision(options.precision, self.device, loaded.config.model)
+        self.model = prepare(loaded.model.to(self.device), self.precision)
 
     def generate(self, rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
         """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
@@ -179,11 +186,13 @@ class _Translator:
         )
 
 
-def _batches(sources: list[_Source], batch_tokens: int) -> Iterator[list[_Source]]:
-    """Sources of like length together, the longest first, at most `batch_tokens` padded tokens a batch."""
+def _batches(sources: list[_Source], options: DecodingConfig) -> Iterator[list[_Source]]:
+    """Sources of like length together, the longest first, at most `batch_tokens` padded tokens and `MOST_QUERIES` a batch."""
+    queries = {"beam": options.beam_size, "sample": options.n_best, "greedy": 1}[options.method]
+    most_rows = max(1, MOST_QUERIES // queries)
     batch: list[_Source] = []
     for source in sorted(sources, key=lambda source: -len(source.ids)):
-        if batch and (len(batch) + 1) * (len(batch[0].ids) + 1) > batch_tokens:
+        if batch and (len(batch) == most_rows or (len(batch) + 1) * (len(batch[0].ids) + 1) > options.batch_tokens):
             yield batch
             batch = []
         batch.append(source)
@@ -193,7 +202,7 @@ def _batches(sources: list[_Source], batch_tokens: int) -> Iterator[list[_Source
 
 def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
     """Rows with their end of sentence as ids [B, S], and where they are not padding."""
-    longest = max(map(len, rows)) + 1
+    longest = -(-(max(map(len, rows)) + 1) // SOURCE_STEP) * SOURCE_STEP
     ids_BS = torch.tensor([[*row, EOS_ID, *[PAD_ID] * (longest - 1 - len(row))] for row in rows])
     lengths = torch.tensor([len(row) + 1 for row in rows])
     return ids_BS, torch.arange(longest)[None] < lengths[:, None]

@@ -137,6 +137,9 @@ def attention(
             bias = bias.to(q_BHTK.dtype)
             mask = bias if mask is None else bias.masked_fill(~mask, torch.finfo(bias.dtype).min)
         return F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=mask)
+    if q_BHTK.shape[2] == 1 and q_BHTK.dtype == torch.bfloat16 and not q_BHTK.is_cuda and dropout is None:
+        # oneDNN has other kernels for one or two rows: they add up in an order that depends on S, and so on padding.
+        return attention(torch.cat((q_BHTK,) * 4, 2), k_BHSK, v_BHSK, mask=mask, bias=bias)[:, :, :1]
     weights_BHTS = attention_weights(q_BHTK, k_BHSK, mask, bias)
     return torch.matmul(weights_BHTS if dropout is None else dropout(weights_BHTS), v_BHSK)
 

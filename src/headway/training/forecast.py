@@ -252,7 +252,8 @@ def calibrate(
         pieces = [_made_up(state, part, source_length, target_length) for part in _parts(pairs, training.accumulation)]
         _finish(world.device)
         start = time.perf_counter()
-        train_step(state, pieces)
+        with torch.random.fork_rng(devices=[]):
+            train_step(state, pieces)
         _finish(world.device)
         return time.perf_counter() - start
 

@@ -55,7 +55,8 @@ from headway.training.run_directory import (
     begin_or_go_on,
     cache_directory,
     forget_run,
-    has_tokenizers,
+    forget_tokenizers,
+    has_checkpoints,
     make_run_directory,
     open_tokenizers,
 )
@@ -89,13 +90,23 @@ class TrainState:
     update: int = 0  # updates done
     place: Place = field(default_factory=lambda: Place(0, 0))  # what comes next
     target_tokens: int = 0  # learned from so far
-    best_score: float | None = None
+    best_score: list[float] | None = None  # what is compared first stands first
     validations_without_gain: int = 0
     bad_updates: int = 0  # non-finite ones in a row
     precision: str = "fp32"
     corpus: str = ""  # fingerprint of the training data
+    validation: str = ""  # and of the validation data
 
-    NUMBERS = ("update", "target_tokens", "best_score", "validations_without_gain", "bad_updates", "precision", "corpus")
+    NUMBERS = (
+        "update",
+        "target_tokens",
+        "best_score",
+        "validations_without_gain",
+        "bad_updates",
+        "precision",
+        "corpus",
+        "validation",
+    )
 
     def tensors(self) -> dict[str, Tensor]:
         return {**optimizer_tensors(self.model, self.optimizer), **self.average.tensors()}
@@ -192,7 +203,8 @@ def train(config: Config, *, fresh: bool = False, quiet: bool = False) -> Path:
 
 def _train(config: Config, directory: Path, world: World, progress: Progress) -> Path:
     if world.first:
-        if not has_tokenizers(directory):  # the first start
+        if not has_checkpoints(directory):  # nothing is trained yet: data and tokenizer may still change
+            forget_tokenizers(directory)
             _look_at_data(config, progress)
         open_tokenizers(directory, config)
     barrier(world)
@@ -204,7 +216,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     corpus = open_cache(caches, config.data.train, tokenizers, config.data)
     validation = Validation.open(config, tokenizers)
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
-    state = _start(config, tokenizers, corpus, world, checkpoints, progress)
+    state = _start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
     if world.first:
         checkpoints.require_space(4 * 4 * state.model.parameter_count())  # weights, two moments, an average
     progress.begin(state.model, corpus, state.update)
@@ -214,7 +226,12 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
 
 
 def _start(
-    config: Config, tokenizers: Tokenizers, corpus: TokenCache, world: World, checkpoints: Checkpoints, progress: Progress
+    config: Config,
+    tokenizers: Tokenizers,
+    data: tuple[str, str],
+    world: World,
+    checkpoints: Checkpoints,
+    progress: Progress,
 ) -> TrainState:
     """Model, optimiser and averages, fresh or as the newest whole checkpoint has them."""
     settings = config.training
@@ -235,9 +252,12 @@ def _start(
     if world.size > 1:
         loss_of = DistributedDataParallel(loss_of, find_unused_parameters=config.model.layer_dropout > 0)
     state = TrainState(config, world, model, loss_of, build_optimizer(model, settings), WeightAverage(model, settings))
-    state.precision, state.corpus = precision.name, corpus.fingerprint
+    for parameter in model.parameters():  # a layer that rests at first has a gradient too: resuming must not tell
+        parameter.grad = torch.zeros_like(parameter)
+    state.precision, (state.corpus, state.validation) = precision.name, data
     if newest:
-        _refuse_other_data(corpus, saved["corpus"])
+        _refuse_other_data("train", data[0], saved["corpus"])
+        _refuse_other_data("validation", data[1], saved["validation"])
         model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
         state.restore(tensors, saved)
     progress.machine(world, threads, precision, resumed_at=state.update if newest else None)
@@ -253,11 +273,11 @@ def _look_at_data(config: Config, progress: Progress) -> None:
         )
 
 
-def _refuse_other_data(corpus: TokenCache, expected: str) -> None:
-    if corpus.fingerprint != expected:
+def _refuse_other_data(name: str, found: str, expected: str) -> None:
+    if found != expected:
         raise DataError(
-            f"the training data has changed since this run began: {corpus.fingerprint[:12]}, not {expected[:12]}",
-            where="data.train",
+            f"the data has changed since this run began: its fingerprint is {found[:12]}, not {expected[:12]}",
+            where=f"data.{name}",
             remedy="put the old files back, or begin anew with --fresh",
         )
 
@@ -285,10 +305,9 @@ def _run(
         state.update += 1
         state.target_tokens += result.tokens
         progress.step(state.update, result, time.perf_counter() - clock, state.place.epoch)
-        last = state.update == settings.updates
-        if state.update % settings.validate_every == 0 or last:
+        if state.update % settings.validate_every == 0 or state.update == settings.updates:
             _validate(state, validation, tokenizers, directory, progress)
-            last = last or (settings.patience is not None and state.validations_without_gain >= settings.patience)
+        last = _enough(state)
         signalled = all_reduce_sum(float(stop.number or 0), state.world)
         if last or signalled or state.update % settings.save_every == 0:
             _save(state, checkpoints)
@@ -302,7 +321,13 @@ def _run(
         if last:
             break
         clock = time.perf_counter()
-    progress.end(state.best_score, directory)
+    progress.end(state.best_score[0] if state.best_score else None, directory)
+
+
+def _enough(state: TrainState) -> bool:
+    settings = state.config.training
+    patience = settings.patience
+    return state.update >= settings.updates or (patience is not None and state.validations_without_gain >= patience)
 
 
 def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> Iterator[list[Batch]]:
@@ -311,7 +336,7 @@ def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> I
     settings = config.training
     pieces = world.size * settings.accumulation
     plan, pairs, planned_epoch = None, corpus, -1
-    while state.update < settings.updates:
+    while not _enough(state):
         epoch, index = state.place.epoch, state.place.index
         if plan is None or epoch != planned_epoch:
             if config.tokenizer.dropout:
@@ -328,7 +353,9 @@ def _sampled_view(state: TrainState, tokenizers: Tokenizers, epoch: int) -> Toke
     """The corpus cut into subwords by chance (BPE-dropout, Provilkov et al. 2020), in as many ways as `dropout_views`."""
     config = state.config
     view = epoch % config.tokenizer.dropout_views
-    return open_cache(cache_directory(config), config.data.train, tokenizers, config.data, view=view)
+    return open_cache(
+        cache_directory(config), config.data.train, tokenizers, config.data, view=view, expected_fingerprint=state.corpus
+    )
 
 
 def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory: Path) -> None:
@@ -343,7 +370,7 @@ def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory
         raise ResourceError(
             f"{state.bad_updates} updates in a row were not finite; the last: {say}",
             where=str(directory),
-            remedy="the last checkpoint is whole; lower training.learning_rate or training.clip_norm, or set precision=fp32",
+            remedy="begin anew in another run_directory with a lower training.learning_rate or with training.precision=fp32",
         )
     logger.warning(say)
 
@@ -354,9 +381,8 @@ def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers,
     state.average.snapshot()
     with state.average.average():
         scores = validate(state.model, validation, state.config, tokenizers, state.world)
-        score = -scores.loss if settings.best_by == "loss" else scores.bleu
-        assert score is not None
-        better = math.isfinite(score) and (state.best_score is None or score > state.best_score)
+        score = [-scores.loss] if settings.best_by == "loss" else [scores.bleu or 0.0, -scores.loss]
+        better = all(map(math.isfinite, score)) and (state.best_score is None or score > state.best_score)
         if better:
             state.best_score, state.validations_without_gain = score, 0
             if state.world.first:

@@ -40,7 +40,7 @@ class Progress:
         )
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not enabled or not self.console.is_terminal)
         self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
-        self._tokens, self._seconds, self._loss_sum = 0, 0.0, 0.0
+        self._updates, self._tokens, self._seconds, self._loss_sum = 0, 0, 0.0, 0.0
 
     def machine(self, world: World, threads: int, precision: Precision, resumed_at: int | None) -> None:
         ranks = f", {world.size} processes" if world.size > 1 else ""
@@ -69,18 +69,19 @@ class Progress:
             self.writer.close()
 
     def step(self, update: int, result: StepResult, seconds: float, epoch: int) -> None:
-        self._tokens, self._seconds = self._tokens + result.tokens, self._seconds + seconds
+        self._updates, self._tokens, self._seconds = self._updates + 1, self._tokens + result.tokens, self._seconds + seconds
         self._loss_sum += result.negative_log_likelihood * result.tokens
         if update % self.settings.log_every and update != self.settings.updates:
             self.bar.update(self.line, completed=update)
             return
+        mean_seconds = self._seconds / self._updates
         speed, loss = self._tokens / max(self._seconds, 1e-9), self._loss_sum / max(self._tokens, 1)
-        tokens, self._tokens, self._seconds, self._loss_sum = self._tokens, 0, 0.0, 0.0
+        tokens, self._updates, self._tokens, self._seconds, self._loss_sum = self._tokens, 0, 0, 0.0, 0.0
         done = f"{update:,}/{self.settings.updates:,}"
         shown = f"{done} · loss {loss:.3f} · {speed:,.0f} tokens/s · rate {result.learning_rate:.2e} · epoch {epoch + 1}"
         self.bar.update(self.line, completed=update, shown=shown)
         if not self.console.is_terminal:
-            left = (self.settings.updates - update) * seconds
+            left = (self.settings.updates - update) * mean_seconds
             self.console.print(f"update {shown} · {_duration(left)} left")
         self._record(
             {

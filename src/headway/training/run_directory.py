@@ -20,7 +20,11 @@ MAY_CHANGE = (
 
 LOCK, TOKENIZERS = "run.lock", "tokenizers"
 CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
-BEGINNINGS = (LOCK, CONFIG_ASIDE, TOKENIZERS_ASIDE)  # what a start that was killed leaves
+# All that a run writes, its configuration last: without it the directory is no run.
+WRITTEN = (
+    "checkpoints", "model", "evaluation", "tensorboard", TOKENIZERS, TOKENIZERS_ASIDE, "metrics.jsonl", "metrics.tmp",
+    CONFIG_ASIDE, "config.yaml",
+)  # fmt: skip
 
 
 def make_run_directory(config: Config) -> Path:
@@ -32,7 +36,11 @@ def make_run_directory(config: Config) -> Path:
     directory = Path(config.run_directory)
     if directory.exists() and not directory.is_dir():
         raise UsageError("is not a directory", where=str(directory), remedy="choose another run_directory")
-    if directory.exists() and not is_run(directory) and any(path.name not in BEGINNINGS for path in directory.iterdir()):
+    if (
+        directory.exists()
+        and not is_run(directory)
+        and any(path.name not in (LOCK, *WRITTEN[:-1]) for path in directory.iterdir())
+    ):
         raise UsageError("is not empty and holds no run", where=str(directory), remedy="choose another run_directory")
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -44,16 +52,21 @@ def make_run_directory(config: Config) -> Path:
 
 
 def is_run(directory: Path) -> bool:
-    return (directory / "config.yaml").exists()
+    """Whether Headway began a run here; a user's folder may hold a config.yaml too, but no lock."""
+    return (directory / LOCK).exists() and (directory / "config.yaml").exists()
+
+
+def has_checkpoints(directory: Path) -> bool:
+    return any((directory / "checkpoints").glob("step-*"))
 
 
 def begin_or_go_on(directory: Path, config: Config) -> None:
-    """Writes the configuration, or checks that the run was begun with the same one.
+    """Writes the configuration, or checks that what was trained so far was trained with the same one.
 
     Raises:
         UsageError: the run has other settings; the difference is shown.
     """
-    if is_run(directory):
+    if is_run(directory) and has_checkpoints(directory):
         begun = load_config(directory / "config.yaml", paths_as_written=True)
         changes = [line for line in config_difference(begun, config) if not line.startswith(MAY_CHANGE)]
         if changes:
@@ -68,25 +81,27 @@ def begin_or_go_on(directory: Path, config: Config) -> None:
 
 
 def forget_run(directory: Path) -> None:
-    """`--fresh`: removes all that a run left in its directory; the lock, which the caller holds, stays."""
-    if is_run(directory):
-        for path in directory.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name != LOCK:
-                path.unlink()
+    """`--fresh`: removes what a run wrote, and nothing else; the lock, which the caller holds, stays."""
+    if not is_run(directory):
+        return
+    for name in WRITTEN:
+        path = directory / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def cache_directory(config: Config) -> Path:
     return Path(config.data.cache_directory or Path(config.run_directory).parent / "cache")
 
 
-def has_tokenizers(directory: Path) -> bool:
-    return (directory / TOKENIZERS).exists()
+def forget_tokenizers(directory: Path) -> None:
+    shutil.rmtree(directory / TOKENIZERS, ignore_errors=True)
 
 
 def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
-    """The run's tokenizers: learned from the training pairs at its first start, read at the next ones."""
+    """The run's tokenizers: learned from the training pairs before anything is trained, read from then on."""
     folder = directory / TOKENIZERS
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)

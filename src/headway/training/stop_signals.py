@@ -22,8 +22,10 @@ def stop_signals() -> Iterator[StopSignal]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.number is not None and number == signal.SIGINT:
+            os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # the progress bar hid the cursor
             os._exit(130)
         stop.number = number
+        os.write(2, b"\nfinishing the step and saving; Ctrl-C again ends at once\n")
 
     try:
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

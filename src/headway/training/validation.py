@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headway.config import Config
 from headway.data.batches import EpochPlan, collate
 from headway.data.preprocessing import Preprocessor
-from headway.data.readers import read_pairs
+from headway.data.readers import corpus_files, fingerprint, read_pairs
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
@@ -57,6 +57,7 @@ class Validation:
     sources: list[str]
     references: list[str]
     tokenised: bool  # references are Moses-tokenised, so BLEU must not tokenise again
+    fingerprint: str = ""  # of the files
 
     @classmethod
     def open(cls, config: Config, tokenizers: Tokenizers) -> Self:
@@ -75,6 +76,7 @@ class Validation:
             sources=[pair.source for pair in pairs],
             references=target_texts if tokenised else [pair.target for pair in pairs],
             tokenised=tokenised,
+            fingerprint=fingerprint(corpus_files(data.validation)),
         )
 
     def source(self, index: int) -> NDArray[np.int64]:
