@@ -45,10 +45,11 @@ ENGINES = {
         None,
         "headway_decode.py",
         {
-            "batch": "batch 64, 2 threads",
-            "workers": "batch 64, 2 workers × 1 thread",
-            "single": "one at a time",
+            "batch-int8": "batch 64, 2 threads, int8",
+            "batch": "batch 64, 2 threads, as it comes",
             "batch-fp32": "batch 64, 2 threads, fp32",
+            "single-int8": "one at a time, 2 threads, int8",
+            "single": "one at a time, 2 threads, as it comes",
         },
         ("headway", "torch"),
     ),
@@ -74,12 +75,14 @@ ENGINES = {
 }
 # (our mode, their engine, their mode, the ratio that is asked for)
 COMPARISONS = [
-    ("batch", "huggingface", "batch", 5.0),
-    ("batch", "huggingface", "sorted", None),
-    ("batch", "ctranslate2", "batch", 1.0),
-    ("workers", "ctranslate2", "workers", 1.0),
-    ("single", "ctranslate2", "single", 1.0),
-    ("single", "ctranslate2", "single-1-thread", 1.0),
+    ("batch-int8", "huggingface", "batch", 5.0),
+    ("batch", "huggingface", "batch", None),
+    ("batch-int8", "huggingface", "sorted", None),
+    ("batch-int8", "ctranslate2", "batch", 1.0),
+    ("batch-int8", "ctranslate2", "workers", 1.0),
+    ("batch", "ctranslate2", "batch", None),
+    ("single-int8", "ctranslate2", "single", 1.0),
+    ("single-int8", "ctranslate2", "single-1-thread", None),
 ]
 Speeds = dict[tuple[str, str], list[float]]
 

@@ -182,7 +182,7 @@ class TrainingConfig(Section):
     updates: int = Field(4000, gt=0, le=MANY, description="optimiser steps in all")
     batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded tokens of the larger side in one update, over all ranks")
     accumulation: int = Field(1, gt=0, le=1 << 20, description="micro-batches of an update; changes memory, not the result")
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Literal["adamw", "adam", "muon"] = Field("adamw", description="muon: for inner matrices, AdamW for the rest")
     learning_rate: float = Field(1e-3, gt=0, le=100, description="peak rate")
     betas: tuple[Rate, Rate] = Field((0.9, 0.98), strict=False, description="decay of the first and the second moment")
     epsilon: float = Field(1e-9, gt=0, le=1)
@@ -233,7 +233,7 @@ class DecodingConfig(Section):
     batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded source tokens translated together")
     seed: int = Field(1, ge=0, lt=1 << 31)
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field("auto", description="int8: fastest on a CPU, a little less exact")
-    workers: int = Field(1, gt=0, le=1024, description="processes that translate side by side, a thread each")
+    workers: int | None = Field(None, gt=0, le=1024, description="batches translated side by side; default: one a core")
 
     def problems(self) -> Iterator[str]:
         if self.method == "beam" and self.n_best > self.beam_size:

@@ -12,7 +12,7 @@ import torch
 from headway.config import DecodingConfig, ModelConfig
 from headway.errors import UsageError
 from headway.inference.decoding import Hypothesis, generate
-from headway.inference.precision import Int8Linear, choose_inference_precision, laid_out, prepare
+from headway.inference.precision import INT8_PRODUCTS, Int8Linear, choose_inference_precision, laid_out, prepare
 from headway.model.transformer import Transformer
 
 PRECISIONS = ["fp32", "bf16", "int8"]
@@ -42,11 +42,12 @@ def test_a_product_is_close_and_its_rows_are_their_own(precision: Any, bias: boo
                 assert torch.equal(layer(given[:rows]), y[:rows])
 
 
-def test_int8_is_the_same_without_onednn() -> None:
+def test_int8_is_the_same_in_every_kernel() -> None:
     torch.manual_seed(2)
     weight, bias, x = torch.randn(32, 48), torch.randn(32), torch.randn(9, 48)
-    one, other = (Int8Linear(weight, bias, torch.float32, onednn=onednn) for onednn in (True, False))
-    torch.testing.assert_close(one(x), other(x), rtol=1e-6, atol=1e-5)
+    found = [Int8Linear(weight, bias, torch.float32, kernel)(x) for kernel in INT8_PRODUCTS]
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=1e-6, atol=1e-5)
 
 
 SWITCHES: list[dict[str, Any]] = [

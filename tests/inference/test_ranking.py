@@ -22,12 +22,12 @@ def test_best_continuations_are_the_head_of_a_stable_sort() -> None:
         logits[torch.rand(logits.shape, generator=generator) < 0.2] = float("-inf")
         offsets = torch.randn(3, queries, generator=generator).round()
         offsets[0, 0] = float("-inf")
-        values, places = best_continuations(logits, offsets, count)
-        expected = (logits + offsets[:, :, None]).flatten(1).sort(dim=1, descending=True, stable=True)
+        places, totals = best_continuations(logits, offsets, count), (logits + offsets[:, :, None]).flatten(1)
+        values, expected = totals.gather(1, places), totals.sort(dim=1, descending=True, stable=True)
         torch.testing.assert_close(values, expected.values[:, :count], rtol=0, atol=0)
         possible = values > float("-inf")
         assert torch.equal(places[possible], expected.indices[:, :count][possible])
-        values, _ = best_tokens(logits[:, 0], count)
+        values = logits[:, 0].gather(1, best_tokens(logits[:, 0], count))
         assert torch.equal(values, logits[:, 0].sort(dim=1, descending=True).values[:, :count])
 
 

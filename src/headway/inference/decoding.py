@@ -171,7 +171,7 @@ class _Constraints:
     def __init__(
         self, options: DecodingConfig, eos_id: int, forbidden_ids: Sequence[int], prefixes: list[list[int]], limits: list[int]
     ) -> None:
-        self.options, self.eos_id, self.forbidden_ids = options, eos_id, list(forbidden_ids)
+        self.options, self.eos_id, self.forbidden_ids = options, eos_id, torch.tensor(forbidden_ids, dtype=torch.long)
         self.prefixes, self.limits = prefixes, limits
         self.may_get_stuck = options.minimum_length > 0 or options.no_repeat_ngram > 0
 
@@ -180,7 +180,7 @@ class _Constraints:
         T, eos = ids_BKT.shape[2], self.eos_id
         lengths = [T - len(self.prefixes[sentence]) for sentence in sentences]
         end_BK = logits_BKV[..., eos].clone()
-        logits_BKV[..., self.forbidden_ids] = NEVER
+        logits_BKV.index_fill_(2, self.forbidden_ids.to(logits_BKV.device), NEVER)
         if self.options.no_repeat_ngram:
             self._forbid_repeats(logits_BKV, ids_BKT)
         if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:
@@ -263,7 +263,7 @@ class _BeamSearch(_Search):
         V, beams = logits_BKV.shape[2], self.options.beam_size
         logits_BKV, normaliser_BK = self.constrained(logits_BKV)
         offsets_BK = (self.totals_BK - normaliser_BK).float()
-        places_BC = best_continuations(logits_BKV, offsets_BK, 2 * beams)[1]
+        places_BC = best_continuations(logits_BKV, offsets_BK, 2 * beams)
         parents_BC, tokens_BC = places_BC // V, places_BC % V
         scores_BC = (logits_BKV.flatten(1).gather(1, places_BC) - normaliser_BK.gather(1, parents_BC)).double()
         totals_BC = self.totals_BK.gather(1, parents_BC) + scores_BC
@@ -319,7 +319,7 @@ class _Walk(_Search):
         if logits_BKV.shape[1] != self.queries:  # the start, which all queries share
             logits_BKV = logits_BKV.repeat_interleave(self.queries, 1)
         logits_BKV, normaliser_BK = self.constrained(logits_BKV)
-        tokens_BK = best_tokens(logits_BKV.flatten(0, 1), 1)[1].view(parents_BK.shape) if self.greedy else self._draw(logits_BKV)
+        tokens_BK = best_tokens(logits_BKV.flatten(0, 1), 1).view(parents_BK.shape) if self.greedy else self._draw(logits_BKV)
         scores_BK = (logits_BKV.gather(2, tokens_BK[:, :, None])[:, :, 0] - normaliser_BK).double()
         ends_BK = (tokens_BK == self.constraints.eos_id) & ~self.ended_BK
         rows, queries = ends_BK.nonzero(as_tuple=True)
@@ -333,7 +333,8 @@ class _Walk(_Search):
         B, K, V = logits_BKV.shape
         logits_RC, options, ids_RC = logits_BKV.flatten(0, 1), self.options, None
         if options.top_k:
-            logits_RC, ids_RC = best_tokens(logits_RC, min(options.top_k, V))
+            ids_RC = best_tokens(logits_RC, min(options.top_k, V))
+            logits_RC = logits_RC.gather(1, ids_RC)
         elif options.top_p < 1:
             logits_RC, ids_RC = logits_RC.sort(dim=1, descending=True, stable=True)
         p_RC = (logits_RC.double() / options.temperature).softmax(1)

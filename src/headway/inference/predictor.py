@@ -10,11 +10,9 @@ import itertools
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
 from os import PathLike
 from typing import Any
 
@@ -27,7 +25,7 @@ from headway.config_reader import Document, short
 from headway.data.preprocessing import Preprocessor
 from headway.data.token_cache import is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from headway.errors import ResourceError, UsageError
+from headway.errors import UsageError
 from headway.inference.decoding import Hypothesis, generate
 from headway.inference.precision import choose_inference_precision, prepare
 from headway.model_dir import LoadedModel, load_model
@@ -35,6 +33,7 @@ from headway.training.parallel import choose_device, keep_freed_memory
 
 PIECE_LINES = 2048  # lines that are sorted and held together
 MOST_QUERIES = 320  # sentences × beams decoded at a time: of more, logits and caches outgrow the processor's own memory
+SMALLEST_SHARE = 8  # sentences: fewer are translated as fast by one worker
 SOURCE_STEP = 16  # sources are padded to a multiple: then the kernels add up a sentence the same in every batch
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which is no character
 _LINE_BREAK = re.compile("[\r\n]+")
@@ -84,7 +83,6 @@ class Predictor:
         self._source_steps = Preprocessor(data.preprocessing, data.source_language)
         self._target_steps = Preprocessor(data.preprocessing, data.target_language)
         self._longest = min(data.max_length, config.model.max_positions - 1)
-        self._pool: Executor | None = None
 
     def predict(self, lines: Sequence[str]) -> list[str]:
         """The best translation of each line; an empty line for an empty one. Raises UsageError for a text that is no list."""
@@ -109,7 +107,7 @@ class Predictor:
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
         sources = self._read(lines)
-        batches = list(_batches(sources, self.options))
+        batches = list(_batches(sources, self.options, self._workers))
         answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
         for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
             for source, hypotheses in zip(batch, found, strict=True):
@@ -142,21 +140,20 @@ class Predictor:
     def _generate_all(self, batches: list[list[_Source]], first: int) -> Iterator[list[list[Hypothesis]]]:
         rows = [[source.ids for source in batch] for batch in batches]
         numbers = [[first + source.place for source in batch] for batch in batches]
-        if self.options.workers == 1 or len(rows) < 2:
-            return map(self._translator.generate, rows, numbers)
-        return self._generate_side_by_side(rows, numbers)
+        generate = self._translator.generate
+        one_by_one = self._workers == 1 or len(rows) == 1
+        return map(generate, rows, numbers) if one_by_one else self._pool.map(generate, rows, numbers)
 
-    def _generate_side_by_side(self, rows: list[list[list[int]]], numbers: list[list[int]]) -> Iterator[list[list[Hypothesis]]]:
-        if self._pool is None:
-            options = self.options.model_dump() | {"workers": 1}
-            arguments = (str(self._loaded.directory), options)
-            # Not forked: threads of the parent's kernels do not survive a fork.
-            self._pool = ProcessPoolExecutor(self.options.workers, get_context("spawn"), _start_worker, arguments)
-        try:
-            yield from self._pool.map(_generate_in_worker, rows, numbers)
-        except BrokenProcessPool as error:
-            self._pool = None
-            raise ResourceError("a translating process died", remedy="is there enough memory? try decoding.workers=1") from error
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        """Threads that translate a batch each. The kernels of one batch use two cores less well than two batches do."""
+        threads = max(1, torch.get_num_threads() // self._workers)
+        return ThreadPoolExecutor(self._workers, "translate", initializer=torch.set_num_threads, initargs=(threads,))
+
+    @cached_property
+    def _workers(self) -> int:
+        on_cpu = self._translator.device.type == "cpu"
+        return self.options.workers or (torch.get_num_threads() if on_cpu else 1)
 
     @cached_property
     def _translator(self) -> _Translator:
@@ -186,10 +183,13 @@ class _Translator:
         )
 
 
-def _batches(sources: list[_Source], options: DecodingConfig) -> Iterator[list[_Source]]:
-    """Sources of like length together, the longest first, at most `batch_tokens` padded tokens and `MOST_QUERIES` a batch."""
+def _batches(sources: list[_Source], options: DecodingConfig, workers: int) -> Iterator[list[_Source]]:
+    """Sources of like length together, the longest first, at most `batch_tokens` padded tokens and `MOST_QUERIES` a batch.
+
+    What fits in one batch is shared among the workers, if each gets enough to be worth it.
+    """
     queries = {"beam": options.beam_size, "sample": options.n_best, "greedy": 1}[options.method]
-    most_rows = max(1, MOST_QUERIES // queries)
+    most_rows = max(1, min(MOST_QUERIES // queries, max(SMALLEST_SHARE, -(-len(sources) // workers))))
     batch: list[_Source] = []
     for source in sorted(sources, key=lambda source: -len(source.ids)):
         if batch and (len(batch) == most_rows or (len(batch) + 1) * (len(batch[0].ids) + 1) > options.batch_tokens):
@@ -206,18 +206,3 @@ def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
     ids_BS = torch.tensor([[*row, EOS_ID, *[PAD_ID] * (longest - 1 - len(row))] for row in rows])
     lengths = torch.tensor([len(row) + 1 for row in rows])
     return ids_BS, torch.arange(longest)[None] < lengths[:, None]
-
-
-_worker: _Translator | None = None
-
-
-def _start_worker(directory: str, options: dict[str, Any]) -> None:
-    global _worker
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    _worker = _Translator(load_model(directory), DecodingConfig.model_validate(options))
-
-
-def _generate_in_worker(rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
-    assert _worker is not None
-    return _worker.generate(rows, numbers)

@@ -16,52 +16,38 @@ def log_normaliser(logits: Tensor) -> Tensor:
     return logits.amax(-1) - logits.softmax(-1).amax(-1).log()
 
 
-def best_tokens(logits_RV: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` highest logits of each row (float32) and their ids, best first; among equals the lower id comes first."""
+def best_tokens(logits_RV: Tensor, count: int) -> Tensor:
+    """Ids [R, C] of the `count` highest logits (float32) of each row, best first; among equals the lower id comes first."""
     return best_continuations(logits_RV[:, None], logits_RV.new_zeros(len(logits_RV), 1), count)
 
 
-def best_continuations(logits_BKV: Tensor, offsets_BK: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` highest logits + offsets of each row of queries, best first, and their places k · V + v; ties: the lower place.
+def best_continuations(logits_BKV: Tensor, offsets_BK: Tensor, count: int) -> Tensor:
+    """Places k · V + v [B, C] of the `count` highest logits + offsets of each row of queries, best first; ties: the lower place.
 
     The `count` blocks with the highest maxima hold them all, so only these are searched.
     """
     B, K, V = logits_BKV.shape
-    blocks, count = V // BLOCK, min(count, K * V)
+    blocks, count, device = V // BLOCK, min(count, K * V), logits_BKV.device
     if blocks < 2 * count:
-        return _top((logits_BKV + offsets_BK[:, :, None]).flatten(1), count)
+        return _best_places((logits_BKV + offsets_BK[:, :, None]).flatten(1), torch.arange(K * V, device=device), count)
     whole_BKXW = logits_BKV[:, :, : blocks * BLOCK].unflatten(2, (blocks, BLOCK))
     maxima_BX = (whole_BKXW.amax(3) + offsets_BK[:, :, None]).flatten(1)
-    chosen_BC = _top(maxima_BX, count)[1].sort(1).values
+    chosen_BC = _best_places(maxima_BX, torch.arange(K * blocks, device=device), count)
     query_BC, block_BC = chosen_BC // blocks, chosen_BC % blocks
-    row_B1 = torch.arange(B, device=chosen_BC.device)[:, None]
-    found_BCW = whole_BKXW[row_B1, query_BC, block_BC] + offsets_BK.gather(1, query_BC)[:, :, None]
+    row_B1 = torch.arange(B, device=device)[:, None]
+    found_BN = (whole_BKXW[row_B1, query_BC, block_BC] + offsets_BK.gather(1, query_BC)[:, :, None]).flatten(1)
     first_BC = query_BC * V + block_BC * BLOCK
-    places_BCW = first_BC[:, :, None] + torch.arange(BLOCK, device=chosen_BC.device)
-    if blocks * BLOCK < V:
-        return _with_rest(logits_BKV, offsets_BK, blocks * BLOCK, found_BCW.flatten(1), places_BCW.flatten(1), count)
-    values_BC, at_BC = _top(found_BCW.flatten(1), count)
-    return values_BC, places_BCW.flatten(1).gather(1, at_BC)
+    places_BN = (first_BC[:, :, None] + torch.arange(BLOCK, device=device)).flatten(1)
+    if blocks * BLOCK < V:  # what is left over after the last whole block
+        rest_BM = (logits_BKV[:, :, blocks * BLOCK :] + offsets_BK[:, :, None]).flatten(1)
+        query_K1 = torch.arange(K, device=device)[:, None]
+        rest_places_M = (query_K1 * V + torch.arange(blocks * BLOCK, V, device=device)).flatten()
+        found_BN, places_BN = torch.cat((found_BN, rest_BM), 1), torch.cat((places_BN, rest_places_M.expand(B, -1)), 1)
+    return _best_places(found_BN, places_BN, count)
 
 
-def _with_rest(
-    logits_BKV: Tensor, offsets_BK: Tensor, start: int, found_BN: Tensor, places_BN: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
-    """The same where a last, narrower block is searched as well."""
-    B, K, V = logits_BKV.shape
-    rest_BM = (logits_BKV[:, :, start:] + offsets_BK[:, :, None]).flatten(1)
-    query_K1 = torch.arange(K, device=places_BN.device)[:, None] * V
-    rest_places_M = (query_K1 + torch.arange(start, V, device=places_BN.device)).flatten()
-    places_BN, order_BN = torch.cat((places_BN, rest_places_M.expand(B, -1)), 1).sort(1)
-    values_BC, at_BC = _top(torch.cat((found_BN, rest_BM), 1).gather(1, order_BN), count)
-    return values_BC, places_BN.gather(1, at_BC)
-
-
-def _top(values_RN: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """torch.topk with a promise about ties: the lower place first. Keys hold the value's ordered bits, then the place."""
+def _best_places(values_RN: Tensor, places_RN: Tensor, count: int) -> Tensor:
+    """The places of the highest values, among equals the lower place first: keys hold the ordered bits of the value, then its place."""
     bits = (values_RN + 0.0).view(torch.int32)  # + 0.0: -0.0 and 0.0 are equals
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    places_N = torch.arange(values_RN.shape[1], device=values_RN.device)
-    keys_RC = ((ordered.long() << 32) - places_N).topk(count, dim=1).values
-    places_RC = -keys_RC & 0xFFFFFFFF
-    return values_RN.gather(1, places_RC), places_RC
+    return -((ordered.long() << 32) - places_RN).topk(count, dim=1).values & 0xFFFFFFFF

@@ -36,8 +36,8 @@ class TextEmbedding(nn.Module):
         return self.dropout(x_BTD.to(dtype))
 
     def _sinusoidal(self, positions_T: Tensor) -> Tensor:
-        needed = int(positions_T[-1]) + 1
-        if needed > len(self.table_TD):
+        needed, table_TD = int(positions_T[-1]) + 1, self.table_TD
+        if needed > len(table_TD):
             longest = torch.arange(max(256, 2 * needed), device=positions_T.device)
-            self.table_TD = sinusoidal_positions(longest, self.width)
-        return self.table_TD[positions_T]
+            self.table_TD = table_TD = sinusoidal_positions(longest, self.width)
+        return table_TD[positions_T]

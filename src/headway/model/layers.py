@@ -111,7 +111,7 @@ def attention_weights(q_BHTK: Tensor, k_BHSK: Tensor, mask: Tensor | None, bias:
     if bias is not None:
         scores_BHTS = scores_BHTS + bias
     if mask is not None:
-        scores_BHTS = scores_BHTS.masked_fill(~mask, torch.finfo(scores_BHTS.dtype).min)
+        scores_BHTS.masked_fill_(~mask, torch.finfo(scores_BHTS.dtype).min)
     return scores_BHTS.softmax(dim=-1).to(q_BHTK.dtype)
 
 

@@ -251,7 +251,8 @@ def _start(
         loss_of.compile(dynamic=True)
     if world.size > 1:
         loss_of = DistributedDataParallel(loss_of, find_unused_parameters=config.model.layer_dropout > 0)
-    state = TrainState(config, world, model, loss_of, build_optimizer(model, settings), WeightAverage(model, settings))
+    optimizer = build_optimizer(model, settings, precision.dtype)
+    state = TrainState(config, world, model, loss_of, optimizer, WeightAverage(model, settings))
     for parameter in model.parameters():  # a layer that rests at first has a gradient too: resuming must not tell
         parameter.grad = torch.zeros_like(parameter)
     state.precision, (state.corpus, state.validation) = precision.name, data

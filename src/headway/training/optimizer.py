@@ -16,23 +16,29 @@ from torch import Tensor, nn
 
 from headway.config import TrainingConfig
 from headway.errors import ModelError
+from headway.training.muon import Muon
 
 
-def build_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019) or Adam (Kingma & Ba 2015) in torch's fused kernel, at the rate of update 1.
+def build_optimizer(model: nn.Module, settings: TrainingConfig, dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019), Adam (Kingma & Ba 2015), both in torch's fused kernel, or Muon, at the rate of update 1.
 
-    Only matrices that are not embeddings decay: pulling biases, gains or rarely seen rows to zero does harm.
+    Only matrices that are not embeddings decay: pulling biases, gains or rarely seen rows to zero does harm. The same
+    matrices are those that Muon steps, with products in `dtype`; all others are AdamW's then.
     """
     embedding_ids = _embedding_ids(model)
-    decayed: list[Tensor] = []
-    spared: list[Tensor] = []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
-            decays = parameter.ndim >= 2 and id(parameter) not in embedding_ids
-            (decayed if decays else spared).append(parameter)
-    groups = [{"params": ps, "weight_decay": decay} for ps, decay in ((decayed, settings.weight_decay), (spared, 0.0)) if ps]
-    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=learning_rate(1, settings), betas=settings.betas, eps=settings.epsilon, fused=True)
+            inner = parameter.ndim >= 2 and id(parameter) not in embedding_ids
+            (matrices if inner else others).append(parameter)
+    muon = settings.optimizer == "muon" and bool(matrices)
+    decay, rate = settings.weight_decay, learning_rate(1, settings)
+    decaying = [] if muon else [{"params": matrices, "weight_decay": decay}]
+    groups = [group for group in (*decaying, {"params": others, "weight_decay": 0.0}) if group["params"]]
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    adam = kind(groups, lr=rate, betas=settings.betas, eps=settings.epsilon, fused=True)
+    return Muon(matrices, adam, lr=rate, weight_decay=decay, dtype=dtype) if muon else adam
 
 
 def _embedding_ids(model: nn.Module) -> set[int]:
@@ -98,7 +104,7 @@ def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, t
     optimizer.state.clear()
     for name, values in slots.items():
         parameter, state = parameters[name], {}
-        if values.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+        if values.keys() not in ({"step", "exp_avg", "exp_avg_sq"}, {"momentum"}):
             raise ModelError(f"the optimiser's state of {name} has {sorted(values)}", remedy=_OTHER_MODEL)
         for slot, value in values.items():
             shape = torch.Size([]) if slot == "step" else parameter.shape
