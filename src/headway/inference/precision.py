@@ -126,19 +126,22 @@ def choose_int8_kernel() -> Int8Kernel:
     """oneDNN's where AMX multiplies bytes; else FBGEMM's, which take a third of its time to start; else torch's plain one."""
     if torch.backends.mkldnn.is_available() and torch.cpu._is_amx_tile_supported():
         return "onednn"
-    return "fbgemm" if "fbgemm" in torch.backends.quantized.supported_engines else "plain"
+    known = "fbgemm" in torch.backends.quantized.supported_engines and hasattr(torch, "_make_per_channel_quantized_tensor")
+    return "fbgemm" if known else "plain"
 
 
 Int8Product = Callable[[Tensor], Tensor]  # rows within ±1, float32 → their products with the weights, float32
 
 
 def _fbgemm_product(rounded_ND: Tensor, scale_N: Tensor) -> Int8Product:
-    torch.backends.quantized.engine = "fbgemm"
     zeros_N = torch.zeros(len(scale_N), dtype=torch.long)
+    engines = torch.backends.quantized
+    engine, engines.engine = engines.engine, "fbgemm"
     with warnings.catch_warnings():  # torch will drop this type one day; then the other kernels are left
         warnings.filterwarnings("ignore", message=".*quantize_per_tensor", category=UserWarning)
         weight = torch._make_per_channel_quantized_tensor(rounded_ND, scale_N, zeros_N, 0)
-    packed = torch.ops.quantized.linear_prepack(weight, None)
+        packed = torch.ops.quantized.linear_prepack(weight, None)
+    engines.engine = engine
     product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
     return lambda rows_RD: product(rows_RD, 1 / 127, 128, packed)
 
