@@ -69,7 +69,8 @@ def main() -> None:
     process = subprocess.Popen([str(Path(sys.executable).parent / "headway"), "train", str(config), "--fresh"])
     _, status, usage = os.wait4(process.pid, 0)
     peak = usage.ru_maxrss / 1024
-    print(f"{options.pairs:,} pairs, {size / 1e9:.2f} GB of text, {options.updates} updates: {time.perf_counter() - start:,.0f} s")
+    seconds = time.perf_counter() - start
+    print(f"{options.pairs:,} pairs, {size / 1e9:.2f} GB of text, {options.updates} updates: {seconds:,.0f} s")
     print(f"largest resident memory {peak:,.0f} MiB: below {LIMIT_MIB:,.0f} MiB {'met' if peak < LIMIT_MIB else 'NOT MET'}")
     raise SystemExit(os.waitstatus_to_exitcode(status))
 

@@ -47,7 +47,7 @@ def best_continuations(logits_BKV: Tensor, offsets_BK: Tensor, count: int) -> Te
 
 
 def _best_places(values_RN: Tensor, places_RN: Tensor, count: int) -> Tensor:
-    """The places of the highest values, the lower place first among equals: a key holds the value's ordered bits, then its place."""
+    """The places of the highest values, among equals the lower first: a key holds the ordered bits of a value, then its place."""
     bits = (values_RN + 0.0).view(torch.int32)  # + 0.0: -0.0 and 0.0 are equals
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return -((ordered.long() << 32) - places_RN).topk(count, dim=1).values & 0xFFFFFFFF
