@@ -26,6 +26,7 @@ data:
   train: {{source: a.en, target: a.de}}
   validation: {{source: b.en, target: b.de}}
 """
+FULL = "headway: No space left on device\n  → make room where it is written; what is there now is not whole\n"
 Capture = pytest.CaptureFixture[str]
 
 
@@ -119,6 +120,17 @@ def test_without_a_verb_the_help_goes_to_standard_error(capsys: Capture) -> None
         (["info", "missing.yaml"], ["missing.yaml: no such file"]),
         (["compare", "a"], ["required: RUN_B"]),
         (["evaluate", "run", "--split", "tset"], ["invalid choice: 'tset'"]),
+        (["predict"], ["required: RUN\n"]),
+        (["train", "c.yaml", "--frehs"], ["headway: train: unknown option"]),
+        (["train", "-"], ["a configuration is not read from standard input"]),
+        (["check", "run_directory=x", "c.yaml"], ["the YAML file comes first"]),
+        (["predict", "-"], ["RUN is missing before the -", "… | headway predict RUN"]),
+        (["predict", "run", "beam_size=3", "in.txt"], ["'beam_size=3' is no setting of predict", "decoding.*"]),
+        (["predict", "run", "-o", "nowhere/at/all.txt"], ["nowhere/at: there is no such directory", "mkdir -p nowhere/at"]),
+        (["predict", "run", "-o", "nowhere/"], ["nowhere/: is a directory, not a file", "nowhere/output.txt"]),
+        (["predict", "run", "-o", ""], ["'': is a directory, not a file"]),
+        (["explain", "run", "Hi.", "-o", "nowhere/a.png"], ["nowhere: there is no such directory"]),
+        (["explain", "run", "Hi.", "-o", __file__ + "/a.png"], [f"{__file__}: is not a directory"]),
     ],
 )
 def test_usage_mistakes_exit_with_2_and_say_how(argv: list[str], parts: list[str], capsys: Capture) -> None:
@@ -152,6 +164,7 @@ def test_all_mistakes_of_a_configuration_come_at_once(config: Path, capsys: Capt
         (KeyboardInterrupt(), 130, "headway: interrupted"),
         (MemoryError(), 5, "out of memory\n  → lower training.batch_tokens"),
         (PermissionError(13, "Permission denied", "/x"), 5, "headway: /x: Permission denied"),
+        (OSError(28, "No space left on device"), 5, "No space left on device\n  → make room where it is written"),
         (ModuleNotFoundError("no", name="matplotlib.pyplot"), 5, "matplotlib is not installed\n  → pip install 'headway[plots]'"),
         (ModuleNotFoundError("no", name="headway.nothing"), 1, "a fault of Headway's own"),
         (ZeroDivisionError("oops"), 1, "a fault of Headway's own: ZeroDivisionError: oops\n  → run again with --debug"),
@@ -291,7 +304,18 @@ def test_predict_reads_standard_input(shouting: list[dict[str, Any]], capsys: Ca
     assert "standard input:2:2" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["predict", "run"]) == 2
-    assert "standard input is closed" in capsys.readouterr().err
+    assert "standard input is closed\n  → name a file, headway predict RUN input.txt" in capsys.readouterr().err
+
+
+def test_predict_refuses_standard_input_that_cannot_be_read(
+    shouting: list[dict[str, Any]], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(os.devnull, "wb") as nowhere, open(nowhere.fileno(), "rb", closefd=False) as stream:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
+        assert main(["predict", "run"]) == 2
+    err = capsys.readouterr().err
+    assert "standard input cannot be read" in err
+    assert "… | headway predict RUN" in err
 
 
 def test_predict_writes_a_file_whole_or_not_at_all(tmp_path: Path, shouting: list[dict[str, Any]], capsys: Capture) -> None:
@@ -307,7 +331,9 @@ def test_predict_writes_a_file_whole_or_not_at_all(tmp_path: Path, shouting: lis
     assert source.read_text() == "SAME\n"
     assert main(["predict", "run", str(source), "-o", "/dev/null"]) == 0
     assert not Path("/dev/null").is_file()
-    assert main(["predict", "run", str(source), "-o", str(tmp_path / "no" / "out.txt")]) == 5
+    assert len(shouting) == 4
+    assert main(["predict", "run", str(source), "-o", str(tmp_path / "no" / "out.txt")]) == 2
+    assert len(shouting) == 4  # refused before a model was loaded
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "in.txt", "out.txt"]
 
 
@@ -326,7 +352,7 @@ def test_predict_refuses_what_it_does_not_understand(shouting: list[dict[str, An
     assert main(["predict", "run", "a.txt", "decoding.beam_sze=3"]) == 2
     assert "did you mean 'decoding.beam_size'?" in capsys.readouterr().err
     assert main(["predict", "run", "a.txt", "--n-best", "9"]) == 2
-    assert "n_best=9 is more than beam_size=5" in capsys.readouterr().err
+    assert "decoding.n_best=9 is more than decoding.beam_size=5" in capsys.readouterr().err
     assert main(["predict", "run", "missing.txt"]) == 3
 
 
@@ -341,7 +367,7 @@ def test_predict_refuses_what_it_does_not_understand(shouting: list[dict[str, An
         ("headway --help <&- ", 0, ""),
         ("headway --help 2>&- ", 0, ""),
         ("headway --help <&- >&- 2>&-", 0, ""),
-        ("headway --help > /dev/full", 5, "headway: No space left on device\n"),
+        ("headway --help > /dev/full", 5, FULL),
         ("headway trian 2> /dev/full", 2, ""),
     ],
 )

@@ -177,7 +177,7 @@ training:
         "config.yaml:5: model.widht: unknown key — did you mean 'model.width'? (got 128)",
         "config.yaml:6: model.heads: must be a whole number (got 'six')",
         "config.yaml:7: model.norm: must be one of layer, rms — did you mean 'layer'? (got 'lair')",
-        "config.yaml:9: training: warmup_updates=5000 must be below updates=4000",
+        "config.yaml:9: training.warmup_updates=5000 must be below training.updates=4000 — lower the first or raise the second",
         "command line: model.width: must be above 0 (got -3)",
         "command line: decodin: unknown key — did you mean 'decoding'? (got {'beam_size': 4})",
     ]
@@ -225,20 +225,25 @@ def test_duplicate_keys_name_both_lines(refused: Refused) -> None:
 @pytest.mark.parametrize(
     ("section", "body", "parts"),
     [
-        ("model", "width: 130", ["config.yaml:6: model: heads=4 does not divide width=130"]),
-        ("model", "heads: 5", ["config.yaml:6: model: heads=5 does not divide width=128"]),
-        ("model", "key_value_heads: 3", ["key_value_heads=3 does not divide heads=4"]),
+        ("model", "width: 130", ["config.yaml:6: model.heads=4 does not divide model.width=130"]),
+        ("model", "heads: 5", ["config.yaml:6: model.heads=5 does not divide model.width=128"]),
+        ("model", "key_value_heads: 3", ["key_value_heads=3 does not divide model.heads=4"]),
         ("model", "{positions: rotary, width: 12}", ["positions=rotary", "width=12", "heads=4", "gives 3"]),
-        ("model", "{encoder_layers: 0, decoder_layers: 0}", ["encoder_layers=0 and decoder_layers=0"]),
+        ("model", "{encoder_layers: 0, decoder_layers: 0}", ["model.encoder_layers=0 and model.decoder_layers=0"]),
         ("model", "encoder_layers: 0", ["config.yaml:6: model.encoder_layers=0 does not fit task=translation"]),
         ("model", "{positions: learned, max_positions: 256}", ["model.max_positions=256 must be above data.max_length=256"]),
-        ("training", "warmup_updates: 4000", ["warmup_updates=4000 must be below updates=4000"]),
-        ("training", "validate_bleu: false", ["best_by=bleu needs validate_bleu=true"]),
+        (
+            "training",
+            "warmup_updates: 4000",
+            ["training.warmup_updates=4000 must be below training.updates=4000 — lower the first"],
+        ),
+        ("training", "accumulation: 5000", ["training.accumulation=5000 pieces cannot be cut from training.batch_tokens=4096"]),
+        ("training", "validate_bleu: false", ["best_by=bleu needs training.validate_bleu=true"]),
         ("tokenizer", "joint: false", ["config.yaml:6: model.tied_embeddings=all", "tokenizer.joint=false"]),
-        ("tokenizer", "{kind: unigram, bytes: level}", ["bytes=level needs kind=bpe, not unigram"]),
-        ("tokenizer", "{kind: word, dropout: 0.1}", ["dropout=0.1 needs subwords; kind=word"]),
-        ("decoding", "n_best: 6", ["n_best=6 is more than beam_size=5"]),
-        ("decoding", "minimum_length: 300", ["minimum_length=300 is more than maximum_length=256"]),
+        ("tokenizer", "{kind: unigram, bytes: level}", ["bytes=level needs tokenizer.kind=bpe, not unigram"]),
+        ("tokenizer", "{kind: word, dropout: 0.1}", ["dropout=0.1 needs subwords; tokenizer.kind=word"]),
+        ("decoding", "n_best: 6", ["n_best=6 is more than decoding.beam_size=5"]),
+        ("decoding", "minimum_length: 300", ["minimum_length=300 is more than decoding.maximum_length=256"]),
     ],
 )
 def test_impossible_combinations(refused: Refused, section: str, body: str, parts: list[str]) -> None:
@@ -252,7 +257,7 @@ def test_combinations_are_found_beside_wrong_values_but_not_because_of_them(refu
     assert "model.heads: must be a whole number" in message
     assert "does not divide" not in message
     message = refused(base(model="width: 130\n  norm: 3"))
-    assert "heads=4 does not divide width=130" in message
+    assert "heads=4 does not divide model.width=130" in message
 
 
 @pytest.mark.parametrize(
@@ -267,6 +272,7 @@ def test_combinations_are_found_beside_wrong_values_but_not_because_of_them(refu
         ("learning_rate: [1]", "must be a number (got [1])"),
         ("betas: [0.9]", "training.betas: holds too few values (got 1)"),
         ("betas: 0.9", "must be a list of numbers"),
+        ("seed:", "training.seed: has no value — give it one"),
         ("betas: [0.9, 1.0]", "betas[1]: must be below 1.0 (got 1.0)"),
         ("precision: fp16", "did you mean 'bf16'? (got 'fp16')"),
     ],
@@ -288,6 +294,11 @@ def test_wrong_shapes(refused: Refused) -> None:
     assert "preprocessing[1]: must be one of nfc" in refused(BASE.replace("data:\n", "data:\n  preprocessing: [nfc, nfz]\n"))
 
 
+def test_a_language_that_is_none_is_explained(refused: Refused) -> None:
+    message = refused(BASE, "data.source_language=e n")
+    assert message == "command line: data.source_language: must be of letters, digits, - and _, up to 35 (got 'e n')"
+
+
 def test_unset_variables_and_homes_are_named(refused: Refused) -> None:
     assert "data.train.source: the environment variable NOPE_42 is not set" in refused(BASE.replace("a.en", "$NOPE_42/a.en"))
     assert "the home directory that `~` stands for" in refused(BASE.replace("a.en", "~nobody42/a.en"))
@@ -302,7 +313,7 @@ def test_unset_variables_and_homes_are_named(refused: Refused) -> None:
         ("run_directory.x=3", "run_directory.x: 'run_directory' is not a section (got 'runs/x')"),
         ("data.preprocessing=[nfc", "data.preprocessing: not valid YAML"),
         ("model.width=[1]", "model.width: must be a whole number (got [1])"),
-        ("training.updates=", "training.updates: must be a whole number (got None)"),
+        ("training.updates=", "training.updates: has no value — give it one"),
         ("run_directory=\udcff", "run_directory: the value is not UTF-8"),
     ],
 )
@@ -435,6 +446,10 @@ def test_missing_files_and_what_is_no_file(tmp_path: Path, write: Callable[[str]
     write(BASE)
     with pytest.raises(UsageError, match=r"no such file\n  → did you mean .*config.yaml\?"):
         load_config(tmp_path / "confg.yaml")
+    with pytest.raises(UsageError, match="not read from standard input"):
+        load_config("-")
+    with pytest.raises(UsageError, match="the YAML file comes first"):
+        load_config("model.width=3", [str(tmp_path / "config.yaml")])
     with pytest.raises(UsageError, match=r"the directory '.*nowhere' does not exist either"):
         load_config(tmp_path / "nowhere" / "c.yaml")
     with pytest.raises(UsageError, match=r"is a directory\n  → name a file in it, such as .*config.yaml"):
@@ -560,6 +575,7 @@ def test_warnings(write: Callable[[str], Path]) -> None:
     found = config_warnings(config)
     assert "training.save_every=5000 is more than training.updates=4000" in found[0]
     assert "training.batch_tokens=100 is less than data.max_length=256" in found[1]
+    assert "a longer pair is a batch by itself" in found[1]
 
 
 def test_a_configuration_cannot_be_changed(write: Callable[[str], Path]) -> None:

@@ -658,7 +658,7 @@ def test_find_model(saved: Path, tmp_path: Path) -> None:
     ("name", "told"),
     [
         ("modle", "no such directory\n  → did you mean "),
-        ("model/config.yaml", "is a file, not a model directory"),
+        ("model/config.yaml", "is a file, not a model directory\n  → name the directory it stands in"),
         ("begun", "this run has no model yet\n  → train on"),
         ("foreign", "holds pytorch_model.bin, which may run code when opened"),
         ("other", "is no model directory: it has no manifest.json"),

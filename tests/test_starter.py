@@ -49,7 +49,10 @@ def test_the_same_files_are_split_the_same_way(corpus: tuple[str, str], tmp_path
     assert lines(one.data.validation.source) == lines(two.data.validation.source)
 
 
-def test_own_validation_and_test_files_are_used(corpus: tuple[str, str], tmp_path: Path) -> None:
+def test_own_validation_and_test_files_are_used(corpus: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("v.en", "v: #.de", "t.en", "t.de"):
+        Path(name).write_text("a\n")
     config = load_config(write_starter(*corpus, tmp_path / "mine", validation=("v.en", "v: #.de"), test=("t.en", "t.de")))
     assert config.data.train.source == corpus[0]
     assert config.data.validation.target == "v: #.de"
@@ -87,13 +90,37 @@ def test_what_is_in_the_way_is_refused_and_left_alone(corpus: tuple[str, str], t
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
     few = tmp_path / "few.en"
     few.write_text("a\n" * 5)
-    with pytest.raises(DataError, match="5 pairs; 20 are the least"):
+    with pytest.raises(DataError, match="5 pairs with text; 20 are the least"):
         write_starter(str(few), str(few), tmp_path / "new", target_language="de")
     with pytest.raises(DataError):
         write_starter(str(tmp_path / "missing.en"), corpus[1], tmp_path / "new")
     with pytest.raises(UsageError):
         write_starter("a\0.en", corpus[1], tmp_path / "new")
+    with pytest.raises(UsageError, match="'e n' is no language code"):
+        write_starter(*corpus, tmp_path / "new", source_language="e n")
+    with pytest.raises(DataError, match="no such file"):
+        write_starter(*corpus, tmp_path / "new", validation=(corpus[0], str(tmp_path / "missing.de")))
+    with pytest.raises(UsageError, match="two line files"):
+        write_starter(*corpus, tmp_path / "new", test=("", corpus[1]))
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("\n", "0 pairs with text"), ("\u200b\n", "0 pairs with text"), ("same\n", "only 1 different sentence")]
+)
+def test_blank_or_equal_lines_are_not_split(tmp_path: Path, text: str, problem: str) -> None:
+    for name in ("a.en", "a.de"):
+        (tmp_path / name).write_text(text * 100, encoding="utf-8")
+    with pytest.raises(DataError, match=problem):
+        write_starter(str(tmp_path / "a.en"), str(tmp_path / "a.de"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_many_copies_leave_something_to_learn_from(tmp_path: Path) -> None:
+    for name in ("a.en", "a.de"):
+        (tmp_path / name).write_text("".join(f"line {n % 8}\n" for n in range(2000)), encoding="utf-8")
+    config = load_config(write_starter(str(tmp_path / "a.en"), str(tmp_path / "a.de"), tmp_path / "new"))
+    assert len(set(lines(config.data.train.source))) == 4
 
 
 def test_a_name_with_a_newline_stays_a_name(corpus: tuple[str, str], tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The command line: verb → function, nothing else. Help comes from the docstrings.
 
 Standard output carries results, standard error progress. Exit codes: 0 done, 1 a fault of Headway's own, 2 usage, 3 data,
-4 model, 5 resources, 130 and 143 stopped by Ctrl-C or SIGTERM, 141 the reader of the output went away.
+4 model, 5 resources, 129, 130 and 143 stopped by SIGHUP, Ctrl-C or SIGTERM, 141 the reader of the output went away.
 Everything heavy is imported by the verb that needs it.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway.command_line import Arguments, Verbs, lines_of_stdin, output_lines, run, say
+from headway.command_line import PREDICT_INPUT, Arguments, Verbs, lines_of_stdin, output_lines, refuse_output, run, say
 from headway.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ def check(arguments: Arguments) -> int:
 def train(arguments: Arguments) -> None:
     """Train, or go on with, the run that a configuration describes.
 
-    A run that was stopped goes on from its newest checkpoint to the weights it would have had. Ctrl-C and SIGTERM finish
-    the step and save. A run directory that was begun with other settings is refused, and the difference shown.
+    A run that was stopped goes on from its newest checkpoint to the weights it would have had. Ctrl-C, SIGTERM and a
+    closed terminal finish the step and save. A run directory that was begun with other settings is refused, and the
+    difference shown.
 
     examples:
       headway train examples/multi30k.yaml
@@ -152,10 +153,17 @@ def predict(arguments: Arguments) -> None:
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
     inputs = [part for part in arguments.rest if not part.startswith("decoding.")]
+    if arguments.run == "-":
+        raise UsageError("RUN is missing before the -", remedy=PREDICT_INPUT)
+    if strangers := [part for part in inputs if "=" in part and not Path(part).exists()]:
+        raise UsageError(
+            f"{strangers[0]!r} is no setting of predict, and no file", remedy="its settings are those of decoding.*, in full"
+        )
     if len(inputs) > 1:
         raise UsageError(f"more than one input: {', '.join(inputs)}", remedy="join them: cat FILES | headway predict RUN")
     if arguments.n_best is not None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
+    refuse_output(arguments.output)
     directory = find_model(arguments.run)
     settings = {}
     if overrides:
@@ -180,6 +188,7 @@ def explain(arguments: Arguments) -> None:
     """
     from headway.explain.attention import draw_attention
 
+    refuse_output(arguments.output)
     print(draw_attention(Path(arguments.run), arguments.text, Path(arguments.output), arguments.overrides, layer=arguments.layer))
     say(f"drawn: {arguments.output}")
 
@@ -215,7 +224,10 @@ def info(arguments: Arguments) -> None:
 # ---- their arguments -----------------------------------------------------------------------------------------------
 
 CONFIG = ("config", {"metavar": "CONFIG", "help": "a YAML file, such as examples/multi30k.yaml"})
-OVERRIDES = ("overrides", {"nargs": "*", "metavar": "KEY=VALUE", "help": "settings that win over the file: model.width=256"})
+OVERRIDES = (
+    "overrides",
+    {"nargs": "*", "default": [], "metavar": "KEY=VALUE", "help": "settings that win over the file: model.width=256"},
+)
 RUN = ("run", {"metavar": "RUN", "help": "a run directory or a model directory"})
 SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test"), "help": "the data set (default: test)"})
 
@@ -245,7 +257,10 @@ VERBS: Verbs = {
     "compare": (compare, [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT]),
     "predict": (predict, [
         RUN,
-        ("rest", {"nargs": "*", "metavar": "INPUT decoding.KEY=VALUE", "help": "a text file, - or none for standard input"}),
+        ("rest", {
+            "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
+            "help": "a text file, - or none for standard input",
+        }),
         ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
         ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
         ("--scores", {"action": "store_true", "help": "with their scores"}),
@@ -253,7 +268,9 @@ VERBS: Verbs = {
     "explain": (explain, [
         RUN,
         ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
-        ("overrides", {"nargs": "*", "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1"}),
+        ("overrides", {
+            "nargs": "*", "default": [], "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1",
+        }),
         ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
         ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
     ]),

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import errno
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from headway.errors import HeadwayError, ResourceError, UsageError
 Arguments = argparse.Namespace
 # verb → the function, and what argparse is told of its arguments: names, then settings
 Verbs = dict[str, tuple[Callable[[Arguments], int | None], list[tuple[Any, ...]]]]
+PREDICT_INPUT = "name a file, headway predict RUN input.txt, or pipe lines in: … | headway predict RUN"
 # optional package → the extra that brings it
 EXTRAS = {
     "sacremoses": "moses", "matplotlib": "plots", "tensorboard": "tensorboard", "pyarrow": "tables", "zstandard": "zstd",
@@ -36,15 +39,37 @@ def say(text: str) -> None:
 
 
 def lines_of_stdin() -> Iterator[str]:
-    from headway.data.readers import split_lines
+    from headway.data.lines import STANDARD_INPUT, split_lines
 
     if sys.stdin is None:
-        raise UsageError("standard input is closed", remedy="name a file: headway predict RUN input.txt")
+        raise UsageError("standard input is closed", remedy=PREDICT_INPUT)
     if sys.stdin.isatty():
-        say("headway: reading from the keyboard; end with Ctrl-D")
+        say("headway: reading from the keyboard: a sentence a line, Ctrl-D ends")
     stream: Any = sys.stdin.buffer
-    for lines in split_lines(iter(lambda: stream.read1(1 << 16), b""), "standard input"):
-        yield from lines
+    try:
+        for lines in split_lines(iter(lambda: stream.read1(1 << 16), b""), STANDARD_INPUT):
+            yield from lines
+    except OSError as error:
+        raise UsageError(f"standard input cannot be read: {error.strerror or error}", remedy=PREDICT_INPUT) from None
+
+
+def refuse_output(name: str) -> None:
+    """Says at once, and not after the work, that a file cannot be written.
+
+    Raises:
+        UsageError: it is a directory, or stands in none. ResourceError: it may not be written.
+    """
+    path = Path(name)
+    if name == "-" or (path.exists() and not path.is_file() and not path.is_dir()):  # such as /dev/null
+        return
+    if path.is_dir() or name.endswith(os.sep):
+        raise UsageError("is a directory, not a file", where=name or "''", remedy=f"name a file, such as {path / 'output.txt'}")
+    if not path.parent.is_dir():
+        problem = "is not a directory" if path.parent.exists() else "there is no such directory"
+        remedy = f"make it first: mkdir -p {shlex.quote(str(path.parent))}; nothing was done"
+        raise UsageError(problem, where=str(path.parent), remedy="name another file" if path.parent.exists() else remedy)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ResourceError("may not be written to", where=str(path.parent), remedy="name a file in another directory")
 
 
 @contextlib.contextmanager
@@ -106,7 +131,7 @@ The whole Transformer on your own data: check, train, evaluate, explain and use 
   headway VERB --help     what a verb takes, with examples
   headway --version
 
-exit codes: 0 done, 2 usage, 3 data, 4 model, 5 resources, 130 Ctrl-C, 143 SIGTERM, 1 a fault of Headway's own"""
+exit codes: 0 done, 2 usage, 3 data, 4 model, 5 resources, 129 hung up, 130 Ctrl-C, 143 SIGTERM, 1 a fault of Headway's own"""
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
@@ -137,7 +162,7 @@ def _dispatch(verbs: Verbs, argv: list[str]) -> int:
         remedy = _nearest(unknown[0].partition("=")[0], options)
         if "." in unknown[0]:
             remedy = f"settings have no dashes: {unknown[0].lstrip('-')}"
-        raise UsageError(f"unknown option {unknown[0]!r}", where=parser.prog, remedy=remedy)
+        raise UsageError(f"unknown option {unknown[0]!r}", where=verb, remedy=remedy)
     return function(arguments) or 0
 
 
@@ -186,7 +211,8 @@ def _explained(error: Exception) -> HeadwayError | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):  # torch has its own
         return ResourceError("out of memory", remedy="lower training.batch_tokens or decoding.batch_tokens, or model.width")
     if isinstance(error, OSError):
-        return ResourceError(error.strerror or str(error), where=str(error.filename) if error.filename else None)
+        full = "make room where it is written; what is there now is not whole" if error.errno == errno.ENOSPC else None
+        return ResourceError(error.strerror or str(error), where=str(error.filename) if error.filename else None, remedy=full)
     return None
 
 

@@ -38,7 +38,8 @@ PathText = Annotated[str, AfterValidator(expand_path)]
 
 
 ColumnNumber = Annotated[int, Field(ge=0, le=10_000)]
-Language = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,35}$")]
+LANGUAGE = r"^[A-Za-z0-9_-]{1,35}$"
+Language = Annotated[str, Field(pattern=LANGUAGE)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -213,7 +214,10 @@ class TrainingConfig(Section):
 
     def problems(self) -> Iterator[str]:
         if self.warmup_updates >= self.updates:
-            yield f"warmup_updates={self.warmup_updates} must be below updates={self.updates}"
+            warmup = f"warmup_updates={self.warmup_updates} must be below updates={self.updates}"
+            yield f"{warmup} — lower the first or raise the second"
+        if self.accumulation > self.batch_tokens:
+            yield f"accumulation={self.accumulation} pieces cannot be cut from batch_tokens={self.batch_tokens}"
         if self.best_by == "bleu" and not self.validate_bleu:
             yield "best_by=bleu needs validate_bleu=true"
 
@@ -340,6 +344,6 @@ def config_warnings(config: Config) -> list[str]:
     if training.batch_tokens < config.data.max_length:
         found.append(
             f"training.batch_tokens={training.batch_tokens} is less than data.max_length={config.data.max_length}: "
-            "a pair that is longer than a batch stops the run"
+            "a longer pair is a batch by itself, and larger than asked for"
         )
     return found

@@ -32,6 +32,8 @@ OTHER_NAMES = {
     "output_dir": "run_directory", "model_dir": "run_directory", "eval_every": "validate_every",
 }  # fmt: skip
 
+_NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)=")  # the `key=` of a complaint about a combination
+
 
 def validate(schema: type[Schema], document: Document, context: dict[str, Any] | None = None) -> Schema:
     """An instance of `schema`, or one UsageError that names every mistake of the document."""
@@ -115,9 +117,10 @@ def _remove(values: Any, key: Key) -> None:
 def _combinations(document: Document, loc: Key, detail: ErrorDetails) -> Iterator[tuple[str, list[Key]]]:
     """Each line of a section's complaint, with the keys that it names as `key=value`."""
     for text in str(detail["ctx"]["error"]).split("\n"):
-        keys = [(*loc, *name.split(".")) for name in re.findall(r"([a-z_]+(?:\.[a-z_]+)*)=", text)]
+        keys = [(*loc, *name.split(".")) for name in _NAMED.findall(text)]
         place = next((document.places[key] for key in keys if key in document.places), document.place(loc))
-        yield f"{place}: {dotted(loc)}: {text}" if loc else f"{place}: {text}", keys
+        full = _NAMED.sub(rf"{dotted(loc)}.\g<0>", text) if loc else text
+        yield f"{place}: {full}", keys
 
 
 def _lines(schema: type[BaseModel], document: Document, key: Key, details: list[ErrorDetails]) -> list[str]:
@@ -131,6 +134,8 @@ def _lines(schema: type[BaseModel], document: Document, key: Key, details: list[
         return [f"{document.place(key[:-1])}: {dotted(key)}: is missing — add {what}"]
     if first["type"] == "extra_forbidden":
         return [f"{document.place(key)}: {dotted(key)}: unknown key — {_suggestion(schema, key)} (got {short(first['input'])})"]
+    if first["input"] is None:
+        return [f"{document.place(key)}: {dotted(key)}: has no value — give it one"]
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
     return [f"{document.place(key)}: {dotted(key)}: {wanted} (got {short(first['input'])})"]
 
@@ -153,9 +158,10 @@ def _wanted(detail: ErrorDetails) -> str:
         "greater_than_equal": "must be at least {ge}", "less_than": "must be below {lt}",
         "less_than_equal": "must be at most {le}",
         "too_short": "must hold {min_length} values", "too_long": "must hold no more than {max_length} values",
-        "string_too_short": "must not be empty",
+        "string_too_short": "must not be empty", "string_pattern_mismatch": "must be of letters, digits, - and _, up to 35",
     }  # fmt: skip
-    return words.get(detail["type"], detail["msg"]).format(**context)
+    found = words.get(detail["type"])
+    return found.format(**context) if found else detail["msg"]
 
 
 def _section_at(schema: type[BaseModel], key: Key) -> type[BaseModel] | None:

@@ -204,6 +204,10 @@ def _decode(raw: bytes, name: str) -> str:
 
 
 def _nearest_files(name: str) -> str:
+    if name == "-":
+        return "a configuration is not read from standard input; save it as a file"
+    if "=" in name:
+        return "the YAML file comes first, then the settings that win over it"
     folder, wanted = os.path.split(name)
     folder = folder or "."
     try:

@@ -191,7 +191,8 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     given = Path(path)
     try:
         if given.is_file():
-            raise ModelError("is a file, not a model directory", where=str(path), remedy="name the directory it stands in")
+            remedy = "name the directory it stands in" if (given.parent / MANIFEST).is_file() else _USE
+            raise ModelError("is a file, not a model directory", where=str(path), remedy=remedy)
         for directory in (given, given / "model"):
             restore(Path(os.path.abspath(directory)), MANIFEST)
             if (directory / MANIFEST).is_file():

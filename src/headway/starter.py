@@ -18,9 +18,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from headway.config import CorpusConfig, load_config
+from headway.config import LANGUAGE, CorpusConfig, load_config
 from headway.config_reader import dump_yaml
 from headway.data.readers import Pair, read_pairs
+from headway.data.readers import count as count_pairs
+from headway.data.token_cache import is_blank
 from headway.errors import DataError, ResourceError, UsageError
 
 FEWEST_PAIRS = 20
@@ -72,6 +74,9 @@ def write_starter(
         source_language or _language_of(source, "--source-language"),
         target_language or _language_of(target, "--target-language"),
     )
+    for language in languages:
+        if not re.match(LANGUAGE, language):
+            raise UsageError(f"{language!r} is no language code", remedy="give one such as en, pt-BR or zh_Hant")
     if languages[0] == languages[1]:
         raise UsageError(
             f"source and target are both {languages[0]!r}", remedy="name them: --source-language en --target-language de"
@@ -79,29 +84,35 @@ def write_starter(
     directory = Path(directory)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError("is not a new or empty directory", where=str(directory), remedy="nothing was written; name another one")
-    try:
-        own = CorpusConfig(source=source, target=target)
-    except ValidationError as error:
-        raise UsageError(
-            f"{source!r}, {target!r}: {error.errors()[0]['msg']}", remedy="give the paths of two line files"
-        ) from None
+    own = _corpus(source, target)
     counts = _count(own, languages[0])
+    for held_out in filter(None, (validation, test)):
+        count_pairs(_corpus(*held_out))  # whether they are there
     least = 1 if validation else FEWEST_PAIRS
     if counts.pairs < least:
         raise DataError(
-            f"holds {counts.pairs} pairs; {least} are the least to hold some out", where=source, remedy="give more pairs"
+            f"holds {counts.pairs} pairs with text; {least} are the least to hold some out", where=source, remedy="give more"
         )
+    last = _last_digests(own, counts.pairs) if validation is None else (0, 0)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         files = {"train": (str(own.source), str(own.target)), "validation": validation, "test": test}
         if validation is None:
-            files |= _split(own, counts.pairs, directory, languages, with_test=test is None)
+            files |= _split(own, last, directory, languages, with_test=test is None)
         path = directory / "config.yaml"
         path.write_text(starter_yaml(directory, files, languages, counts), encoding="utf-8")
     except OSError as error:
         raise ResourceError(f"cannot be written: {error.strerror}", where=str(error.filename or directory)) from error
     load_config(path)
     return path
+
+
+def _corpus(source: str, target: str) -> CorpusConfig:
+    try:
+        return CorpusConfig(source=source, target=target)
+    except ValidationError as error:
+        problem = f"{source!r}, {target!r}: {error.errors()[0]['msg']}"
+        raise UsageError(problem, remedy="give the paths of two line files") from None
 
 
 def _language_of(path: str, option: str) -> str:
@@ -117,6 +128,8 @@ def _language_of(path: str, option: str) -> str:
 def _count(corpus: CorpusConfig, language: str) -> Counts:
     pairs = words = longest = 0
     for pair in read_pairs(corpus):
+        if is_blank(pair.source) or is_blank(pair.target):
+            continue
         here = max(_words(pair.source, language), pair.target.count(" ") + 1)
         pairs, words, longest = pairs + 1, words + here, max(longest, here)
     return Counts(pairs, longest, words / max(pairs, 1))
@@ -130,15 +143,22 @@ def _digest(pair: Pair) -> int:
     return int.from_bytes(hashlib.blake2b(" ".join(pair.source.split()).casefold().encode(), digest_size=8).digest())
 
 
-def _split(
-    corpus: CorpusConfig, pairs: int, directory: Path, languages: tuple[str, str], *, with_test: bool
-) -> dict[str, tuple[str, str]]:
-    """Writes train, validation and test files; a fiftieth of the pairs, at most MOST_HELD_OUT, for each of the last two."""
+def _last_digests(corpus: CorpusConfig, pairs: int) -> tuple[int, int]:
+    """The last digest of validation and of test: a fiftieth of the pairs, at most MOST_HELD_OUT, for each."""
     import numpy as np
 
     digests = np.unique(np.fromiter((_digest(pair) for pair in read_pairs(corpus)), dtype=np.uint64))
-    held_out = min(MOST_HELD_OUT, max(1, pairs // 50))
-    first, second = (int(digests[min(n * held_out, len(digests)) - 1]) for n in (1, 2))
+    held_out = min(MOST_HELD_OUT, max(1, min(pairs // 50, len(digests) // 4)))
+    if len(digests) <= 2 * held_out:
+        problem = f"holds only {len(digests)} different sentences: too few to hold some out"
+        raise DataError(problem, where=str(corpus.source), remedy="give more, or your own --validation and --test")
+    return int(digests[held_out - 1]), int(digests[2 * held_out - 1])
+
+
+def _split(
+    corpus: CorpusConfig, last: tuple[int, int], directory: Path, languages: tuple[str, str], *, with_test: bool
+) -> dict[str, tuple[str, str]]:
+    """Writes train, validation and test files."""
     names = ["train", "validation", *(["test"] if with_test else [])]
     files = {name: tuple(str(directory / f"{name}.{language}") for language in languages) for name in names}
     with ExitStack() as stack:
@@ -148,7 +168,7 @@ def _split(
         }
         for pair in read_pairs(corpus):
             digest = _digest(pair)
-            name = "validation" if digest <= first else "test" if digest <= second and with_test else "train"
+            name = "validation" if digest <= last[0] else "test" if digest <= last[1] and with_test else "train"
             for file, text in zip(opened[name], (pair.source, pair.target), strict=True):
                 file.write(text + "\n")
     return {name: (paths[0], paths[1]) for name, paths in files.items()}

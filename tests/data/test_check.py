@@ -157,6 +157,8 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_are_checked(
         assert stop.places[0].startswith(str(corpora.folder / "train."))
         assert any(finding.corpus == "test" for finding in report.findings)
         assert "Training cannot start" in shown(report)
+        assert report.passed == ()  # what could not be read to its end is not without fault
+        assert "no fault" not in shown(report)
 
 
 def test_nothing_that_can_be_read(tmp_path: Path) -> None:

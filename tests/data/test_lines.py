@@ -7,6 +7,7 @@ import logging
 import lzma
 import os
 import socket
+import subprocess
 import time
 import tracemalloc
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.data.files import BLOCK_BYTES, fingerprint, read_blocks
-from headway.data.lines import MAX_LINE_BYTES, count_lines, read_lines, split_lines
+from headway.data.lines import MAX_LINE_BYTES, STANDARD_INPUT, count_lines, read_lines, split_lines
 from headway.errors import DataError
 
 SEPARATORS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # all that str.splitlines() splits on
@@ -135,6 +136,7 @@ BAD_BYTES = {
     "utf-16 without mark": ("hello world\n".encode("utf-16-le"), ".txt:", "UTF-16", "iconv -f UTF-16"),
     "utf-32": ("hello\n".encode("utf-32"), ".txt:", "UTF-32", "iconv -f UTF-32"),
     "old mac": (b"one\rtwo\rthree\r", ".txt:", "carriage returns alone", "tr '\\r' '\\n'"),
+    "gzip twice": (gzip.compress(gzip.compress(b"text")), ".txt", "is packed with gzip", "gzip -dc < "),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid x\n", ".txt:", "git-LFS pointer", "git lfs pull"),
     "zip": (b"PK\x03\x04....", ".txt:", "zip", "unzip"),
     "bzip2": (b"BZh91AY&SY", ".txt:", "bzip2", "bunzip2"),
@@ -149,6 +151,31 @@ def test_bad_bytes_are_named_with_place_and_remedy(tmp_path: Path, kind: str) ->
     assert problem in error.problem
     assert remedy in (error.remedy or "")
     assert error.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "remedy"),
+    [
+        ("a\n".encode("utf-16"), "UTF-16", "… | iconv -f UTF-16 -t UTF-8 | headway …"),
+        (b"M\xfcller\n", "0xFC", "… | iconv -f CP1252 -t UTF-8 | headway …"),
+        (b"a\0b\n", "NUL", "… | tr -d '\\0' | headway …"),
+        (b"a\rb\rc", "carriage returns", "… | tr '\\r' '\\n' | headway …"),
+        (gzip.compress(b"text"), "is packed with gzip", "… | gzip -dc | headway …"),
+        (lzma.compress(b"text"), "is packed with xz", "… | xz -dc | headway …"),
+    ],
+)
+def test_advice_for_standard_input_names_no_file(content: bytes, problem: str, remedy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        list(split_lines([content], STANDARD_INPUT))
+    assert problem in caught.value.problem
+    assert (caught.value.remedy or "").endswith(remedy)
+
+
+def test_a_command_that_is_offered_works_for_any_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "it's a file.txt", "one\n".encode("utf-16"))
+    command = (refusal(path).remedy or "").removeprefix("convert it: ").replace("NEW_FILE", "new.txt")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert (tmp_path / "new.txt").read_text() == "one\n"
 
 
 def test_a_bad_byte_deep_in_a_large_file_is_located_exactly(tmp_path: Path) -> None:

@@ -83,7 +83,18 @@ def test_a_file_that_is_cut_off_is_called_so(tmp_path: Path) -> None:
         error = refusal(line_files(tmp_path, source, target[:kept]))
         assert "cut off" in (error.remedy or "")
         assert f"{kept:,}" in error.problem
-    assert "0 lines" in refusal(line_files(tmp_path, source, [])).problem
+
+
+def test_an_empty_file_is_called_so(tmp_path: Path) -> None:
+    for lines in ((["a", "b"], []), ([], ["a", "b"])):
+        corpus = line_files(tmp_path, *lines)
+        names = [str(corpus.source), str(corpus.target)]
+        empty, other = names if not lines[0] else names[::-1]
+        error = refusal(corpus)
+        assert (error.problem, error.where) == ("is empty", empty)
+        assert f"the translation of line n of {other}, which has 2" in (error.remedy or "")
+        with pytest.raises(DataError, match="is empty"):
+            count(corpus)
 
 
 def test_the_guess_holds_across_chunks_and_lopsided_blocks() -> None:

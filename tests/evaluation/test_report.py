@@ -16,7 +16,7 @@ from rich.console import Console
 
 from headway.config import Config
 from headway.data.readers import Pair
-from headway.errors import DataError
+from headway.errors import DataError, ModelError
 from headway.evaluation import records, report
 from headway.evaluation.evaluate import ReferenceLoss, Translated, analyse
 from headway.evaluation.records import EvaluationRecord
@@ -116,7 +116,10 @@ def test_runs_on_other_sentences_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "d", outputs(0.3, 3)[:100], references()[:100])
     with pytest.raises(DataError, match=r"150 sentences and .* on 100"):
         compare(tmp_path / "a", tmp_path / "d")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has not been evaluated"):
+        compare(tmp_path / "a", tmp_path / "empty")
+    with pytest.raises(ModelError, match="no such run directory"):
         compare(tmp_path / "a", tmp_path / "nothing")
 
 

@@ -51,10 +51,11 @@ def test_blank_and_odd_lines_keep_their_place(run: Path, sources: list[str]) -> 
 
 
 def test_a_line_that_is_too_long_is_cut_and_says_so(run: Path, sources: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    long, short = Predictor(run).translate_detailed([" ".join(sources), sources[0]])
-    assert long.cut
-    assert not short.cut
-    assert "longer than the model reads" in caplog.text
+    lines = [sources[0], "", " ".join(sources), sources[1], " ".join(sources)]
+    found = list(Predictor(run).translate_detailed(lines, piece_lines=2))
+    assert [one.cut for one in found] == [False, False, True, False, True]
+    told = [record.getMessage() for record in caplog.records if "more than the model reads" in record.getMessage()]
+    assert [text.split(" has ")[0] for text in told] == ["line 3", "line 5"]
 
 
 def test_scores_belong_to_the_text(run: Path, sources: list[str]) -> None:

@@ -45,8 +45,18 @@ def test_only_what_is_watched_may_change(tmp_path: Path) -> None:
     begin_or_go_on(directory, config)
     (directory / "checkpoints" / "step-00000005").mkdir(parents=True)
     begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"updates": 30, "log_every": 7}))
-    with pytest.raises(UsageError, match=r"training\.learning_rate"):
+    with pytest.raises(UsageError, match=r"training\.learning_rate(.|\n)*delete this run"):
         begin_or_go_on(directory, tiny_config(tmp_path, directory, training={"learning_rate": 1e-4}))
+
+
+def test_a_run_that_was_moved_goes_on(tmp_path: Path) -> None:
+    directory = make_run_directory(tiny_config(tmp_path, tmp_path / "run"))
+    (directory / "run.lock").touch()
+    begin_or_go_on(directory, tiny_config(tmp_path, directory))
+    (directory / "checkpoints" / "step-00000005").mkdir(parents=True)
+    moved = directory.rename(tmp_path / "moved")
+    begin_or_go_on(moved, tiny_config(tmp_path, moved))
+    assert str(moved) in (moved / "config.yaml").read_text()
 
 
 def test_forgetting_keeps_the_lock_and_touches_no_stranger(tmp_path: Path) -> None:

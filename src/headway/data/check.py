@@ -56,10 +56,13 @@ def check(
     names = [READING, judge.DROPPED, judge.ENCODING, judge.ALIGNMENT, judge.LANGUAGES, judge.DUPLICATES, judge.RATIOS]
     names += [judge.COPIES, judge.OVERLAP, *([judge.VOCABULARY] if tokenizers else [])]
     concerned = {finding.check for finding in found}
+    if judge.ALIGNMENT in concerned:
+        concerned.add(judge.RATIOS)  # they are not judged where lines are out of step
+    whole = len(run.scans) == len(run.corpora)  # else what cannot be read has not passed anything
     report = CheckReport(
         corpora=figures,
         findings=tuple(found),
-        passed=tuple(name for name in names if name not in concerned) if run.scans else (),
+        passed=tuple(name for name in names if name not in concerned) if whole else (),
         languages=(config.data.source_language, config.data.target_language),
         vocabulary=run.vocabulary,
         quick=quick,

@@ -177,11 +177,16 @@ def _gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
+def packed_as(head: bytes) -> str | None:
+    """How a file with these first bytes is compressed."""
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+
+
 def _unpacker(head: bytes, name: str) -> Callable[[FileIO], Iterator[bytes]]:
     for magic, (problem, remedy) in _REFUSED_MAGIC.items():
         if head.startswith(magic):
             raise DataError(problem, where=name, remedy=remedy.replace("FILE", name))
-    found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+    found = packed_as(head)
     named = _SUFFIXES.get(Path(name).suffix.lower())
     if named and found is None:
         state = "is empty" if not head else "does not begin as such a file"

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
-from headway.data.files import read_blocks, resolve
+from headway.data.files import packed_as, read_blocks, resolve
 from headway.errors import DataError
 
 MAX_LINE_BYTES = 1 << 20
+STANDARD_INPUT = "standard input"  # the name of what is no file
 
 _BOM = b"\xef\xbb\xbf"
 _UTF_MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -86,6 +88,8 @@ def _strip_mark(head: bytes, name: str) -> bytes:
     for mark, encoding in _UTF_MARKS.items():
         if head.startswith(mark):
             _refuse_encoding(name, encoding)
+    if kind := packed_as(head):
+        raise DataError(f"is packed with {kind}", where=name, remedy="unpack it: " + _command(f"{kind} -dc", name))
     if not head.startswith(_BOM):
         return head
     _log.warning("%s: removed the byte-order mark at its start", name)
@@ -98,7 +102,8 @@ def _decode(whole: bytes, name: str, first_line: int) -> list[str]:
         # English in UTF-16 without its mark has a NUL at every other byte.
         if whole[:4096].count(b"\0") * 4 > len(whole[:4096]):
             _refuse_encoding(name, "UTF-16")
-        raise DataError("a NUL character", where=_place(whole, nul, name, first_line), remedy=f"remove it: tr -d '\\0' < {name}")
+        remedy = "remove it: " + _command(r"tr -d '\0'", name)
+        raise DataError("a NUL character", where=_place(whole, nul, name, first_line), remedy=remedy)
     try:
         text = whole.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -124,7 +129,7 @@ def _explain_bytes(bad: bytes, name: str) -> tuple[str, str]:
     if lead in (0xC0, 0xC1) or 0x80 <= (bad[1] if len(bad) > 1 else 0) < overlong_below:
         return f"{shown}: an overlong form of another character", "convert the file again from its source"
     letter = bytes([lead]).decode("cp1252", "replace")
-    return f"{shown} (in Latin-1 it is {letter!r})", f"if the file is Latin-1: iconv -f CP1252 -t UTF-8 {name}"
+    return f"{shown} (in Latin-1 it is {letter!r})", "if it is Latin-1: " + _command("iconv -f CP1252 -t UTF-8", name)
 
 
 def _check_lengths(whole: bytes, name: str, first_line: int) -> None:
@@ -146,10 +151,15 @@ def _refuse_long(line: bytes, name: str, number: int) -> NoReturn:
 
 
 def _refuse_carriage_returns(name: str) -> NoReturn:
-    raise DataError(
-        "its lines end with carriage returns alone (old Macintosh)", where=name, remedy=f"convert it: tr '\\r' '\\n' < {name}"
-    )
+    remedy = "convert it: " + _command(r"tr '\r' '\n'", name)
+    raise DataError("its lines end with carriage returns alone (old Macintosh)", where=name, remedy=remedy)
 
 
 def _refuse_encoding(name: str, encoding: str) -> NoReturn:
-    raise DataError(f"is {encoding}, not UTF-8", where=name, remedy=f"convert it: iconv -f {encoding} -t UTF-8 {name}")
+    remedy = "convert it: " + _command(f"iconv -f {encoding} -t UTF-8", name)
+    raise DataError(f"is {encoding}, not UTF-8", where=name, remedy=remedy)
+
+
+def _command(text: str, name: str) -> str:
+    """A command that mends a file, or what stands before Headway in a pipe."""
+    return f"… | {text} | headway …" if name == STANDARD_INPUT else f"{text} < {shlex.quote(name)} > NEW_FILE"

@@ -40,7 +40,8 @@ def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
         rows = read_table(corpus.path, (corpus.source, corpus.target))
     first = next(rows, None)
     if first is None:
-        raise DataError("holds no sentence pairs", where=_names(corpus), remedy="give files with text in them")
+        problem = "holds no sentence pairs" if corpus.path is not None else "both are empty: there are no sentence pairs"
+        raise DataError(problem, where=_names(corpus), remedy="see whether they were written or copied to their end")
     yield Pair._make(first)
     yield from map(Pair._make, rows)
 
@@ -80,6 +81,10 @@ def _read_line_files(source: str, target: str) -> Iterator[tuple[str, str, int]]
 
 
 def _refuse_counts(source: str, target: str, source_lines: int, target_lines: int) -> NoReturn:
+    if not (source_lines and target_lines):
+        empty, other, lines = (source, target, target_lines) if target_lines else (target, source, source_lines)
+        remedy = f"line n of it must be the translation of line n of {other}, which has {lines:,}"
+        raise DataError("is empty", where=empty, remedy=remedy)
     guess = drift_guess(read_line_blocks(source), read_line_blocks(target), source_lines, target_lines)
     shorter = target if target_lines < source_lines else source
     where = f"{shorter}:{guess}" if guess else shorter

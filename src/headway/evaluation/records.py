@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headway.errors import DataError, ResourceError
+from headway.errors import DataError, ModelError, ResourceError
 from headway.evaluation.metrics import BleuTokenizer
 
 FORMAT_VERSION = 1
@@ -129,8 +129,10 @@ def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord
 
 
 def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[SentenceRecord]]:
-    """Reads an evaluation back. Raises DataError where there is none or where its files do not belong together."""
+    """Reads an evaluation back. Raises ModelError without a run, DataError where there is none or its files do not fit."""
     path = record_path(run, split)
+    if not run_of(run).is_dir():
+        raise ModelError("there is no such run directory", where=str(run), remedy="name one that `headway train` wrote")
     if not path.is_file():
         remedy = f"make it: headway evaluate {run}" + ("" if split == "test" else f" --split {split}")
         raise DataError(f"the {split} set has not been evaluated", where=str(path), remedy=remedy)

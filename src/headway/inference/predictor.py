@@ -106,7 +106,7 @@ class Predictor:
             first += len(piece)
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
-        sources = self._read(lines)
+        sources = self._read(lines, first)
         batches = list(_batches(sources, self.options, self._workers))
         answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
         for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
@@ -114,13 +114,14 @@ class Predictor:
                 answers[source.place] = [self._written(hypothesis, source.cut) for hypothesis in hypotheses]
         return answers
 
-    def _read(self, lines: list[str]) -> list[_Source]:
+    def _read(self, lines: list[str], first: int) -> list[_Source]:
         texts = [self._source_steps.apply(_HALF_CHARACTER.sub("\ufffd", line)) for line in lines]
         sources = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
             cut = len(ids) > self._longest
             if cut:
-                _log.warning("a line of %d pieces is longer than the model reads; cut to %d", len(ids), self._longest)
+                line = first + place + 1
+                _log.warning("line %d has %d pieces, more than the model reads; cut to %d", line, len(ids), self._longest)
             if ids and not is_blank(texts[place]):
                 sources.append(_Source(place, list(ids[: self._longest]), cut))
         return sources

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,12 +24,31 @@ if TYPE_CHECKING:
     from headway.training.loop import StepResult
 
 
+class _Lasting:
+    """A stream that may go away: a closed terminal, a broken pipe or a full disk under the log must not end the training."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Progress:
     """Shows and records. `enabled`: print at all; `record`: write metrics (first rank only)."""
 
     def __init__(self, directory: Path, config: Config, *, enabled: bool, record: bool) -> None:
         self.settings = config.training
-        self.console = Console(stderr=True, highlight=False, quiet=not enabled, soft_wrap=not sys.stderr.isatty())
+        shown: Any = _Lasting(sys.stderr)
+        self.console = Console(file=shown, stderr=True, highlight=False, quiet=not enabled, soft_wrap=not shown.isatty())
         self.metrics = directory / "metrics.jsonl" if record else None
         self.tensorboard_directory = directory / "tensorboard"
         self.writer: Any = None
@@ -128,7 +148,7 @@ def _forget_after(metrics: Path, update: int) -> None:
     if not metrics.exists():
         return
     kept = []
-    for line in metrics.read_text(encoding="utf-8").split("\n"):
+    for line in metrics.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             if json.loads(line)["update"] <= update:
                 kept.append(line + "\n")

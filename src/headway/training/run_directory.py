@@ -14,8 +14,9 @@ from headway.errors import ResourceError, UsageError
 
 # What may change when a run goes on: how long and how closely it is watched, not what it computes.
 MAY_CHANGE = (
-    "training.updates", "training.log_every", "training.validate_every", "training.save_every", "training.keep_checkpoints",
-    "training.patience", "training.threads", "training.non_finite_limit", "decoding.", "evaluation.", "data.test.",
+    "run_directory", "training.updates", "training.log_every", "training.validate_every", "training.save_every",
+    "training.keep_checkpoints", "training.patience", "training.threads", "training.non_finite_limit",
+    "decoding.", "evaluation.", "data.test.",
 )  # fmt: skip
 
 LOCK, TOKENIZERS = "run.lock", "tokenizers"
@@ -73,7 +74,7 @@ def begin_or_go_on(directory: Path, config: Config) -> None:
             raise UsageError(
                 "holds a run with another configuration:\n    " + "\n    ".join(changes),
                 where=str(directory),
-                remedy="choose another run_directory, or start anew with --fresh",
+                remedy="choose another run_directory, or delete this run and begin anew with --fresh",
             )
     aside = directory / CONFIG_ASIDE
     aside.write_text(dump_config(config), encoding="utf-8")

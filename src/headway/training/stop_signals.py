@@ -1,11 +1,11 @@
-"""SIGINT and SIGTERM while training: the step is finished and saved first."""
+"""SIGINT, SIGTERM and SIGHUP while training: the step is finished and saved first."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -17,7 +17,7 @@ class StopSignal:
 
 @contextmanager
 def stop_signals() -> Iterator[StopSignal]:
-    """SIGINT and SIGTERM let the step finish; a second SIGINT ends at once."""
+    """SIGINT, SIGTERM and, but under `nohup`, SIGHUP let the step finish; a second SIGINT ends at once."""
     stop = StopSignal()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -25,10 +25,15 @@ def stop_signals() -> Iterator[StopSignal]:
             os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # the progress bar hid the cursor
             os._exit(130)
         stop.number = number
-        os.write(2, b"\nfinishing the step and saving; Ctrl-C again ends at once\n")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"\nfinishing the step and saving; Ctrl-C again ends at once\n")
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     try:
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, handle) for number in numbers}
     except ValueError:  # not in the main thread: somebody else handles signals
         before = {}
     try:

@@ -53,7 +53,7 @@ def corpus_findings(scan: CorpusScan, config: Config) -> Iterator[Finding]:
 def _dropped(scan: CorpusScan, accepted: float) -> Iterator[Finding]:
     dropped, share = sum(scan.dropped.values()), sum(scan.dropped.values()) / max(1, scan.checked)
     remedy = f"{dropped:,} of {scan.checked:,} pairs in all ({share:.1%}, accepted: {accepted:.1%}): mend them, or raise "
-    remedy += "data.max_length or data.accept_dropped"
+    remedy += "data.max_length or data.accept_dropped" if "too long" in scan.dropped else "data.accept_dropped"
     for reason, number in scan.dropped.items():
         level: Level = "stop" if share > accepted else "note"
         yield Finding(
