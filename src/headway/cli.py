@@ -26,7 +26,7 @@ def init(arguments: Arguments) -> None:
     """Write a commented configuration for your own two files, with settings that fit their size.
 
     Line n of SOURCE and line n of TARGET are a pair. Without --validation, some pairs are held out into files beside the
-    configuration; a sentence that comes twice is never on both sides.
+    configuration; a source sentence that comes twice is never on both sides.
 
     examples:
       headway init letters.en letters.de mine

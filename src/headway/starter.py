@@ -1,7 +1,7 @@
 """`headway init`: a person's own two files in; a commented configuration, and a split to train and to test on, out.
 
-The sizes in it follow the number of pairs. Held-out pairs are drawn by the digest of their source, so a sentence that comes
-twice is never on both sides, and the same files are always split the same way.
+The sizes in it follow the number of pairs. Held-out pairs are drawn by the digest of their source, so a source sentence
+that comes twice is never on both sides, and the same files are always split the same way.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def write_starter(
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError("is not a new or empty directory", where=str(directory), remedy="nothing was written; name another one")
     own = _corpus(source, target)
-    counts = _count(own, languages[0])
+    counts = _count(own, languages)
     for held_out in filter(None, (validation, test)):
         count_pairs(_corpus(*held_out))  # whether they are there
     least = 1 if validation else FEWEST_PAIRS
@@ -125,12 +125,12 @@ def _language_of(path: str, option: str) -> str:
     return found[1]
 
 
-def _count(corpus: CorpusConfig, language: str) -> Counts:
+def _count(corpus: CorpusConfig, languages: tuple[str, str]) -> Counts:
     pairs = words = longest = 0
     for pair in read_pairs(corpus):
         if is_blank(pair.source) or is_blank(pair.target):
             continue
-        here = max(_words(pair.source, language), pair.target.count(" ") + 1)
+        here = max(map(_words, (pair.source, pair.target), languages))
         pairs, words, longest = pairs + 1, words + here, max(longest, here)
     return Counts(pairs, longest, words / max(pairs, 1))
 

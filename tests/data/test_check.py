@@ -206,7 +206,7 @@ def test_ordinary_characters_are_no_fault(corpora: Corpora, text: str) -> None:
 def test_two_forms_of_the_same_letter_are_told(corpora: Corpora, normalization: str, level: str) -> None:
     for row in range(5):
         corpora.pairs["train"][row] = (corpora.pairs["train"][row][0], corpora.pairs["train"][row][1] + " scho\u0308n")
-    corpora.pairs["train"] += [("kase", "schön kase")] * 9997
+    corpora.pairs["train"][9] = ("kase", "schön kase")
     corpora.settings = {"tokenizer": {"normalization": normalization}}
     finding = next(finding for finding in quick(corpora).findings if finding.check == "encoding")
     assert (finding.level, finding.count) == (level, 5)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,14 @@ def test_a_bad_byte_deep_in_a_large_file_is_located_exactly(tmp_path: Path) -> N
     error = refusal(write(tmp_path / "deep.txt", b"\n".join(lines)))
     assert error.where is not None
     assert error.where.endswith(":150001:10")
+
+
+def test_a_short_first_line_is_given_before_the_next_is_there() -> None:
+    def typed() -> Iterator[bytes]:
+        yield b"Hi\n"
+        raise AssertionError("asked for more before answering")
+
+    assert next(split_lines(typed(), "standard input")) == ["Hi"]
 
 
 def test_byte_order_mark_is_removed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

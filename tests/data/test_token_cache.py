@@ -353,6 +353,17 @@ def test_a_killed_making_leaves_no_trace(shelf: Shelf) -> None:
     assert [path.name for path in key.iterdir() if path.is_dir()] == ["plain-with-text"]
 
 
+def test_a_making_of_another_kind_is_left_alone(shelf: Shelf) -> None:
+    shelf.open()
+    key = next(path for path in (shelf.folder / "cache").iterdir() if path.is_dir())
+    others, own = key / ".building-plain-with-text-and-more-77", key / ".building-plain-with-text-77"
+    others.mkdir()
+    own.mkdir()
+    with ArrayWriter(key / "plain-with-text", {"a": "uint8"}):
+        assert others.exists()
+        assert not own.exists()
+
+
 def test_a_corpus_that_changes_while_it_is_read_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     encode = shelf.tokenizer.encode_many
 

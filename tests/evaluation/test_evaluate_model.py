@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,16 @@ def test_evaluating_a_run_gives_what_predict_gives(run: Path) -> None:
     greedy = evaluate_run(run, ["decoding.method=greedy"], console)
     assert greedy.record.decoding["method"] == "greedy"
     assert [sentence.hypothesis for sentence in greedy.sentences] == predictor.Predictor(run, method="greedy").predict(SOURCES)
+
+
+def test_the_training_files_need_not_be_here(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    held = [f"data.test.{side}={run.parent / name}" for side, name in (("source", "x.en"), ("target", "x.de"))]
+    model = tmp_path / "run" / "model"
+    loaded = load_model(model)
+    gone = {"source": str(tmp_path / "gone.en"), "target": str(tmp_path / "gone.de")}
+    data = loaded.config.data.model_copy(update={"train": type(loaded.config.data.train).model_validate(gone)})
+    save_model(model, loaded.config.model_copy(update={"data": data}), loaded.model.state_dict(), loaded.tokenizers)
+    result = evaluate_run(tmp_path / "run", held, Console(file=io.StringIO()))
+    assert result.record.sentences == len(SOURCES)
+    assert not any("training set" in warning for warning in result.record.warnings)

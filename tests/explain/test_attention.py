@@ -220,4 +220,6 @@ def test_what_cannot_be_drawn_is_refused(model_directory, tmp_path):
         draw_attention(model_directory, "A dog.", tmp_path / "a.png", layer=7)
     with pytest.raises(UsageError, match="beam_size"):
         draw_attention(model_directory, "A dog.", tmp_path / "a.png", ["decoding.beamsize=1"])
+    with pytest.raises(UsageError, match=r"training\.seed=7 cannot be changed"):
+        draw_attention(model_directory, "A dog.", tmp_path / "a.png", ["training.seed=7"])
     assert not list(tmp_path.iterdir())

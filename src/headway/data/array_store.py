@@ -75,7 +75,8 @@ class ArrayWriter:
     def __enter__(self) -> Self:
         with _disk_errors_named(self.folder, lambda: 0):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            for left in self.folder.parent.glob(f"{_BUILDING}{self.folder.name}-*"):  # of a process that was killed
+            # Of a process that was killed; a folder whose name merely begins like this one's has a lock of its own.
+            for left in self.folder.parent.glob(f"{_BUILDING}{self.folder.name}-[0-9]*"):
                 shutil.rmtree(left, ignore_errors=True)
             self._aside.mkdir()
             self._files = {name: open(self._aside / name, "wb") for name in self._dtypes}  # noqa: SIM115

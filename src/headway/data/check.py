@@ -15,7 +15,7 @@ import numpy as np
 from headway.config import Config, CorpusConfig
 from headway.data.checks import findings as judge
 from headway.data.checks.leaks import HeldOut
-from headway.data.checks.lines import Lines
+from headway.data.checks.lines import Lines, forget_words
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding
 from headway.data.checks.scan import CorpusScan
 from headway.data.progress import PairsProgress
@@ -68,6 +68,7 @@ def check(
         quick=quick,
         seconds=round(time.monotonic() - began, 2),
     )
+    forget_words()
     if console is not None:
         report.print(console)
     return report

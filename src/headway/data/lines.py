@@ -77,7 +77,7 @@ def _without_mark(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     for block in blocks:
         if started:
             yield block
-        elif len(head := head + block) >= 4:
+        elif len(head := head + block) >= 4 or head.endswith(b"\n"):  # who types a short line waits for its answer
             started = True
             yield _strip_mark(head, name)
     if head and not started:

@@ -46,16 +46,17 @@ def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
     yield from map(Pair._make, rows)
 
 
-def corpus_files(corpus: CorpusConfig) -> list[Path]:
-    """The files that a corpus is read from: the table, or source and target.
+def corpus_paths(corpus: CorpusConfig) -> list[Path]:
+    """Where a corpus is read from: the table, or source and target."""
+    return [resolve(path) for path in ([corpus.path] if corpus.path is not None else [str(corpus.source), str(corpus.target)])]
 
-    Raises:
-        DataError: one of them is missing or not a regular file.
-    """
-    paths = [corpus.path] if corpus.path is not None else [str(corpus.source), str(corpus.target)]
+
+def corpus_files(corpus: CorpusConfig) -> list[Path]:
+    """`corpus_paths`, of files that are there. Raises DataError for one that is missing or not a regular file."""
+    paths = corpus_paths(corpus)
     for path in paths:
         open_regular(path).close()
-    return [resolve(path) for path in paths]
+    return paths
 
 
 def count(corpus: CorpusConfig) -> int:

@@ -138,6 +138,8 @@ def _field(record: Any, column: str | int, name: str, line: int) -> str:
             remedy="name columns of objects; number columns of arrays",
         )
     try:
+        if isinstance(column, int) and column < 0:
+            raise IndexError
         value = record[column]  # type: ignore[index]
     except KeyError:
         raise DataError(f"the field {column!r} is missing", where=where, remedy=_offer(str(column), list(record))) from None
@@ -180,7 +182,7 @@ def _read_parquet(name: str, columns: Columns) -> Iterator[Row]:
         ) from None
     with open_regular(name) as raw:
         try:
-            table = parquet.ParquetFile(raw, pre_buffer=False)
+            table = parquet.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20)  # else a whole column chunk is held
             chosen = [_parquet_column(table.schema_arrow, column, name) for column in columns]
             line = 1
             for batch in table.iter_batches(PARQUET_ROWS, columns=chosen, use_threads=False):

@@ -22,6 +22,7 @@ from headway.config import Config, TokenizerConfig
 from headway.data.tokenizer_layout import (
     BOS_ID,
     EOS_ID,
+    FORBIDDEN_IDS,
     PAD_ID,
     SPECIAL_TOKENS,
     UNK_ID,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from headway.data.subword_sampling import SubwordSampler
 
 __all__ = [
-    "BOS_ID", "EOS_ID", "PAD_ID", "SPECIAL_TOKENS", "UNK_ID", "Tokenizer", "Tokenizers", "train_tokenizer", "train_tokenizers",
+    "BOS_ID", "EOS_ID", "FORBIDDEN_IDS", "PAD_ID", "SPECIAL_TOKENS", "UNK_ID",
+    "Tokenizer", "Tokenizers", "train_tokenizer", "train_tokenizers",
 ]  # fmt: skip
 
 MEMO_CHUNKS = 1 << 16

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
+FORBIDDEN_IDS = (PAD_ID, BOS_ID, UNK_ID)  # what no answer may hold
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
 SPACE = "▁"

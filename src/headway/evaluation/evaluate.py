@@ -23,7 +23,7 @@ from rich.console import Console
 
 from headway.config import Config, CorpusConfig, TrainingConfig, load_config
 from headway.data.preprocessing import Preprocessor
-from headway.data.readers import Pair, corpus_files, fingerprint, read_pairs
+from headway.data.readers import Pair, corpus_files, corpus_paths, fingerprint, read_pairs
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
 from headway.evaluation.analysis import by_length, name_of, oddities, worst_and_best
@@ -149,7 +149,7 @@ def evaluate_run(
     clock = _Clock()
     with clock.measure("load"):
         loaded = open_model(run)
-        config = load_config(loaded.directory / "config.yaml", overrides) if overrides else loaded.config
+        config = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True) if overrides else loaded.config
         corpus = corpus_of(config, split, loaded.directory)
         data = fingerprint(corpus_files(corpus))
         pairs = list(read_pairs(corpus))
@@ -362,7 +362,8 @@ def _check_request(split: str, overrides: Sequence[str]) -> None:
 
 
 def _same_files(config: Config, split: str) -> list[str]:
-    if split == "train" or corpus_files(getattr(config.data, split)) != corpus_files(config.data.train):
+    """A warning where the set is the training set; its files need not be here any more."""
+    if split == "train" or corpus_paths(getattr(config.data, split)) != corpus_paths(config.data.train):
         return []
     return [f"the {split} set is the training set: these scores say nothing about new sentences"]
 

@@ -309,13 +309,15 @@ def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str])
 
     from headway.config import load_config
     from headway.data.preprocessing import Preprocessor
-    from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+    from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS
     from headway.inference.decoding import generate
     from headway.model_dir import load_model
 
     loaded = load_model(run)
     data, options = loaded.config.data, loaded.config.decoding
     if overrides := list(overrides):
+        if others := [override for override in overrides if not override.startswith("decoding.")]:
+            raise UsageError(f"{others[0]} cannot be changed: the model is trained", remedy="settings that can be: decoding.*")
         options = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True).decoding
     source_ids = loaded.tokenizers.source.encode(Preprocessor(data.preprocessing, data.source_language).apply(text))
     if not 0 < len(source_ids) <= MOST_PIECES:
@@ -324,7 +326,7 @@ def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str])
     source_BS = torch.tensor([[*source_ids, EOS_ID]])
     found = generate(
         loaded.model, source_BS, torch.ones_like(source_BS, dtype=torch.bool), options,
-        bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=(PAD_ID, BOS_ID, UNK_ID),
+        bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=FORBIDDEN_IDS,
     )  # fmt: skip
     target_ids = found[0][0].ids
     translation = loaded.tokenizers.target.decode(target_ids)

@@ -24,7 +24,7 @@ from headway.config_mistakes import validate
 from headway.config_reader import Document, short
 from headway.data.preprocessing import Preprocessor
 from headway.data.token_cache import is_blank
-from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, PAD_ID
 from headway.errors import UsageError
 from headway.inference.decoding import Hypothesis, generate
 from headway.inference.precision import choose_inference_precision, prepare
@@ -179,7 +179,7 @@ class _Translator:
             self.options,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            forbidden_ids=(PAD_ID, BOS_ID, UNK_ID),
+            forbidden_ids=FORBIDDEN_IDS,
             sentence_numbers=numbers,
         )
 

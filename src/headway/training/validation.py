@@ -5,6 +5,7 @@ The loss is the one of training without smoothing and dropout; the text goes the
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,8 @@ from headway.config import Config
 from headway.data.batches import EpochPlan, collate
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_files, fingerprint, read_pairs
-from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
+from headway.data.token_cache import is_blank
+from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
 from headway.inference.decoding import generate
@@ -28,6 +30,7 @@ from headway.training.parallel import World, all_reduce_sum
 
 SHOWN = 3  # translations that progress shows
 BATCH_TOKENS = 4096
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,14 @@ class Validation:
         tokenised = "moses_tokenize" in steps
         source, target = Preprocessor(steps, data.source_language), Preprocessor(steps, data.target_language)
         target_texts = [target.apply(pair.target) for pair in pairs]
+        source_rows = tokenizers.source.encode_many([source.apply(pair.source) for pair in pairs])
+        target_rows = tokenizers.target.encode_many(target_texts)
+        longest = data.max_length
+        if cut := sum(max(map(len, rows)) > longest for rows in zip(source_rows, target_rows, strict=True)):
+            _log.warning("%d of %d validation pairs are longer than data.max_length=%d; cut to it", cut, len(pairs), longest)
         return cls(
-            source_ids=_ids(tokenizers.source.encode_many([source.apply(pair.source) for pair in pairs]), data.max_length),
-            target_ids=_ids(tokenizers.target.encode_many(target_texts), data.max_length),
+            source_ids=_ids(source_rows, longest),
+            target_ids=_ids(target_rows, longest),
             sources=[pair.source for pair in pairs],
             references=target_texts if tokenised else [pair.target for pair in pairs],
             tokenised=tokenised,
@@ -137,9 +145,11 @@ def _greedy_bleu(
     texts: dict[int, str] = {}
     for index in range(len(plan)):
         batch = collate(validation, plan[index]).to(device)
-        found = generate(model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID)
+        found = generate(
+            model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=FORBIDDEN_IDS
+        )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
-            text = tokenizers.target.decode(answers[0].ids)
+            text = "" if is_blank(validation.sources[row]) else tokenizers.target.decode(answers[0].ids)
             texts[row] = text if validation.tokenised else target.undo(text)
     hypotheses = [texts[row] for row in range(len(texts))]
     if validation.tokenised:

@@ -96,6 +96,12 @@ class _StemHashes(dict[str, int]):
 _WORD_HASHES, _STEM_HASHES = _WordHashes(), _StemHashes()
 
 
+def forget_words() -> None:
+    """Gives back the memory of the words met, up to some 250 MiB."""
+    _WORD_HASHES.clear()
+    _STEM_HASHES.clear()
+
+
 @dataclass(frozen=True)
 class Lines:
     """One side of some pairs, N lines with M words in all."""

@@ -70,7 +70,8 @@ class CorpusScan:
         self.paths = [str(corpus.path)] if corpus.path is not None else [str(corpus.source), str(corpus.target)]
         self.pairs = self.checked = 0
         self.faults = {name: Places() for name in FAULTS}
-        self.not_composed = self.composed = 0  # lines with characters that have two forms, by whether they are NFC
+        self.not_composed = 0  # lines with letters that are not in their composed form
+        self.composed = False  # whether a line has letters that are
         self.copies = Places()
         self.swapped = Places()
         self.dropped: Counter[str] = Counter()
@@ -156,8 +157,9 @@ class CorpusScan:
             return
         if not unicodedata.is_normalized("NFC", joined):
             self.not_composed += sum(not unicodedata.is_normalized("NFC", text) for text in texts)
-        elif not unicodedata.is_normalized("NFD", joined):
-            self.composed += 1
+        if not self.composed:
+            forms = (unicodedata.is_normalized("NFC", text) and not unicodedata.is_normalized("NFD", text) for text in texts)
+            self.composed = any(forms)
         if not _ANY_FAULT.search(joined):
             return
         for pair, text in zip(pairs, texts, strict=True):
