@@ -112,9 +112,8 @@ class TrainState:
         return {**optimizer_tensors(self.model, self.optimizer), **self.average.tensors()}
 
     def as_json(self) -> dict[str, Any]:
-        numbers = {name: getattr(self, name) for name in self.NUMBERS}
         return {
-            **numbers,
+            **{name: getattr(self, name) for name in self.NUMBERS},
             "place": [self.place.epoch, self.place.index],
             "average": self.average.state(),
             "world_size": self.world.size,
