@@ -18,6 +18,7 @@ from pathlib import Path
 from peers import Reading, Run
 
 POLL_SECONDS = 0.05
+USAGE_SECONDS = 1.0  # looking through all processes costs some milliseconds, which the command would miss
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_MIB = resource.getpagesize() / (1 << 20)
 
@@ -90,16 +91,19 @@ def measure(run: Run, read: Callable[[str], list[Reading]], environment: dict[st
     start = time.perf_counter()
     arrivals: list[tuple[float, Reading]] = []
     warm_from: int | None = None  # the last reading that is not counted
-    peak = busy = ours = 0.0
+    peak = busy = ours = looked = 0.0
+    size = 0
     try:
         while True:
             time.sleep(POLL_SECONDS)
-            now = time.perf_counter()
-            text = run.log.read_text("utf-8", errors="replace") if run.log.exists() else ""
-            readings = read(text)
-            grown = len(readings) > len(arrivals)
-            arrivals += [(now, reading) for reading in readings[len(arrivals) :]]
-            peak = max(peak, session.usage()[1])
+            now, grown = time.perf_counter(), False
+            if run.log.exists() and run.log.stat().st_size != size:
+                size = run.log.stat().st_size
+                readings = read(run.log.read_text("utf-8", errors="replace"))
+                grown = len(readings) > len(arrivals)
+                arrivals += [(now, reading) for reading in readings[len(arrivals) :]]
+            if now - looked >= USAGE_SECONDS:
+                peak, looked = max(peak, session.usage()[1]), now
             if warm_from is None and len(arrivals) >= 3 and now - arrivals[0][0] >= patience.warm_up and grown:
                 warm_from, busy, ours = len(arrivals) - 1, busy_seconds(), session.usage()[0]
             window = 0.0 if warm_from is None else arrivals[-1][0] - arrivals[warm_from][0]

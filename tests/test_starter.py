@@ -139,6 +139,6 @@ def test_advice_for_every_size_is_a_valid_configuration(pairs: int) -> None:
 
 def test_fewer_pairs_ask_for_less_and_more_dropout() -> None:
     rows = [advise(Counts(pairs, 40, 12.0)) for pairs in (1000, 10_000, 50_000, 500_000, 5_000_000)]
-    assert [row.vocabulary for row in rows] == [1000, 4000, 8000, 16_000, 32_000]
+    assert [row.vocabulary for row in rows] == [1000, 4000, 5000, 16_000, 32_000]
     assert [row.dropout for row in rows] == sorted((row.dropout for row in rows), reverse=True)
     assert [row.preset for row in rows] == ["tiny", "tiny", "tiny", "small", "base"]

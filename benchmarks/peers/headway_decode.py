@@ -1,7 +1,8 @@
 """Headway's Predictor. Runs in Headway's environment.
 
-Modes: `batch` and `single` (one sentence at a time), on 2 threads, each also with `-fp32`, `-bf16` or `-int8` behind it;
-without, the precision that Headway chooses itself. `--batch` sentences go together on average.
+Modes: `batch` (two batches side by side, a thread each, as it comes), `one-worker` (one batch on 2 threads) and `single` (one
+sentence at a time on 2 threads), each also with `-fp32`, `-bf16` or `-int8` behind it; without, the precision that Headway
+chooses itself. `--batch` sentences go together on average.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PRECISIONS = ("fp32", "bf16", "int8")
 def main() -> None:
     asked = options(__doc__)
 
-    def predictor(*, precision: str, single: bool) -> Translate:
+    def predictor(*, precision: str, workers: int | None = None, single: bool = False) -> Translate:
         torch.set_num_threads(2)
         found = headway.load(
             asked.model,
@@ -29,18 +30,19 @@ def main() -> None:
             beam_size=asked.beam,
             length_penalty=1.0,
             batch_tokens=asked.batch * MEAN_SOURCE_TOKENS,
+            workers=workers,
             precision=precision,
         )
         if single:
             return lambda texts: [found.predict([text])[0] for text in texts]
         return found.predict
 
-    modes = {"batch": False, "single": True}
+    modes = {"batch": {}, "one-worker": {"workers": 1}, "single": {"single": True}}
     results = time_modes(
         asked,
         {
-            mode + suffix: partial(predictor, precision=precision, single=single)
-            for mode, single in modes.items()
+            mode + suffix: partial(predictor, precision=precision, **settings)
+            for mode, settings in modes.items()
             for suffix, precision in (("", "auto"), *((f"-{name}", name) for name in PRECISIONS))
         },
     )
