@@ -182,7 +182,9 @@ class TrainingConfig(Section):
     seed: int = Field(1, ge=0, lt=1 << 31)
     updates: int = Field(4000, gt=0, le=MANY, description="optimiser steps in all")
     batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded tokens of the larger side in one update, over all ranks")
-    accumulation: int = Field(1, gt=0, le=1 << 20, description="micro-batches of an update; changes memory, not the result")
+    accumulation: int = Field(
+        1, gt=0, le=1 << 20, description="micro-batches of an update: less memory, and the same result but for dropout's masks"
+    )
     optimizer: Literal["adamw", "adam", "muon"] = Field("adamw", description="muon: for inner matrices, AdamW for the rest")
     learning_rate: float = Field(1e-3, gt=0, le=100, description="peak rate")
     betas: tuple[Rate, Rate] = Field((0.9, 0.98), strict=False, description="decay of the first and the second moment")

@@ -12,8 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from tiny_run import tiny_config
 
 import headway
+from headway.config import ModelConfig
 from headway.errors import UsageError
-from headway.inference.predictor import Predictor
+from headway.inference.predictor import Predictor, _padded, _positions
 from headway.samples import write_sample
 from headway.training.loop import train
 
@@ -110,3 +111,12 @@ def test_low_precision_answers_do_not_depend_on_the_batch(run: Path, sources: li
     predictor = Predictor(run, precision=precision)
     together = list(predictor.translate_detailed(sources))
     assert [next(predictor.translate_detailed([source])) for source in sources] == together
+
+
+def test_learned_positions_are_never_passed_and_others_have_no_end(run: Path) -> None:
+    learned = ModelConfig(positions="learned", max_positions=258)
+    ids, mask = _padded([[5] * 256, [6]], _positions(learned))
+    assert ids.shape == (2, 257 + 1)
+    assert mask.sum(1).tolist() == [257, 2]
+    assert _padded([[5] * 256], _positions(ModelConfig()))[0].shape == (1, 272)
+    assert Predictor(run)._longest == headway.load(str(run))._loaded.config.data.max_length

@@ -39,9 +39,13 @@ def assert_same_checkpoint(first: Path, second: Path) -> None:
         assert torch.equal(tensor, tensors_b[name]), name
 
 
-def losses(directory: Path) -> list[float]:
+def figures(directory: Path, name: str) -> list[float]:
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if "loss" in line]
+    return [line[name] for line in lines if name in line]
+
+
+def losses(directory: Path) -> list[float]:
+    return figures(directory, "loss")
 
 
 class Killed(Exception):
@@ -102,7 +106,8 @@ def test_accumulation_changes_nothing(pieces: int, sample_directory: Path, tmp_p
             ),
             quiet=True,
         )
-    assert losses(tmp_path / "1") == pytest.approx(losses(tmp_path / str(pieces)), rel=1e-5)
+    for figure in ("loss", "gradient_norm"):
+        assert figures(tmp_path / "1", figure) == pytest.approx(figures(tmp_path / str(pieces), figure), rel=1e-4)
 
 
 def test_a_mean_of_means_would_be_noticed(sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +143,8 @@ def test_two_gloo_ranks_equal_one_process(sample_directory: Path, tmp_path: Path
             sample_directory, tmp_path / str(ranks), model=NO_CHANCE, training={"updates": 6, "validate_every": 6}
         )
         subprocess.run(headway("train", write(config, tmp_path / f"{ranks}.yaml"), ranks=ranks), check=True, capture_output=True)
-    assert losses(tmp_path / "1") == pytest.approx(losses(tmp_path / "2"), rel=1e-5)
+    for figure in ("loss", "gradient_norm"):
+        assert figures(tmp_path / "1", figure) == pytest.approx(figures(tmp_path / "2", figure), rel=1e-4)
 
 
 def test_sigterm_saves_and_the_run_goes_on_to_the_same_weights(sample_directory: Path, tmp_path: Path) -> None:

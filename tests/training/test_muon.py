@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from headway.config import TrainingConfig
+from headway.config import ModelConfig, TrainingConfig
+from headway.model.transformer import Transformer
 from headway.training.muon import MOMENTUM, QUINTIC, UPDATE_SIZE, Muon, orthogonalise
 from headway.training.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
 
@@ -72,6 +73,17 @@ def test_embeddings_norms_and_biases_take_the_steps_of_adamw() -> None:
     take_step(other, build_optimizer(other, settings(optimizer="adamw")), 1)
     for (name, mine), theirs in zip(one.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, theirs) == (mine.ndim == 1 or name.startswith("0.")), name
+
+
+def test_an_output_matrix_of_its_own_is_left_to_adamw() -> None:
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "width": 8, "feed_forward_width": 8, "heads": 2, "preset": None}
+    net = Transformer(ModelConfig(**sizes, tied_embeddings="none"), 20, 20)
+    optimizer = build_optimizer(net, settings())
+    assert isinstance(optimizer, Muon)
+    stepped = {id(parameter) for parameter in optimizer.own["params"]}
+    assert id(net.output_weight) not in stepped
+    assert id(net.decoder[0].feed_forward.inner.weight) in stepped
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(net.parameters()))
 
 
 def test_going_on_from_its_tensors_is_exact() -> None:

@@ -123,11 +123,14 @@ class Int8Linear(nn.Module):
 
 
 def choose_int8_kernel() -> Int8Kernel:
-    """oneDNN's where AMX multiplies bytes; else FBGEMM's, which take a third of its time to start; else torch's plain one."""
+    """oneDNN's where AMX multiplies bytes; else FBGEMM's, which take a third of its time to start; else torch's plain one.
+
+    Without VNNI, FBGEMM adds up pairs of products in 16 bits, which overflow.
+    """
     if torch.backends.mkldnn.is_available() and torch.cpu._is_amx_tile_supported():
         return "onednn"
     known = "fbgemm" in torch.backends.quantized.supported_engines and hasattr(torch, "_make_per_channel_quantized_tensor")
-    return "fbgemm" if known else "plain"
+    return "fbgemm" if known and torch.cpu._is_vnni_supported() else "plain"
 
 
 Int8Product = Callable[[Tensor], Tensor]  # rows within ±1, float32 → their products with the weights, float32

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.config import DecodingConfig, TrainingConfig
+from headway.config import DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
 from headway.data.preprocessing import Preprocessor
@@ -82,7 +83,7 @@ class Predictor:
         data = config.data
         self._source_steps = Preprocessor(data.preprocessing, data.source_language)
         self._target_steps = Preprocessor(data.preprocessing, data.target_language)
-        self._longest = min(data.max_length, config.model.max_positions - 1)
+        self._longest = min(data.max_length, _positions(config.model) - 1)
 
     def predict(self, lines: Sequence[str]) -> list[str]:
         """The best translation of each line; an empty line for an empty one. Raises UsageError for a text that is no list."""
@@ -171,7 +172,7 @@ class _Translator:
 
     def generate(self, rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
         """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
-        ids_BS, mask_BS = _padded(rows)
+        ids_BS, mask_BS = _padded(rows, _positions(self.model.config))
         return generate(
             self.model,
             ids_BS.to(self.device),
@@ -201,9 +202,14 @@ def _batches(sources: list[_Source], options: DecodingConfig, workers: int) -> I
         yield batch
 
 
-def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Rows with their end of sentence as ids [B, S], and where they are not padding."""
-    longest = -(-(max(map(len, rows)) + 1) // SOURCE_STEP) * SOURCE_STEP
+def _positions(model: ModelConfig) -> int:
+    """The longest input of a model; only learned positions have an end."""
+    return model.max_positions if model.positions == "learned" else sys.maxsize
+
+
+def _padded(rows: list[list[int]], most: int) -> tuple[Tensor, Tensor]:
+    """Rows with their end of sentence as ids [B, S], S at most `most`, and where they are not padding."""
+    longest = min(most, -(-(max(map(len, rows)) + 1) // SOURCE_STEP) * SOURCE_STEP)
     ids_BS = torch.tensor([[*row, EOS_ID, *[PAD_ID] * (longest - 1 - len(row))] for row in rows])
     lengths = torch.tensor([len(row) + 1 for row in rows])
     return ids_BS, torch.arange(longest)[None] < lengths[:, None]

@@ -21,8 +21,7 @@ class TextEmbedding(nn.Module):
         self.learned = nn.Embedding(config.max_positions, config.width) if config.positions == "learned" else None
         self.dropout = Dropout(config.dropout, masks)
         self.word_dropout = Dropout(config.word_dropout, masks)
-        self.table_TD: Tensor
-        self.register_buffer("table_TD", torch.empty(0, config.width), persistent=False)
+        self.table_TD = torch.empty(0, config.width)  # no buffer: each rank's grows with its own longest row
 
     def forward(self, ids_BT: Tensor, positions_T: Tensor, dtype: torch.dtype) -> Tensor:
         """Returns [B, T, D] in `dtype`. Raises IndexError for a position beyond learned positions."""
@@ -37,7 +36,7 @@ class TextEmbedding(nn.Module):
 
     def _sinusoidal(self, positions_T: Tensor) -> Tensor:
         needed, table_TD = int(positions_T[-1]) + 1, self.table_TD
-        if needed > len(table_TD):
+        if needed > len(table_TD) or table_TD.device != positions_T.device:
             longest = torch.arange(max(256, 2 * needed), device=positions_T.device)
             self.table_TD = table_TD = sinusoidal_positions(longest, self.width)
         return table_TD[positions_T]

@@ -313,7 +313,7 @@ def _run(
             _save(state, checkpoints)
         if signalled and not last:
             raise Interrupted(
-                int(signalled) // state.world.size or signal.SIGTERM,
+                stop.number or signal.SIGTERM,  # the signal may have come to another rank
                 f"stopped after update {state.update:,} of {settings.updates:,}; everything is saved",
                 where=str(directory),
                 remedy="the same command goes on from here",

@@ -22,8 +22,8 @@ from headway.training.muon import Muon
 def build_optimizer(model: nn.Module, settings: TrainingConfig, dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019), Adam (Kingma & Ba 2015), both in torch's fused kernel, or Muon, at the rate of update 1.
 
-    Only matrices that are not embeddings decay: pulling biases, gains or rarely seen rows to zero does harm. The same
-    matrices are those that Muon steps, with products in `dtype`; all others are AdamW's then.
+    Only matrices that are not embeddings decay: pulling biases, gains or rarely seen rows to zero does harm. Of these, Muon
+    steps all but the output matrix, with products in `dtype`; the rest is AdamW's.
     """
     embedding_ids = _embedding_ids(model)
     matrices: list[Tensor] = []
@@ -32,13 +32,15 @@ def build_optimizer(model: nn.Module, settings: TrainingConfig, dtype: torch.dty
         if parameter.requires_grad:
             inner = parameter.ndim >= 2 and id(parameter) not in embedding_ids
             (matrices if inner else others).append(parameter)
-    muon = settings.optimizer == "muon" and bool(matrices)
+    output = getattr(model, "output", None)
+    of_output = {id(parameter) for parameter in output.parameters()} if isinstance(output, nn.Module) else set()
+    orthogonal = [matrix for matrix in matrices if settings.optimizer == "muon" and id(matrix) not in of_output]
+    decaying = [matrix for matrix in matrices if all(matrix is not one for one in orthogonal)]
     decay, rate = settings.weight_decay, learning_rate(1, settings)
-    decaying = [] if muon else [{"params": matrices, "weight_decay": decay}]
-    groups = [group for group in (*decaying, {"params": others, "weight_decay": 0.0}) if group["params"]]
+    groups = [{"params": decaying, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    adam = kind(groups, lr=rate, betas=settings.betas, eps=settings.epsilon, fused=True)
-    return Muon(matrices, adam, lr=rate, weight_decay=decay, dtype=dtype) if muon else adam
+    adam = kind([group for group in groups if group["params"]], lr=rate, betas=settings.betas, eps=settings.epsilon, fused=True)
+    return Muon(orthogonal, adam, lr=rate, weight_decay=decay, dtype=dtype) if orthogonal else adam
 
 
 def _embedding_ids(model: nn.Module) -> set[int]:

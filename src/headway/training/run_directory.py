@@ -12,11 +12,12 @@ from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.errors import ResourceError, UsageError
 
-# What may change when a run goes on: how long and how closely it is watched, not what it computes.
+# What may change when a run goes on. `updates` moves the fall of the learning rate, `threads` the rounding; the rest only
+# how closely the run is watched and how its model answers.
 MAY_CHANGE = (
     "run_directory", "training.updates", "training.log_every", "training.validate_every", "training.save_every",
     "training.keep_checkpoints", "training.patience", "training.threads", "training.non_finite_limit",
-    "decoding.", "evaluation.", "data.test.",
+    "decoding.", "evaluation.", "data.test.", "data.cache_directory",
 )  # fmt: skip
 
 LOCK, TOKENIZERS = "run.lock", "tokenizers"
