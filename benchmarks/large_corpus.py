@@ -1,15 +1,17 @@
 """Ten million pairs: how long preparing them takes, and the largest memory that preparing and training on them needs.
 
-    python benchmarks/large_corpus.py [--pairs 10000000] [--work runs/benchmarks]
+    python benchmarks/large_corpus.py [--pairs 10000000] [--work runs/benchmarks] [training.…=… tokenizer.…=…]
 
 The pairs are made: two sentences of the sample grammar in each, no two pairs alike. `headway train` does all the rest in one
-process: looks through the data, learns the tokenizer, tokenises into the memory-mapped cache, plans the epoch, trains.
+process, with nothing kept from an earlier call: looks through the data, learns the tokenizer, tokenises into the
+memory-mapped cache, plans the epoch, trains.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -30,7 +32,7 @@ data:
   target_language: de
   train: {{source: {work}/large-corpus/train.en, target: {work}/large-corpus/train.de}}
   validation: {{source: {work}/large-corpus/validation.en, target: {work}/large-corpus/validation.de}}
-tokenizer: {{vocabulary_size: 4000, sample_lines: 200000}}
+tokenizer: {{vocabulary_size: 4000}}
 model: {{preset: tiny}}
 training: {{updates: {updates}, warmup_updates: 10, validate_every: {updates}, save_every: {updates}, tensorboard: false}}
 """
@@ -57,8 +59,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10_000_000)
     parser.add_argument("--updates", type=int, default=200)
     parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
+    parser.add_argument("overrides", nargs="*", help="settings of the training, such as tokenizer.dropout=0.1")
     options = parser.parse_args()
     directory = options.work.resolve() / "large-corpus"
+    shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
     print(f"writing {options.pairs:,} made pairs …", flush=True)
     write_corpus(directory, options.pairs)
@@ -66,7 +70,7 @@ def main() -> None:
     config = directory / "config.yaml"
     config.write_text(CONFIG.format(work=options.work.resolve(), updates=options.updates), "utf-8")
     start = time.perf_counter()
-    process = subprocess.Popen([str(Path(sys.executable).parent / "headway"), "train", str(config), "--fresh"])
+    process = subprocess.Popen([str(Path(sys.executable).parent / "headway"), "train", str(config), *options.overrides])
     _, status, usage = os.wait4(process.pid, 0)
     peak = usage.ru_maxrss / 1024
     seconds = time.perf_counter() - start

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import os
 import pty
 import re
@@ -263,6 +265,21 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     assert capsys.readouterr() == ("Ein Mann.\n", "page: run/page.html\ndrawn: x.png\n")
 
 
+def test_the_ranks_that_another_one_left_do_not_blame_headway(
+    config: Path, stand_in: Callable[..., None], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:41234")
+
+    stand_in("headway.training.loop", train=fail)
+    assert main(["train", str(config)]) == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", str(config)]) == 5
+    first, second = capsys.readouterr().err.split("headway: ")[1:]
+    assert first.startswith("a fault of Headway's own")
+    assert second.startswith("another rank has ended")
+
+
 # ---- predict -------------------------------------------------------------------------------------------------------
 
 
@@ -275,13 +292,11 @@ def shouting(tmp_path: Path, config: Path, stand_in: Callable[..., None]) -> lis
         def __init__(self, directory: Path, **decoding: Any) -> None:
             settings.append(decoding)
 
-        def translate_stream(self, lines: Iterable[str], piece: int) -> Iterator[list[Any]]:
-            pieces.append(piece)
-            best = settings[-1].get("n_best", 1)
+        def translate_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Any]]:
+            best, lines = settings[-1].get("n_best", 1), itertools.chain.from_iterable(pieces)
             return ([SimpleNamespace(text=line.upper() + "!" * n, score=-n / 3 + 0.0) for n in range(best)] for line in lines)
 
-    pieces: list[int] = []
-    stand_in("headway.inference.predictor", Predictor=Predictor, PIECE_LINES=2048)
+    stand_in("headway.inference.predictor", Predictor=Predictor)
     stand_in("headway.model_dir", find_model=lambda run: config.parent)
     return settings
 
@@ -305,6 +320,27 @@ def test_predict_reads_standard_input(shouting: list[dict[str, Any]], capsys: Ca
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["predict", "run"]) == 2
     assert "standard input is closed\n  → name a file, headway predict RUN input.txt" in capsys.readouterr().err
+
+
+def test_predict_answers_a_program_that_waits(
+    shouting: list[dict[str, Any]], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    answers: list[str] = []
+
+    def write(line: str) -> None:
+        answers.append(line)
+        if line == "ONE":
+            os.write(writing, b"two\nthree\n")
+        elif line == "THREE":
+            os.close(writing)
+
+    monkeypatch.setattr("headway.cli.output_lines", lambda name: contextlib.nullcontext(write))
+    os.write(writing, b"one\n")
+    with open(reading, encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdin", pipe)
+        assert main(["predict", "run"]) == 0
+    assert answers == ["ONE", "TWO", "THREE"]
 
 
 def test_predict_refuses_standard_input_that_cannot_be_read(

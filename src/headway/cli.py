@@ -147,8 +147,8 @@ def predict(arguments: Arguments) -> None:
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
     """
     from headway.config import load_config
-    from headway.data.readers import read_lines
-    from headway.inference.predictor import PIECE_LINES, Predictor
+    from headway.data.lines import read_line_blocks
+    from headway.inference.predictor import Predictor
     from headway.model_dir import find_model
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -168,12 +168,10 @@ def predict(arguments: Arguments) -> None:
     settings = {}
     if overrides:
         settings = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
-    piped = inputs in ([], ["-"])
-    lines = lines_of_stdin() if piped else read_lines(inputs[0])
-    typed = piped and sys.stdin is not None and sys.stdin.isatty()  # who types wants the answer to each line
+    pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
     predictor = Predictor(directory, **settings)
     with output_lines(arguments.output) as write:
-        for number, answers in enumerate(predictor.translate_stream(lines, 1 if typed else PIECE_LINES), 1):
+        for number, answers in enumerate(predictor.translate_pieces(pieces), 1):
             for answer in answers:
                 place = [] if arguments.n_best is None else [str(number)]
                 score = [f"{answer.score:.4f}"] if arguments.scores or place else []

@@ -11,6 +11,7 @@ import difflib
 import errno
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,7 +39,8 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def lines_of_stdin() -> Iterator[str]:
+def lines_of_stdin() -> Iterator[list[str]]:
+    """Lines as they arrive: a list holds what is there, so that who writes a line and waits gets its answer."""
     from headway.data.lines import STANDARD_INPUT, split_lines
 
     if sys.stdin is None:
@@ -47,8 +49,7 @@ def lines_of_stdin() -> Iterator[str]:
         say("headway: reading from the keyboard: a sentence a line, Ctrl-D ends")
     stream: Any = sys.stdin.buffer
     try:
-        for lines in split_lines(iter(lambda: stream.read1(1 << 16), b""), STANDARD_INPUT):
-            yield from lines
+        yield from split_lines(iter(lambda: stream.read1(1 << 16), b""), STANDARD_INPUT)
     except OSError as error:
         raise UsageError(f"standard input cannot be read: {error.strerror or error}", remedy=PREDICT_INPUT) from None
 
@@ -210,6 +211,9 @@ def _explained(error: Exception) -> HeadwayError | None:
         return ResourceError(f"the package {name} is not installed", remedy=f"pip install 'headway[{EXTRAS[name]}]'")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):  # torch has its own
         return ResourceError("out of memory", remedy="lower training.batch_tokens or decoding.batch_tokens, or model.width")
+    several = os.environ.get("WORLD_SIZE", "1") != "1"
+    if several and isinstance(error, RuntimeError) and re.search("by peer|connection", str(error), re.IGNORECASE):
+        return ResourceError("another rank has ended, so this one cannot go on", remedy="what that rank said is the reason")
     if isinstance(error, OSError):
         full = "make room where it is written; what is there now is not whole" if error.errno == errno.ENOSPC else None
         return ResourceError(error.strerror or str(error), where=str(error.filename) if error.filename else None, remedy=full)

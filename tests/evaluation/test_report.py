@@ -188,3 +188,5 @@ def test_the_page_shows_scores_lengths_and_sentences(tmp_path: Path) -> None:
     assert page.tags.count("article") == 10
     assert page.tags.count("rect") == len(record.by_length)
     assert "Worst sentences by chrF" in page.text
+    assert "length ratio" in page.text
+    assert re.search(r"How it was made.*beam_size\s*5\s", page.text, re.DOTALL)

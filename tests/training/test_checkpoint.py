@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import resource
@@ -82,7 +81,6 @@ def test_the_tensor_files_are_plain_safetensors(place: Path) -> None:
 
 def test_nothing_saved_is_no_error(place: Path) -> None:
     assert Checkpoints(place).newest() is None
-    assert Checkpoints(place).best() is None
     assert not place.exists()
 
 
@@ -107,19 +105,11 @@ def test_a_poisoned_state_is_refused_before_a_byte_is_written(place: Path, value
 # --- retention ---
 
 
-def test_the_newest_and_the_best_stay(place: Path) -> None:
+def test_the_newest_stay(place: Path) -> None:
     checkpoints = Checkpoints(place, keep=3)
     for step in range(1, 8):
         save(checkpoints, step)
-        if step == 2:
-            checkpoints.mark_best(2)
-    assert sorted(os.listdir(place)) == ["best.json", *[f"step-{step:08d}" for step in (2, 5, 6, 7)]]
-    best = checkpoints.best()
-    assert best is not None
-    assert best.step == 2
-    checkpoints.mark_best(6)
-    save(checkpoints, 8)
-    assert sorted(os.listdir(place)) == ["best.json", *[f"step-{step:08d}" for step in (6, 7, 8)]]
+    assert sorted(os.listdir(place)) == [f"step-{step:08d}" for step in (5, 6, 7)]
 
 
 def test_a_step_saved_twice_keeps_both_until_they_are_old(kept: Checkpoints) -> None:
@@ -139,29 +129,6 @@ def test_damaged_checkpoints_do_not_count(kept: Checkpoints) -> None:
     assert sorted(os.listdir(kept.directory)) == ["step-00000010", "step-00000020", "step-00000030"]
     save(kept, 40)
     assert sorted(os.listdir(kept.directory)) == ["step-00000030", "step-00000040"]
-
-
-def test_only_a_whole_checkpoint_can_be_best(kept: Checkpoints) -> None:
-    with pytest.raises(ModelError, match="no checkpoint of step 15"):
-        kept.mark_best(15)
-    (kept.directory / "step-00000020" / STATE).write_text("{}")
-    with pytest.raises(ModelError, match=r"SHA-256|bytes instead"):
-        kept.mark_best(20)
-    assert kept.best() is None
-
-
-@pytest.mark.parametrize("text", ["", "{", '{"directory": "../../etc"}', '{"directory": 3}', "[]", '{"a": NaN}'])
-def test_a_damaged_mark_stops_pruning_and_nothing_else(kept: Checkpoints, text: str, caplog: pytest.LogCaptureFixture) -> None:
-    (kept.directory / "best.json").write_text(text)
-    with pytest.raises(ModelError, match=r"best\.json"):
-        kept.best()
-    with caplog.at_level(logging.WARNING, logger="headway"):
-        save(kept, 30)
-    assert "were not removed" in caplog.text
-    assert len(os.listdir(kept.directory)) == 4
-    newest = kept.newest()
-    assert newest is not None
-    assert newest.step == 30
 
 
 def test_orphans_of_the_dead_go_and_those_of_the_living_stay(kept: Checkpoints) -> None:

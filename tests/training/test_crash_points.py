@@ -37,7 +37,7 @@ def _quiet() -> Iterator[None]:
 
 def content(step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     model = {"model.weight": torch.full((3, 2), float(step)), "model.bias": torch.arange(3.0)}
-    return model, {"optimizer.step": torch.tensor(float(step))}, {"update": step, "best": 0.1 * step}
+    return model, {"optimizer.step": torch.tensor(float(step))}, {"update": step, "score": 0.1 * step}
 
 
 def save(checkpoints: Checkpoints, step: int) -> None:
@@ -59,7 +59,7 @@ def verified(checkpoints: Checkpoints) -> list[int]:
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch, make: Maker) -> Disk:
-    """A disk with the whole checkpoints 5 and 10, which is marked best."""
+    """A disk with the whole checkpoints 5 and 10."""
     disk = Disk()
     disk.install(monkeypatch)
     _fs.make_directory(Path("/run"))
@@ -67,17 +67,14 @@ def prepared(monkeypatch: pytest.MonkeyPatch, make: Maker) -> Disk:
     disk.root.durable_entries = dict(disk.root.entries or {})
     for step in (5, 10):
         save(make(), step)
-    make().mark_best(10)
     disk.lose_power("kept", "kept")
     return disk
 
 
 def work(make: Maker, done: list[str]) -> None:
-    """What is interrupted: saves, the second of which prunes, and a change of the best."""
+    """What is interrupted: two saves, each of which prunes."""
     save(make(), 15)
     done.append("saved 15")
-    make().mark_best(15)
-    done.append("best 15")
     save(make(), 20)
     done.append("saved 20")
 
@@ -91,10 +88,6 @@ def look(make: Maker, done: list[str], what: str) -> None:
     assert newest.step == steps[0], f"{what}: newest is {newest.step}, whole are {steps}"
     assert newest.step >= reached, f"{what}: {reached} was saved, but only {steps} are left"
     assert len(steps) >= 2, f"{what}: only {steps} are left"
-    best = make().best()
-    assert best is not None
-    assert best.step == (15 if "best 15" in done else best.step), f"{what}: best is {best.step}"
-    assert best.step in (10, 15)
 
 
 def go_on(make: Maker, disk: Disk, what: str) -> None:
@@ -147,9 +140,6 @@ def every_crash(
                     assert fault in ("kill", "tear")
                 except ResourceError:
                     assert fault in ERRORS, what
-                except ModelError:  # reading before marking the best
-                    assert fault in ERRORS, what
-                    assert done == ["saved 15"], what
                 disk.disarm()
                 states = [disk]
                 for names, data, seed in POWER_FAILURES if fault in ("kill", "tear") else []:
@@ -183,8 +173,7 @@ class RenamesFirst(Checkpoints):
         final = self._free_name(step)
         _fs.make_directory(final)
         for name in self._names()[self.keep :]:
-            if name != self._best_name():
-                checkpoint._remove(self.directory / name)
+            checkpoint._remove(self.directory / name)
         records = {name: checkpoint.write_file(final / name, chunks) for name, chunks in files.items()}
         checkpoint.write_file(final / checkpoint.MANIFEST, [checkpoint.manifest_of(step, records)])
         _fs.fsync_directory(final)
@@ -195,16 +184,8 @@ class RenamesFirst(Checkpoints):
 class PrunesFirst(Checkpoints):
     def save(self, step: int, *content: Any) -> Path:
         for name in self._names()[1:]:
-            if name != self._best_name():
-                checkpoint._remove(self.directory / name)
+            checkpoint._remove(self.directory / name)
         return super().save(step, *content)
-
-
-class OverwritesBest(Checkpoints):
-    def mark_best(self, step: int) -> None:
-        if _fs.status(self.directory / checkpoint.BEST):
-            _fs.remove_file(self.directory / checkpoint.BEST)
-        super().mark_best(step)
 
 
 def _nothing(*_: Any) -> None:
@@ -220,7 +201,7 @@ def _believes_the_disk(path: Path, chunks: Any) -> dict[str, Any]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-@pytest.mark.parametrize("maker", [RenamesFirst, PrunesFirst, OverwritesBest])
+@pytest.mark.parametrize("maker", [RenamesFirst, PrunesFirst])
 def test_a_wrong_order_is_caught(monkeypatch: pytest.MonkeyPatch, maker: type[Checkpoints]) -> None:
     with pytest.raises(AssertionError, match=r"are left|was saved|newest|None"):
         every_crash(monkeypatch, lambda: maker(PLACE), ("kill",))
@@ -250,14 +231,14 @@ def test_a_reader_that_believes_the_name_is_caught(monkeypatch: pytest.MonkeyPat
 
 
 class Retention(RuleBasedStateMachine):
-    """Saves, marks, damage, kills and power failures in any order; what must be whole is kept in `whole`."""
+    """Saves, damage, kills and power failures in any order; what must be whole is kept in `whole`."""
 
     make: Callable[[], Checkpoints] = staticmethod(lambda: Checkpoints(PLACE, keep=2))
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.disk, self.step, self.best = Disk(), 0, 0
+        self.disk, self.step = Disk(), 0
         self.disk.install(self.patch)
         self.whole: set[int] = set()
 
@@ -265,7 +246,7 @@ class Retention(RuleBasedStateMachine):
         self.patch.undo()
 
     def _kept(self) -> set[int]:
-        return set(sorted(self.whole, reverse=True)[:2]) | ({self.best} & self.whole)
+        return set(sorted(self.whole, reverse=True)[:2])
 
     @rule()
     def saves(self) -> None:
@@ -286,17 +267,10 @@ class Retention(RuleBasedStateMachine):
         except (KilledError, ResourceError):
             pass
         self.disk.disarm()
-        if power:
-            self.disk.lose_power(*power)
+        self.disk.lose_power(*(power or ("kept", "kept", 0)))  # a kill alone: in time the system writes everything
         if self.step in verified(self.make()):
             self.whole.add(self.step)
         self.whole = self._kept() if self.step in self.whole else self.whole
-
-    @precondition(lambda self: self.whole)
-    @rule(data=st.data())
-    def marks_the_best(self, data: st.DataObject) -> None:
-        self.best = data.draw(st.sampled_from(sorted(self.whole)))
-        self.make().mark_best(self.best)
 
     @precondition(lambda self: len(self.whole) > 1)
     @rule(data=st.data())
@@ -339,8 +313,7 @@ class CountsNames(Checkpoints):
     def _prune(self, saved: Path) -> None:
         with contextlib.suppress(OSError, ModelError, ResourceError):
             for name in self._names()[self.keep :]:
-                if name != self._best_name():
-                    checkpoint._remove(self.directory / name)
+                checkpoint._remove(self.directory / name)
 
 
 def test_retention_that_counts_damaged_checkpoints_is_caught() -> None:

@@ -88,6 +88,26 @@ def test_a_killed_run_resumes_bit_for_bit_twice(
     assert losses(tmp_path / "straight") == losses(tmp_path / "killed")
 
 
+def test_a_failing_validation_costs_nothing(sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    straight, failing = tmp_path / "straight", tmp_path / "failing"
+    train(tiny_config(sample_directory, straight), quiet=True)
+    config = tiny_config(sample_directory, failing)
+    every = config.training.validate_every
+    assert every % config.training.save_every == 0
+
+    def full_disk(*_: Any) -> None:
+        raise ResourceError("no space is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_model", full_disk)
+        with pytest.raises(ResourceError, match="no space"):
+            train(config, quiet=True)
+    assert newest(failing)[1]["update"] == every
+    train(config, quiet=True)
+    assert_same_checkpoint(straight, failing)
+    assert figures(straight, "validation_loss") == figures(failing, "validation_loss")
+
+
 def test_another_seed_is_another_run(sample_directory: Path, tmp_path: Path) -> None:
     for seed in (1, 2):
         train(tiny_config(sample_directory, tmp_path / str(seed), training={"seed": seed, "updates": 6}), quiet=True)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from datetime import timedelta
 
 import pytest
 import torch
@@ -30,9 +31,7 @@ def _no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_torchrun_it_is_a_world_of_one() -> None:
     world = start_distributed(TrainingConfig(device="cpu"))
     assert (world.rank, world.size, world.first, world.device) == (0, 1, True, CPU)
-    tensor = torch.ones(3)
     assert parallel.all_reduce_sum(2.5, world) == 2.5
-    assert parallel.all_reduce_sum(tensor, world) is tensor
     parallel.barrier(world)
     parallel.stop_distributed()
 
@@ -52,21 +51,20 @@ def test_a_rendezvous_that_fails_is_a_resource_error(monkeypatch: pytest.MonkeyP
         for name, value in {**values, "MASTER_PORT": str(taken.getsockname()[1])}.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(ResourceError, match="rank 0 of 2 could not join"):
-            start_distributed(TrainingConfig(device="cpu"), timeout_seconds=2)
+            start_distributed(TrainingConfig(device="cpu"), timeout=timedelta(seconds=2))
 
 
 def test_two_gloo_ranks_add_up() -> None:
     code = """
-        import os, torch
+        import os
         from headway.config import ModelConfig, TrainingConfig
         from headway.training import parallel
         world = parallel.start_distributed(TrainingConfig(device="cpu"))
         total = parallel.all_reduce_sum(0.1 + world.rank, world)
-        tensor = parallel.all_reduce_sum(torch.full((2,), 1.0 + world.rank), world)
         seconds = {"fp32": 2.0, "bf16": 1.0 + 9 * world.rank}
         choice = parallel.choose_precision("auto", world.device, ModelConfig(), seconds.__getitem__, world=world)
         parallel.barrier(world)
-        assert abs(total - 1.2) < 1e-9 and tensor.tolist() == [3.0, 3.0], (total, tensor)
+        assert abs(total - 1.2) < 1e-9, total
         print(world.rank, world.size, world.first, choice.name)
         parallel.stop_distributed()
     """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from tiny_run import tiny_config
 
 from headway.errors import ResourceError, UsageError
-from headway.training.run_directory import begin_or_go_on, forget_run, is_run, make_run_directory
+from headway.training import _fs
+from headway.training.run_directory import begin_or_go_on, forget_run, is_run, make_run_directory, open_tokenizers
 
 
 def test_a_strangers_directory_is_refused(tmp_path: Path) -> None:
@@ -91,3 +93,29 @@ def test_forgetting_takes_only_what_a_run_writes(tmp_path: Path) -> None:
     (directory / "notes.txt").touch()
     forget_run(directory)
     assert {path.name for path in directory.iterdir()} == {"run.lock", "notes.txt"}
+
+
+def test_a_name_is_given_to_what_is_on_the_medium(
+    sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(sample_directory, tmp_path / "run")
+    directory = make_run_directory(config)
+    safe: set[int] = set()
+    fsync, replace = _fs.fsync, Path.replace
+    renamed: list[str] = []
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        safe.add(os.fstat(descriptor).st_ino)
+
+    def checked(aside: Path, place: Path) -> Path:
+        files = [*aside.iterdir()] if aside.is_dir() else [aside]
+        assert {path.stat().st_ino for path in files} <= safe
+        renamed.append(place.name)
+        return replace(aside, place)
+
+    monkeypatch.setattr(_fs, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", checked)
+    begin_or_go_on(directory, config)
+    open_tokenizers(directory, config)
+    assert renamed == ["config.yaml", "tokenizers"]

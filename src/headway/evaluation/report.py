@@ -222,6 +222,7 @@ def page(record: EvaluationRecord, sentences: Sequence[SentenceRecord], title: s
             _lengths_part(record),
             _sentences_part("Worst sentences by chrF", [sentences[place] for place in record.worst], record),
             _sentences_part("Best sentences by chrF", [sentences[place] for place in record.best], record),
+            _made_part(record),
             "</body>\n</html>\n",
         ]
     )
@@ -249,7 +250,7 @@ def _scores_part(record: EvaluationRecord) -> str:
 def _lengths_part(record: EvaluationRecord) -> str:
     names = [name for name in record.scores if name != "paper_bleu"]
     columns = "".join(f"<th class=number>{_text(record.scores[name].label)}" for name in names)
-    head = f"<tr><th class=number>words<th class=number>sentences{columns}<th class=number>length<th>chrF</tr>"
+    head = f"<tr><th class=number>words<th class=number>sentences{columns}<th class=number>length ratio<th>chrF</tr>"
     rows = []
     for group in record.by_length:
         scores = "".join(f"<td class=number>{group.scores[name]:.1f}" for name in names)
@@ -262,6 +263,17 @@ def _lengths_part(record: EvaluationRecord) -> str:
         )
     title = "<h2>Scores by length of the reference</h2>"
     return f'{title}\n<div class="wide"><table>{head}\n' + "\n".join(rows) + "\n</table></div>"
+
+
+def _made_part(record: EvaluationRecord) -> str:
+    """What it takes to do it again."""
+    facts = {name: str(value) for name, value in record.decoding.items() if value is not None}
+    facts |= {f"{name}, version": version for name, version in record.versions.items()}
+    facts |= {f"fingerprint, {name}": digest[:16] for name, digest in record.fingerprints.items()}
+    if seconds := record.seconds.get("translate"):
+        facts["speed"] = f"{record.sentences / seconds:.1f} sentences/s, the loading of the weights included"
+    rows = [f"<tr><td>{_text(name)}<td><code>{_text(value)}</code></tr>" for name, value in facts.items()]
+    return '<h2>How it was made</h2>\n<div class="wide"><table>\n' + "\n".join(rows) + "\n</table></div>"
 
 
 def _sentences_part(title: str, sentences: Sequence[SentenceRecord], record: EvaluationRecord) -> str:

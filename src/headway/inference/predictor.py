@@ -101,10 +101,17 @@ class Predictor:
 
     def translate_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[list[Translation]]:
         """The `n_best` translations of each line, best first, in order."""
-        remaining, first = iter(lines), 0
-        while piece := list(itertools.islice(remaining, piece_lines)):
-            yield from self._translate(piece, first)
-            first += len(piece)
+        remaining = iter(lines)
+        return self.translate_pieces(iter(lambda: list(itertools.islice(remaining, piece_lines)), []))
+
+    def translate_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
+        """The same for lines that come in lists: the answers to a list do not wait for the next one."""
+        first = 0
+        for lines in pieces:
+            for start in range(0, len(lines), PIECE_LINES):
+                piece = lines[start : start + PIECE_LINES]
+                yield from self._translate(piece, first)
+                first += len(piece)
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
         sources = self._read(lines, first)

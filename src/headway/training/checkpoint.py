@@ -1,6 +1,6 @@
 """Checkpoints that survive a kill, a full disk and a power failure at any instant.
 
-    checkpoints/step-00000500/{model.safetensors, training.safetensors, state.json, manifest.json}    checkpoints/best.json
+    checkpoints/step-00000500/{model.safetensors, training.safetensors, state.json, manifest.json}
 
 A checkpoint is written into a `.tmp-…` directory beside, every file is brought to the medium, the directory is renamed and
 its parent brought to the medium; it is read back, and only then are older ones removed. A name `step-…` therefore means a
@@ -27,7 +27,6 @@ from torch import Tensor
 from headway.errors import ModelError, ResourceError
 from headway.training import _fs
 from headway.training.manifest import (
-    FORMAT_VERSION,
     MANIFEST,
     MAX_JSON_BYTES,
     MODEL,
@@ -36,7 +35,6 @@ from headway.training.manifest import (
     TRAINING,
     load,
     manifest_of,
-    read_json,
     to_json,
     verify,
     write_file,
@@ -46,7 +44,6 @@ from headway.training.tensor_file import refuse_non_finite, tensor_bytes, tensor
 
 __all__ = ["Checkpoint", "Checkpoints", "RunLock", "Skipped", "load", "verify"]
 
-BEST = "best.json"
 SPARE_BYTES = 1 << 20  # directories, manifest, rounding to blocks
 
 _ASIDE = re.compile(r"\.tmp-.+-(\d+)-([0-9a-f]{8})-[0-9a-f]{8}")
@@ -76,7 +73,7 @@ class Checkpoints:
 
     Args:
         directory: made at the first save.
-        keep: verified checkpoints that always stay, besides the one marked best; at least 2.
+        keep: verified checkpoints that always stay; at least 2.
     """
 
     def __init__(self, directory: Path | str, keep: int = 2) -> None:
@@ -134,21 +131,6 @@ class Checkpoints:
                 remedy="free some space, or set run_directory to another disk; checkpoints already there are intact",
             )
 
-    def mark_best(self, step: int) -> None:
-        """Protect the (verified) checkpoint of `step` from removal until another one is marked."""
-        found = [name for name in self._names() if _key(name)[0] == step]
-        if not found:
-            raise ModelError(f"there is no checkpoint of step {step} to mark as best", where=str(self.directory))
-        verify(self.directory / found[0])
-        aside = self._aside("best")
-        try:
-            write_file(aside, [to_json({"format_version": FORMAT_VERSION, "step": step, "directory": found[0]})])
-            _fs.rename(aside, self.directory / BEST)
-            _fs.fsync_directory(self.directory)
-        except OSError as error:
-            _remove(aside, quietly=True)
-            raise ResourceError(f"could not mark step {step} as best: {error.strerror}", where=str(self.directory)) from error
-
     def _prepare(self) -> None:
         """Make the directory durably, and remove what dead writers left in it."""
         missing = []
@@ -198,13 +180,12 @@ class Checkpoints:
     def _prune(self, saved: Path) -> None:
         """Remove what is older than the `keep` newest verified checkpoints. Trouble is told and leaves more than needed."""
         try:
-            spared = {self._best_name(), saved.name}
             whole, names = 0, self._names()
             while names and whole < self.keep:
                 name = names.pop(0)
                 whole += name == saved.name or self._problem(name) is None
             for name in names:
-                if name not in spared:
+                if name != saved.name:
                     aside = self._aside("old-" + name)  # renamed first: half a removal must not look like a checkpoint
                     _fs.rename(self.directory / name, aside)
                     _remove(aside)
@@ -237,14 +218,6 @@ class Checkpoints:
             remedy="restore one from a copy, or start again in a new run_directory; nothing was deleted",
         )
 
-    def best(self) -> Checkpoint | None:
-        """The checkpoint marked best, or None. Raises ModelError if it is damaged or gone."""
-        name = self._best_name()
-        if name is None:
-            return None
-        verify(self.directory / name)
-        return Checkpoint(self.directory / name, _key(name)[0])
-
     def _entries(self, pattern: re.Pattern[str]) -> list[str]:
         try:
             if _fs.status(self.directory) is None:
@@ -263,17 +236,6 @@ class Checkpoints:
         except ModelError as error:
             return f"{Path(error.where or '').name} {error.problem}"
         return None
-
-    def _best_name(self) -> str | None:
-        try:
-            if _fs.status(self.directory / BEST) is None:
-                return None
-        except OSError as error:
-            raise _unreadable(self.directory / BEST, error) from error
-        name = read_json(self.directory / BEST).get("directory")
-        if not isinstance(name, str) or not STEP_NAME.fullmatch(name):
-            raise ModelError("does not name a checkpoint", where=str(self.directory / BEST), remedy="remove the file")
-        return name
 
 
 def _key(name: str) -> tuple[int, int]:

@@ -90,6 +90,7 @@ class TrainState:
     update: int = 0  # updates done
     place: Place = field(default_factory=lambda: Place(0, 0))  # what comes next
     target_tokens: int = 0  # learned from so far
+    validation_is_due: bool = False  # after the last update done
     best_score: list[float] | None = None  # what is compared first stands first
     validations_without_gain: int = 0
     bad_updates: int = 0  # non-finite ones in a row
@@ -98,15 +99,9 @@ class TrainState:
     validation: str = ""  # and of the validation data
 
     NUMBERS = (
-        "update",
-        "target_tokens",
-        "best_score",
-        "validations_without_gain",
-        "bad_updates",
-        "precision",
-        "corpus",
-        "validation",
-    )
+        "update", "target_tokens", "validation_is_due", "best_score", "validations_without_gain", "bad_updates", "precision",
+        "corpus", "validation",
+    )  # fmt: skip
 
     def tensors(self) -> dict[str, Tensor]:
         return {**optimizer_tensors(self.model, self.optimizer), **self.average.tensors()}
@@ -193,9 +188,8 @@ def train(config: Config, *, fresh: bool = False, quiet: bool = False) -> Path:
                 if fresh:
                     forget_run(directory)
                 begin_or_go_on(directory, config)
-            return _train(
-                config, directory, world, Progress(directory, config, enabled=world.first and not quiet, record=world.first)
-            )
+            shown = Progress(directory, config, enabled=world.first and not quiet, record=world.first)
+            return _train(config, directory, world, shown)
     finally:
         stop_distributed()
 
@@ -225,12 +219,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
 
 
 def _start(
-    config: Config,
-    tokenizers: Tokenizers,
-    data: tuple[str, str],
-    world: World,
-    checkpoints: Checkpoints,
-    progress: Progress,
+    config: Config, tokenizers: Tokenizers, data: tuple[str, str], world: World, checkpoints: Checkpoints, progress: Progress
 ) -> TrainState:
     """Model, optimiser and averages, fresh or as the newest whole checkpoint has them."""
     settings = config.training
@@ -249,7 +238,8 @@ def _start(
     if settings.compile:
         loss_of.compile(dynamic=True)
     if world.size > 1:
-        loss_of = DistributedDataParallel(loss_of, find_unused_parameters=config.model.layer_dropout > 0)
+        unused = config.model.layer_dropout > 0
+        loss_of = DistributedDataParallel(loss_of, process_group=world.group, find_unused_parameters=unused)
     optimizer = build_optimizer(model, settings, precision.dtype)
     state = TrainState(config, world, model, loss_of, optimizer, WeightAverage(model, settings))
     for parameter in model.parameters():  # a layer that rests at first has a gradient too: resuming must not tell
@@ -294,10 +284,19 @@ def _run(
 ) -> None:
     # The loop, in short:
     #   for each update: pieces of the global batch → train_step → log
-    #     every `validate_every`: validate the averaged weights, keep the best model
     #     every `save_every`, at the end, and on a signal: save a checkpoint
+    #     every `validate_every`: validate the averaged weights, keep the best model
+    # Saved before it is validated, so that an error there costs nothing; what is due then is done on resuming.
     settings = state.config.training
+
+    def validate_what_is_due() -> None:
+        if state.validation_is_due:
+            _validate(state, validation, tokenizers, directory, progress)
+            if _enough(state):  # the same command will find the run at its end
+                _save(state, checkpoints)
+
     state.model.train()
+    validate_what_is_due()
     clock = time.perf_counter()  # validating and saving are not counted as learning, reading is
     for pieces in _updates(state, corpus, tokenizers):
         result = train_step(state, pieces)
@@ -305,21 +304,19 @@ def _run(
         state.update += 1
         state.target_tokens += result.tokens
         progress.step(state.update, result, time.perf_counter() - clock, state.place.epoch)
-        if state.update % settings.validate_every == 0 or state.update == settings.updates:
-            _validate(state, validation, tokenizers, directory, progress)
-        last = _enough(state)
+        last = state.update == settings.updates
+        state.validation_is_due = last or state.update % settings.validate_every == 0
         signalled = all_reduce_sum(float(stop.number or 0), state.world)
         if last or signalled or state.update % settings.save_every == 0:
             _save(state, checkpoints)
-        if signalled and not last:
+        if signalled:
             raise Interrupted(
                 stop.number or signal.SIGTERM,  # the signal may have come to another rank
                 f"stopped after update {state.update:,} of {settings.updates:,}; everything is saved",
                 where=str(directory),
                 remedy="the same command goes on from here",
             )
-        if last:
-            break
+        validate_what_is_due()
         clock = time.perf_counter()
     progress.end(state.best_score[0] if state.best_score else None, directory)
 
@@ -378,6 +375,7 @@ def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory
 def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers, directory: Path, progress: Progress) -> None:
     """Scores the averaged weights on the validation set; a better model is kept under `model/`."""
     settings = state.config.training
+    state.validation_is_due = False
     state.average.snapshot()
     with state.average.average():
         scores = validate(state.model, validation, state.config, tokenizers, state.world)

@@ -94,7 +94,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.gradients
         ctx.gradients = None
         scale = grad_outputs[0]
-        return grad_hidden.mul_(scale.to(grad_hidden.dtype)), grad_weight.mul_(scale.to(grad_weight.dtype)), None, None, None
+        return grad_hidden.mul_(scale), grad_weight.mul_(scale), None, None, None
 
 
 def _add_consistency(logits: Tensor, p: Tensor, log_z: Tensor, alpha: float, wants_gradient: bool) -> tuple[Tensor, Tensor]:

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from headway.config import ModelConfig, TrainingConfig
 from headway.errors import ResourceError, UsageError
@@ -29,6 +28,10 @@ from headway.training.losses import cross_entropy
 
 
 CPU = torch.device("cpu")
+MEETING = timedelta(minutes=10)
+# The others wait while the first rank prepares the data or validates, which may take hours. A dead rank is not found by
+# waiting: it closes its connections, and torchrun ends the others.
+WAITING = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class World:
     local_rank: int = 0
     local_size: int = 1
     device: torch.device = CPU
+    group: dist.ProcessGroup | None = None  # that sums and waits
 
     @property
     def first(self) -> bool:
@@ -47,7 +51,7 @@ class World:
         return self.rank == 0
 
 
-def start_distributed(training: TrainingConfig, timeout_seconds: float = 600) -> World:
+def start_distributed(training: TrainingConfig, timeout: timedelta = MEETING) -> World:
     """Read what torchrun left in the environment, choose the device and join the group: gloo on CPUs, nccl on GPUs.
 
     Without torchrun it is a world of one and nothing is started.
@@ -69,14 +73,15 @@ def start_distributed(training: TrainingConfig, timeout_seconds: float = 600) ->
     if size > 1:
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            dist.init_process_group(backend, rank=rank, world_size=size, timeout=timedelta(seconds=timeout_seconds))
+            dist.init_process_group(backend, rank=rank, world_size=size, timeout=timeout)
         except (ValueError, RuntimeError, OSError) as error:
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise ResourceError(
                 f"rank {rank} of {size} could not join the others over {backend}: {first_line}",
                 remedy="start every process with torchrun; for a port in use choose another --master-port",
             ) from error
-    return World(rank, size, local_rank, local_size, device)
+    group = dist.new_group(timeout=WAITING) if size > 1 else None
+    return World(rank, size, local_rank, local_size, device, group)
 
 
 def _from_environment(name: str, default: int) -> int:
@@ -95,25 +100,19 @@ def stop_distributed() -> None:
         dist.destroy_process_group()
 
 
-Summed = TypeVar("Summed", float, Tensor)
-
-
-def all_reduce_sum(value: Summed, world: World) -> Summed:
-    """The sum over all ranks. A float is summed in double precision; a tensor is summed in place and returned."""
+def all_reduce_sum(value: float, world: World) -> float:
+    """The sum over all ranks, in double precision."""
     if world.size == 1:
         return value
-    if isinstance(value, Tensor):
-        dist.all_reduce(value)
-        return value
-    total = torch.tensor(float(value), dtype=torch.float64, device=world.device)
-    dist.all_reduce(total)
+    total = torch.tensor(value, dtype=torch.float64, device=world.device)
+    dist.all_reduce(total, group=world.group)
     return total.item()
 
 
 def barrier(world: World) -> None:
     """Wait until every rank is here."""
     if world.size > 1:
-        dist.barrier(device_ids=[world.device.index or 0] if world.device.type == "cuda" else None)
+        dist.barrier(world.group, device_ids=[world.device.index or 0] if world.device.type == "cuda" else None)
 
 
 # --- device and threads ------------------------------------------------------------------------------------------

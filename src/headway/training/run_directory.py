@@ -11,6 +11,7 @@ from pathlib import Path
 from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.errors import ResourceError, UsageError
+from headway.training import _fs
 
 # What may change when a run goes on. `updates` moves the fall of the learning rate, `threads` the rounding; the rest only
 # how closely the run is watched and how its model answers.
@@ -79,7 +80,7 @@ def begin_or_go_on(directory: Path, config: Config) -> None:
             )
     aside = directory / CONFIG_ASIDE
     aside.write_text(dump_config(config), encoding="utf-8")
-    aside.replace(directory / "config.yaml")
+    _put_in_place(aside, directory / "config.yaml")
 
 
 def forget_run(directory: Path) -> None:
@@ -112,5 +113,16 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     tokenizers.save(aside)
-    aside.replace(folder)
+    _put_in_place(aside, folder)
     return tokenizers
+
+
+def _put_in_place(aside: Path, place: Path) -> None:
+    """Renames a file or a directory of files once it is on the medium: a checkpoint without its tokenizers is worth nothing."""
+    for path in [*aside.iterdir()] if aside.is_dir() else [aside]:
+        with path.open("r+b") as file:
+            _fs.fsync(file.fileno())
+    if aside.is_dir():
+        _fs.fsync_directory(aside)
+    aside.replace(place)
+    _fs.fsync_directory(place.parent)
