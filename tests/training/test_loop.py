@@ -117,6 +117,15 @@ def test_another_seed_is_another_run(sample_directory: Path, tmp_path: Path) -> 
 NO_CHANCE = {"dropout": 0.0, "attention_dropout": 0.0}
 
 
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same(sample_directory: Path, tmp_path: Path) -> None:
+    for compiled in (False, True):
+        training = {"updates": 12, "compile": compiled}
+        train(tiny_config(sample_directory, tmp_path / str(compiled), model=NO_CHANCE, training=training), quiet=True)
+    assert losses(tmp_path / "True") == pytest.approx(losses(tmp_path / "False"), rel=1e-4)
+    assert newest(tmp_path / "True")[0].keys() == newest(tmp_path / "False")[0].keys()
+
+
 @pytest.mark.parametrize("pieces", [2, 4])
 def test_accumulation_changes_nothing(pieces: int, sample_directory: Path, tmp_path: Path) -> None:
     for number in (1, pieces):
