@@ -1,6 +1,6 @@
 """The systems that are measured beside Headway: for each its configuration file, its command and how to read its log.
 
-A peer is a module with `NAME`, `prepare(size, corpus, places) -> Run` and, for training, `read(text) -> list[Reading]`.
+A peer is a module with `prepare(size, corpus, places) -> Run` and, for training, `read(text) -> list[Reading]`.
 """
 
 from __future__ import annotations

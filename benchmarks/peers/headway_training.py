@@ -9,7 +9,6 @@ from pathlib import Path
 from corpus import Corpus
 from peers import THREADS, Places, Reading, Run, Size, dimensions, fill
 
-NAME = "Headway"
 PACKAGE = "headway"
 
 

@@ -7,7 +7,6 @@ import re
 from corpus import Corpus
 from peers import HERE, Places, Reading, Run, Size
 
-NAME = "HF Seq2SeqTrainer"
 ENVIRONMENT = "huggingface"
 PACKAGE = "transformers"
 LINE = re.compile(r"^update (\d+) tokens (\d+) seconds ([\d.]+)$", re.MULTILINE)

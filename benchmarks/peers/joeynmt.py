@@ -7,7 +7,6 @@ import re
 from corpus import Corpus
 from peers import Places, Reading, Run, Size, dimensions, fill
 
-NAME = "JoeyNMT"
 ENVIRONMENT = "joeynmt"
 PACKAGE = "joeynmt"
 LINE = re.compile(r"Step:\s*(\d+),.*?Tokens per Sec:\s*([\d.]+)")

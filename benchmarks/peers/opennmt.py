@@ -7,7 +7,6 @@ import re
 from corpus import Corpus
 from peers import Places, Reading, Run, Size, dimensions, fill
 
-NAME = "OpenNMT-py"
 ENVIRONMENT = "opennmt"
 PACKAGE = "OpenNMT-py"
 LINE = re.compile(r"Step\s+(\d+)/\s*\d+;.*?bsz:\s*\d+/\s*(\d+)/\s*\d+;\s*\d+/\s*(\d+) tok/s")

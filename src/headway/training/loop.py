@@ -300,7 +300,7 @@ def _run(
     clock = time.perf_counter()  # validating and saving are not counted as learning, reading is
     for pieces in _updates(state, corpus, tokenizers):
         result = train_step(state, pieces)
-        _guard(state, result, pieces, directory)
+        _guard(state, result, pieces, corpus, directory)
         state.update += 1
         state.target_tokens += result.tokens
         progress.step(state.update, result, time.perf_counter() - clock, state.place.epoch)
@@ -355,14 +355,14 @@ def _sampled_view(state: TrainState, tokenizers: Tokenizers, epoch: int) -> Toke
     )
 
 
-def _guard(state: TrainState, result: StepResult, pieces: list[Batch], directory: Path) -> None:
+def _guard(state: TrainState, result: StepResult, pieces: list[Batch], corpus: TokenCache, directory: Path) -> None:
     """A non-finite update was skipped: says which, and ends the run when too many come in a row."""
     if result.finite:
         state.bad_updates = 0
         return
     state.bad_updates += 1
-    rows = [int(i) for piece in pieces for i in piece.indices[:3]]
-    say = f"update {state.update + 1} was skipped: loss {result.loss}, gradient norm {result.gradient_norm}, pairs {rows}…"
+    lines = [corpus.line(int(i)) for piece in pieces for i in piece.indices[:3]]
+    say = f"update {state.update + 1} was skipped: loss {result.loss}, gradient norm {result.gradient_norm}, lines {lines}…"
     if state.bad_updates >= state.config.training.non_finite_limit:
         raise ResourceError(
             f"{state.bad_updates} updates in a row were not finite; the last: {say}",
