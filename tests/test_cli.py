@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import json
 import os
 import pty
 import re
@@ -231,6 +232,17 @@ def test_check_exits_with_3_where_training_may_not_start(config: Path, stand_in:
     assert capsys.readouterr().out == "looked False\nwidth 128\n"
     assert main(["check", "--quick", str(config)]) == 0
     assert capsys.readouterr().out == "looked True\n"
+
+
+def test_check_writes_json(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
+    report = SimpleNamespace(ok=False, as_json=lambda: {"ok": False, "where": "größe"})
+    stand_in("headway.data.check", check=lambda config, console, quick: console.print("looked") or report)
+    assert main(["check", str(config), "--json", "-"]) == 3
+    assert capsys.readouterr() == ('{"ok": false, "where": "größe"}\n', "looked\n")
+    file = config.with_name("found.json")
+    assert main(["check", str(config), "--json", str(file)]) == 3
+    assert json.loads(file.read_text(encoding="utf-8")) == report.as_json()
+    assert main(["check", str(config), "--json", str(config.parent / "no" / "found.json")]) == 2
 
 
 def test_sample_and_init(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,14 +70,22 @@ def check(arguments: Arguments) -> int:
     examples:
       headway check examples/multi30k.yaml
       headway check mine/config.yaml data.max_length=128
+      headway check mine/config.yaml --json findings.json
     """
+    import json
+
     from rich.console import Console
 
     from headway.data.check import check as check_data
 
+    if arguments.json:
+        refuse_output(arguments.json)
     config = _load(arguments)
-    console = Console()
+    console = Console(stderr=arguments.json == "-")
     report = check_data(config, console, quick=arguments.quick)
+    if arguments.json:
+        with output_lines(arguments.json) as write:
+            write(json.dumps(report.as_json(), ensure_ascii=False))
     if report.ok and not arguments.quick:
         from headway.training.forecast import describe
 
@@ -245,7 +253,11 @@ VERBS: Verbs = {
         ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training pairs (default: 6000)"}),
         ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same bytes (default: 1)"}),
     ]),
-    "check": (check, [CONFIG, OVERRIDES, ("--quick", {"action": "store_true", "help": "what `train` looks at first"})]),
+    "check": (check, [
+        CONFIG, OVERRIDES,
+        ("--quick", {"action": "store_true", "help": "what `train` looks at first"}),
+        ("--json", {"metavar": "FILE", "help": "the findings and figures for programs too; - for standard output"}),
+    ]),
     "train": (train, [
         CONFIG, OVERRIDES,
         ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
