@@ -11,7 +11,7 @@ from torch import Tensor
 from headway.config import ModelConfig
 from headway.model.cache import KVCache
 from headway.model.dropout import Dropout, RandomMasks
-from headway.model.layers import attention, rotate, sinusoidal_positions
+from headway.model.layers import attention, rotary_positions, rotate, sinusoidal_positions
 from headway.model.transformer import Transformer
 
 SIZES = {
@@ -186,10 +186,20 @@ def test_rotary_scores_depend_only_on_distance() -> None:
     q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
 
     def score(query_at: int, key_at: int) -> float:
-        return float((rotate(q, torch.tensor([query_at])) * rotate(k, torch.tensor([key_at]))).sum())
+        turned = [rotate(x, rotary_positions(torch.tensor([at]), 8)) for x, at in ((q, query_at), (k, key_at))]
+        return float((turned[0] * turned[1]).sum())
 
     assert score(3, 1) == pytest.approx(score(13, 11), rel=1e-5)
     assert score(3, 1) != pytest.approx(score(3, 2), rel=1e-3)
+
+
+def test_rotary_positions_turn_complex_numbers() -> None:
+    x_BTHK, positions = torch.randn(2, 5, 3, 8, dtype=torch.float64), torch.arange(5)
+    numbers = torch.complex(x_BTHK[..., :4], x_BTHK[..., 4:])
+    angles_TK = positions[:, None] / 10000.0 ** (torch.arange(4) / 4)
+    turned = numbers * torch.polar(torch.ones(5, 1, 4, dtype=torch.float64), angles_TK[:, None].double())
+    found = rotate(x_BTHK, rotary_positions(positions, 8))
+    torch.testing.assert_close(found, torch.cat((turned.real, turned.imag), -1), rtol=1e-5, atol=1e-5)
 
 
 def test_decoder_only_and_encoder_only() -> None:

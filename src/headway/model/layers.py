@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -62,14 +63,26 @@ def sinusoidal_positions(positions_T: Tensor, width: int) -> Tensor:
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :width]
 
 
-def rotate(x_BHTK: Tensor, positions_T: Tensor) -> Tensor:
+class Rotation(NamedTuple):
+    """cos and sin of what rotary positions turn by, [T, 1, K] float32; the sin of the first half is negative."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def rotary_positions(positions_T: Tensor, head_width: int) -> Rotation:
     """Rotary positions (Su et al. 2021): the pair (k, k + K/2) turns by pos / 10000^(2k/K)."""
-    half = x_BHTK.shape[-1] // 2
-    frequency = 10000.0 ** (-torch.arange(half, device=x_BHTK.device, dtype=torch.float32) / half)
-    angles = positions_T.float()[:, None] * frequency
-    cos, sin = angles.cos().to(x_BHTK.dtype), angles.sin().to(x_BHTK.dtype)
-    first, second = x_BHTK[..., :half], x_BHTK[..., half:]
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    half = head_width // 2
+    frequency = 10000.0 ** (-torch.arange(half, device=positions_T.device, dtype=torch.float32) / half)
+    angles = positions_T.float()[:, None, None] * frequency
+    cos, sin = angles.cos(), angles.sin()
+    return Rotation(torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
+
+
+def rotate(x_BTHK: Tensor, rotation: Rotation) -> Tensor:
+    """Every pair (first, second) becomes (first cos − second sin, second cos + first sin). Returns [B, T, H, K]."""
+    cos, sin = (table.to(x_BTHK.dtype).repeat(1, x_BTHK.shape[2], 1) for table in rotation)  # the kernel likes long rows
+    return torch.addcmul(x_BTHK * cos, x_BTHK.roll(x_BTHK.shape[-1] // 2, -1), sin)
 
 
 class RelativePositionBias(nn.Module):
@@ -152,7 +165,6 @@ class Attention(nn.Module):
         self.heads = config.heads
         self.key_value_heads = config.key_value_heads or config.heads
         self.head_width = config.width // config.heads
-        self.rotary = config.positions == "rotary"
         self.query: nn.Module = Linear(config.width, self.heads * self.head_width, bias=config.bias)
         self.key_value: nn.Module = Linear(config.width, 2 * self.key_value_heads * self.head_width, bias=config.bias)
         self.output = Linear(self.heads * self.head_width, config.width, bias=config.bias)
@@ -162,29 +174,29 @@ class Attention(nn.Module):
         self.joined: nn.Module | None = None  # query and key_value in one, for inference
         self.recorded_weights: list[Tensor] | None = None  # a list while `Transformer.record_attention` listens
 
-    def keys_and_values(self, memory_BSD: Tensor, positions_S: Tensor | None) -> tuple[Tensor, Tensor]:
+    def keys_and_values(self, memory_BSD: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, Tensor]:
         """Returns k and v, [B, G, S, K] each."""
-        return self._split_keys_and_values(self.key_value(memory_BSD), positions_S)
+        return self._split_keys_and_values(self.key_value(memory_BSD), rotation)
 
-    def queries(self, x_BTD: Tensor, positions_T: Tensor | None) -> Tensor:
+    def queries(self, x_BTD: Tensor, rotation: Rotation | None = None) -> Tensor:
         """Returns q, [B, H, T, K]."""
-        return self._split_queries(self.query(x_BTD), positions_T)
+        return self._split_queries(self.query(x_BTD), rotation)
 
-    def project(self, x_BTD: Tensor, positions_T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x_BTD: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         """Returns q, k and v of the same vectors: one product where inference has joined the weights."""
         if self.joined is None:
-            return self.queries(x_BTD, positions_T), *self.keys_and_values(x_BTD, positions_T)
+            return self.queries(x_BTD, rotation), *self.keys_and_values(x_BTD, rotation)
         q, k_v = self.joined(x_BTD).tensor_split((self.heads * self.head_width,), dim=-1)
-        return self._split_queries(q, positions_T), *self._split_keys_and_values(k_v, positions_T)
+        return self._split_queries(q, rotation), *self._split_keys_and_values(k_v, rotation)
 
-    def _split_queries(self, q: Tensor, positions_T: Tensor | None) -> Tensor:
-        q_BHTK = self.query_norm(q.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2))
-        return rotate(q_BHTK, positions_T) if self.rotary and positions_T is not None else q_BHTK
+    def _split_queries(self, q: Tensor, rotation: Rotation | None) -> Tensor:
+        q_BTHK = self.query_norm(q.unflatten(-1, (self.heads, self.head_width)))
+        return (q_BTHK if rotation is None else rotate(q_BTHK, rotation)).transpose(1, 2)
 
-    def _split_keys_and_values(self, k_v: Tensor, positions_S: Tensor | None) -> tuple[Tensor, Tensor]:
-        k_v = k_v.unflatten(-1, (2, self.key_value_heads, self.head_width))
-        k_BGSK, v_BGSK = self.key_norm(k_v[:, :, 0].transpose(1, 2)), k_v[:, :, 1].transpose(1, 2)
-        return rotate(k_BGSK, positions_S) if self.rotary and positions_S is not None else k_BGSK, v_BGSK
+    def _split_keys_and_values(self, k_v: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor]:
+        k_BSGK, v_BSGK = k_v.unflatten(-1, (2, self.key_value_heads, self.head_width)).unbind(2)
+        k_BSGK = self.key_norm(k_BSGK)
+        return (k_BSGK if rotation is None else rotate(k_BSGK, rotation)).transpose(1, 2), v_BSGK.transpose(1, 2)
 
     def forward(
         self, q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, *, mask: Tensor | None, bias: Tensor | None = None
@@ -242,15 +254,15 @@ class Block(nn.Module):
         self,
         x_BTD: Tensor,
         *,
-        positions_T: Tensor,
         mask: Tensor | None,
         bias: Tensor | None = None,
+        rotation: Rotation | None = None,
         memory_BSD: Tensor | None = None,
         memory_mask: Tensor | None = None,
         cache: LayerCache | None = None,
     ) -> Tensor:
         def attend_to_self(normed_BTD: Tensor) -> Tensor:
-            q, k, v = self.self_attention.project(normed_BTD, positions_T)
+            q, k, v = self.self_attention.project(normed_BTD, rotation)
             if cache is not None:
                 k, v = cache.append(k, v)
             return self.self_attention(q, k, v, mask=mask, bias=bias)
@@ -261,10 +273,10 @@ class Block(nn.Module):
                 k, v = cache.memory
             else:
                 assert memory_BSD is not None
-                k, v = self.cross_attention.keys_and_values(memory_BSD, None)
+                k, v = self.cross_attention.keys_and_values(memory_BSD)
                 if cache is not None:
                     cache.memory = k.contiguous(), v.contiguous()
-            return self.cross_attention(self.cross_attention.queries(normed_BTD, None), k, v, mask=memory_mask)
+            return self.cross_attention(self.cross_attention.queries(normed_BTD), k, v, mask=memory_mask)
 
         x_BTD = self.residual(x_BTD, self.self_attention_norm, attend_to_self)
         if self.cross_attention is not None and self.cross_attention_norm is not None:

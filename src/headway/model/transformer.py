@@ -18,7 +18,7 @@ from headway.config import ModelConfig
 from headway.model.cache import KVCache
 from headway.model.dropout import RandomMasks
 from headway.model.embeddings import TextEmbedding
-from headway.model.layers import Attention, Block, Linear, RelativePositionBias, build_norm
+from headway.model.layers import Attention, Block, Linear, RelativePositionBias, Rotation, build_norm, rotary_positions
 
 
 class Transformer(nn.Module):
@@ -103,10 +103,10 @@ class Transformer(nn.Module):
         positions_S = torch.arange(source_ids_BS.shape[1], device=source_ids_BS.device)
         x_BSD = self.source_embedding(source_ids_BS, positions_S, self.compute_dtype)
         bias = self.encoder_bias(positions_S, positions_S) if self.encoder_bias is not None else None
-        mask = self._attention_mask(source_mask_BS)
+        mask, rotation = self._attention_mask(source_mask_BS), self._rotation(positions_S)
         for block in self.encoder:
             if not self._skips_layer():
-                x_BSD = block(x_BSD, positions_T=positions_S, mask=mask, bias=bias)
+                x_BSD = block(x_BSD, mask=mask, bias=bias, rotation=rotation)
         return self.encoder_norm(x_BSD)  # type: ignore[no-any-return]
 
     def decode(
@@ -129,15 +129,15 @@ class Transformer(nn.Module):
             positions_T, slots_S, mask = cache.query_positions, cache.slot_positions, cache.mask
         x_BTD = self.target_embedding(target_ids_BT, positions_T, self.compute_dtype)
         bias = self.decoder_bias(positions_T, slots_S) if self.decoder_bias is not None else None
-        memory_mask = self._attention_mask(source_mask_BS)
+        memory_mask, rotation = self._attention_mask(source_mask_BS), self._rotation(positions_T)
         for index, block in enumerate(self.decoder):
             if not self._skips_layer():
                 layer_cache = cache.layers[index] if cache is not None else None
                 x_BTD = block(
                     x_BTD,
-                    positions_T=positions_T,
                     mask=mask,
                     bias=bias,
+                    rotation=rotation,
                     memory_BSD=memory_BSD,
                     memory_mask=memory_mask,
                     cache=layer_cache,
@@ -154,6 +154,10 @@ class Transformer(nn.Module):
         if mask_BS is None or (not mask_BS.is_cuda and bool(mask_BS.all())):
             return None
         return mask_BS[:, None, None, :]
+
+    def _rotation(self, positions_T: Tensor) -> Rotation | None:
+        config = self.config
+        return rotary_positions(positions_T, config.width // config.heads) if config.positions == "rotary" else None
 
     def _skips_layer(self) -> bool:
         """LayerDrop (Fan et al. 2020): a whole layer rests for this batch."""
