@@ -20,7 +20,7 @@ import torch
 from headway.config import Config, ModelConfig
 from headway.model.transformer import Transformer
 from headway.training.losses import CHUNK_ELEMENTS
-from headway.training.optimizer import WeightAverage, build_optimizer
+from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights
 from headway.training.parallel import (
     Precision,
     PrecisionName,
@@ -28,6 +28,7 @@ from headway.training.parallel import (
     choose_device,
     choose_precision,
     choose_threads,
+    keep_freed_memory,
 )
 
 if TYPE_CHECKING:
@@ -156,8 +157,8 @@ def memory(
     found = {
         "weights": 4 * parameters,
         "gradients": 4 * parameters,
-        "optimiser": 8 * parameters,
-        "averages": 4 * parameters * {"none": 0, "ema": 1, "last": training.average_last}[training.averaging],
+        "optimiser": 8 * parameters - (4 * matrices if training.optimizer == "muon" else 0),  # Muon keeps one number, Adam two
+        "averages": 4 * parameters * copies_of_weights(training),
         "activations": int(pairs * width * SLACK * numbers),
         "logits": 2 * width * logits + 4 * output,
         "copies in bf16": 2 * (matrices + output) if precision == "bf16" else 0,
@@ -240,6 +241,7 @@ def calibrate(
     """
     from headway.training.loop import train_step
 
+    keep_freed_memory()
     training = config.training
     world = World(device=choose_device(training))
     threads = choose_threads(training)
@@ -280,7 +282,8 @@ def _state(config: Config, world: World, precision: Precision, V_source: int | N
         model = Transformer(config.model, V_source or V, V_target or V, seed=config.training.seed).to(world.device)
     model.compute_dtype = precision.dtype
     model.train()
-    optimizer, average = build_optimizer(model, config.training), WeightAverage(model, config.training)
+    optimizer = build_optimizer(model, config.training, precision.dtype)
+    average = WeightAverage(model, config.training)
     return TrainState(config, world, model, LossOf(model, config), optimizer, average)
 
 

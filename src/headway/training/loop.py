@@ -35,6 +35,7 @@ from headway.training.losses import TokenLoss
 from headway.training.optimizer import (
     WeightAverage,
     build_optimizer,
+    copies_of_weights,
     learning_rate,
     load_optimizer_tensors,
     optimizer_tensors,
@@ -211,7 +212,8 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
     state = _start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
     if world.first:
-        checkpoints.require_space(4 * 4 * state.model.parameter_count())  # weights, two moments, an average
+        sets = 3 + copies_of_weights(config.training)  # weights, two moments, averages; float32
+        checkpoints.require_space(4 * sets * state.model.parameter_count())
     progress.begin(state.model, corpus, state.update)
     with progress, stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)

@@ -126,6 +126,11 @@ def _some(names: list[str]) -> str:
 # --- averages of the weights -------------------------------------------------------------------------------------
 
 
+def copies_of_weights(settings: TrainingConfig) -> int:
+    """How many sets of weights the average keeps, at most, beside the model's own."""
+    return {"none": 0, "ema": 1, "last": settings.average_last}[settings.averaging]
+
+
 class WeightAverage:
     """The weights that are validated and kept: the model's own, their moving average, or the mean of the last few.
 
