@@ -253,6 +253,7 @@ tokenizer:
 model:
   preset: {advice.preset}          # tiny, small, base, big
   tied_embeddings: {"decoder" if spaceless else "all"}
+  positions: rotary       # turns queries and keys by their place; on small data better than the paper's sinusoids
   # The fewer pairs, the more dropout: it keeps the model from learning them by heart.
   dropout: {advice.dropout}
 
