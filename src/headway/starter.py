@@ -220,11 +220,8 @@ def starter_yaml(directory: Path, files: dict[str, tuple[str, str] | None], lang
     spaceless = any(language.split("-")[0] in WITHOUT_SPACES for language in languages)
     every = max(advice.updates // 20, 10)
     parts = itertools.chain.from_iterable(_corpus_lines(name, paths) for name, paths in files.items() if paths)
-    joint = (
-        "two vocabularies: the languages share few characters"
-        if spaceless
-        else "one vocabulary for both languages, so names are shared"
-    )
+    shared = "one vocabulary for both languages, so names are shared"
+    joint = "two vocabularies: the languages share few characters" if spaceless else shared
     return f"""\
 # {languages[0]} → {languages[1]}, {advice.size}. Written by `headway init`; everything in it may be changed.
 #   headway check {place}/config.yaml        what is in the data, and how long training will take
