@@ -47,3 +47,13 @@ def work(size: Size, corpus: Corpus) -> Work:
         executed += padded + forward_flops(size, corpus.vocabulary_size, 0, 0, int(rows[:, 1].sum()))
     tokens = int(lengths[:, 1].sum())
     return Work(3 * useful / tokens, 3 * executed / tokens)
+
+
+def padding(corpus: Corpus) -> float:
+    """Share of the cells of Headway's first epoch, source and target together, that hold no token."""
+    import numpy as np
+
+    from headway.data.batches import EpochPlan, padding_share
+
+    lengths = np.array(corpus.lengths(), dtype=np.int64)
+    return padding_share(EpochPlan(lengths[:, 0] - 1, lengths[:, 1] - 1, BATCH_TOKENS, 1, 0))

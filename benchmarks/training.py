@@ -191,6 +191,7 @@ def main() -> None:
     facts = machine()
     print(json.dumps(facts["machine"]), json.dumps(describe(corpus)), sep="\n")
     print(f"\nthreads: {THREADS}; batches of 4,096 padded tokens; label smoothing 0.1; dropout 0.1")
+    print(f"padding in Headway's batches, source and target together: {flops.padding(corpus):.1%}")
     theirs = "glibc's defaults" if options.allocator == "own" else "environment: freed memory kept"
     print(f"allocator: Headway keeps freed memory (mallopt from inside, its default); the peers: {theirs}\n")
     print(table(["system", "version", "torch", "threads", "dropout sites"], versions(places, list(chosen.values()))) + "\n")
