@@ -489,6 +489,11 @@ def test_a_sparse_giant_is_refused_before_it_is_read(saved: Path) -> None:
         file.truncate(10 << 30)
     start = time.process_time()
     assert "bytes instead of" in refusal(saved)
+    manifest = json.loads((saved / "manifest.json").read_text())
+    manifest["files"]["model.safetensors"]["bytes"] = 10 << 30
+    manifest["fingerprint"] = bundle_fingerprint((saved / "config.yaml").read_text(), manifest)
+    (saved / "manifest.json").write_text(json.dumps(manifest))
+    assert "too many for the" in refusal(saved)
     with open(saved / "config.yaml", "r+b") as file:
         file.truncate(10 << 30)
     assert "config.yaml: has 10,737,418,240 bytes" in refusal(saved)

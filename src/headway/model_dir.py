@@ -292,10 +292,13 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     layers = model.encoder_layers + model.decoder_layers
     rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
     rows += model.max_positions if model.positions == "learned" else 0
-    # No model has fewer weights than this; a big one is never built for a small file.
+    # No model has fewer weights than this, or more: a big one is never built for a small file, nor a big file read for a small one.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
+    most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows)
     if least > record["bytes"]:
         raise damaged(path, f"has {record['bytes']:,} bytes, too few for the {least:,} or more weights that {CONFIG} describes")
+    if record["bytes"] > 4 * most + MAX_HEADER_BYTES:  # of float32
+        raise damaged(path, f"has {record['bytes']:,} bytes, too many for the {most:,} or fewer weights that {CONFIG} describes")
     tensors = parse_tensors(read_file(path, record["bytes"], record), str(path))
     try:
         refuse_non_finite(tensors)
