@@ -292,7 +292,7 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     layers = model.encoder_layers + model.decoder_layers
     rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
     rows += model.max_positions if model.positions == "learned" else 0
-    # No model has fewer weights than this, or more: a big one is never built for a small file, nor a big file read for a small one.
+    # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
     most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows)
     if least > record["bytes"]:

@@ -217,7 +217,8 @@ def _figure(
         colour = _INK if row == chosen else _FAINT
         page.text(side - 0.08, y + small_height / 2, f"layer {row + 1}", colour=colour, upright=True)
     page.text(side, top - 0.12, "heads →" if every_head else "mean of heads")
-    note = f"cross-attention of layer {chosen + 1}, mean over {len(layers[chosen])} heads · small maps: 0 to 1 · {END} end of sentence"
+    large = f"cross-attention of layer {chosen + 1}, mean over {len(layers[chosen])} heads"
+    note = f"{large} · small maps: 0 to 1 · {END} end of sentence"
     page.text(left, page.height - 0.2, note)
     return page.figure
 
