@@ -216,9 +216,8 @@ def _figure(
             _draw_small(small, weights_TS, chosen=row == chosen)
         colour = _INK if row == chosen else _FAINT
         page.text(side - 0.08, y + small_height / 2, f"layer {row + 1}", colour=colour, upright=True)
-    page.text(side, top - 0.12, "heads →" if every_head else "mean of heads")
-    large = f"cross-attention of layer {chosen + 1}, mean over {len(layers[chosen])} heads"
-    note = f"{large} · small maps: 0 to 1 · {END} end of sentence"
+    page.text(side, top - 0.12, "heads →, 0 to 1" if every_head else "mean of heads, 0 to 1")
+    note = f"cross-attention of layer {chosen + 1}, mean over {len(layers[chosen])} heads · {END} end of sentence"
     page.text(left, page.height - 0.2, note)
     return page.figure
 
