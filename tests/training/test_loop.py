@@ -278,7 +278,7 @@ def test_another_configuration_in_the_same_directory_is_refused(sample_directory
 
 
 def test_an_early_stopped_run_stays_stopped(sample_directory: Path, tmp_path: Path) -> None:
-    training = {"updates": 40, "validate_every": 2, "patience": 2, "learning_rate": 1e-9, "averaging": "none", "best_by": "loss"}
+    training = {"updates": 40, "validate_every": 2, "patience": 2, "learning_rate": 1e-30, "averaging": "none", "best_by": "loss"}
     config = tiny_config(sample_directory, tmp_path / "run", training=training)
     train(config, quiet=True)
     stopped_at = newest(tmp_path / "run")[1]["update"]
@@ -306,7 +306,7 @@ def test_early_stopping_counts_over_a_resume(sample_directory: Path, tmp_path: P
         "validate_every": 2,
         "save_every": 3,
         "patience": 3,
-        "learning_rate": 1e-9,
+        "learning_rate": 1e-30,
         "averaging": "none",
         "best_by": "loss",
     }
