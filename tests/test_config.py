@@ -238,7 +238,7 @@ def test_duplicate_keys_name_both_lines(refused: Refused) -> None:
             ["training.warmup_updates=4000 must be below training.updates=4000 — lower the first"],
         ),
         ("training", "accumulation: 5000", ["training.accumulation=5000 pieces cannot be cut from training.batch_tokens=4096"]),
-        ("training", "validate_bleu: false", ["best_by=bleu needs training.validate_bleu=true"]),
+        ("training", "validate_score: false", ["best_by=score needs training.validate_score=true"]),
         ("tokenizer", "joint: false", ["config.yaml:6: model.tied_embeddings=all", "tokenizer.joint=false"]),
         ("tokenizer", "{kind: unigram, bytes: level}", ["bytes=level needs tokenizer.kind=bpe, not unigram"]),
         ("tokenizer", "{kind: word, dropout: 0.1}", ["dropout=0.1 needs subwords; tokenizer.kind=word"]),

@@ -30,6 +30,7 @@ OTHER_NAMES = {
     "src_lang": "source_language", "tgt_lang": "target_language",
     "dev": "validation", "valid": "validation", "val": "validation", "beam": "beam_size", "num_beams": "beam_size",
     "output_dir": "run_directory", "model_dir": "run_directory", "eval_every": "validate_every",
+    "validate_bleu": "validate_score", "block_size": "max_length", "context_length": "max_length",
 }  # fmt: skip
 
 _NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)=")  # the `key=` of a complaint about a combination

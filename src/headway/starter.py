@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from headway.config import LANGUAGE, CorpusConfig, load_config
 from headway.config_reader import dump_yaml
+from headway.data.preprocessing import is_blank
 from headway.data.readers import Pair, read_pairs
 from headway.data.readers import count as count_pairs
-from headway.data.token_cache import is_blank
 from headway.errors import DataError, ResourceError, UsageError
 
 FEWEST_PAIRS = 20

@@ -25,7 +25,9 @@ from hypothesis import strategies as st
 from headway.config import CorpusConfig, DataConfig
 from headway.data import array_store, token_cache
 from headway.data.array_store import ArrayWriter, DamagedError, open_arrays
-from headway.data.token_cache import EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG, TokenCache, drop_reason, is_blank, open_cache
+from headway.data.pairs import EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG, PairPreparation, drop_reason
+from headway.data.preprocessing import is_blank
+from headway.data.token_cache import TokenCache, open_cache
 from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError, HeadwayError, ResourceError
 
@@ -64,7 +66,7 @@ class Shelf:
 
     def open(self, **options: Any) -> TokenCache:
         tokenizers = cast(Tokenizers, type("Pair", (), {"source": self.tokenizer, "target": self.tokenizer}))
-        return open_cache(self.folder / "cache", self.corpus, tokenizers, self.data, **options)
+        return open_cache(self.folder / "cache", self.corpus, PairPreparation(tokenizers, self.data), self.data, **options)
 
     def files(self, name: str) -> list[Path]:
         return sorted((self.folder / "cache").glob(f"*/*/{name}"))
@@ -161,7 +163,7 @@ def test_what_counts_as_blank(text: str, blank: bool) -> None:
 
 def test_too_many_dropped_pairs_stop_unless_accepted(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, ["x"] * 97 + [""] * 3, ["y"] * 100, accept_dropped=0.01)
-    with pytest.raises(DataError, match=r"3 of 100 pairs \(3\.0%\) would be dropped \(3 empty source\)"):
+    with pytest.raises(DataError, match=r"3 of 100 examples \(3\.0%\) would be dropped \(3 empty source\)"):
         shelf.open()
     with pytest.raises(DataError, match=r"data\.accept_dropped=0\.03"):  # found in the cache as well as when making it
         shelf.open()
@@ -171,7 +173,7 @@ def test_too_many_dropped_pairs_stop_unless_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("source", "reason"), [("", "2 empty source"), ("x" * 51, "2 too long")])
 def test_nothing_left_stops(tmp_path: Path, source: str, reason: str) -> None:
-    with pytest.raises(DataError, match=f"none of its 2 pairs can be used .{reason}"):
+    with pytest.raises(DataError, match=f"none of its 2 examples can be used .{reason}"):
         Shelf(tmp_path, [source] * 2, ["y"] * 2).open()
 
 
@@ -211,7 +213,7 @@ def test_another_rate_makes_another_view(shelf: Shelf) -> None:
 
 
 def test_pieces_and_sides_are_sampled_by_chances_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_cache, "PIECE_PAIRS", 5)
+    monkeypatch.setattr(token_cache, "PIECE_EXAMPLES", 5)
     view = Shelf(tmp_path, ["abcdefghijklmnop"] * 10, ["abcdefghijklmnop"] * 10).open(view=1)
     assert len(view) == 10
     assert view.source(0).tolist() != view.source(5).tolist()
@@ -220,7 +222,7 @@ def test_pieces_and_sides_are_sampled_by_chances_of_their_own(tmp_path: Path, mo
 
 def test_pieces_change_nothing_in_the_plain_tokens(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = rows_of(shelf.open())
-    for limit, value in (("PIECE_PAIRS", 7), ("PIECE_CHARACTERS", 1)):
+    for limit, value in (("PIECE_EXAMPLES", 7), ("PIECE_CHARACTERS", 1)):
         monkeypatch.setattr(token_cache, limit, value)
         shelf.tokenizer.digest = limit
         assert rows_of(shelf.open()) == whole

@@ -17,7 +17,8 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from headway.config import Config, CorpusConfig, DataConfig, ModelConfig, TokenizerConfig
 from headway.data import tokenizer_import
-from headway.data.tokenizer import SPECIAL_TOKENS, UNK_ID, Tokenizer, train_tokenizer, train_tokenizers
+from headway.data.readers import read_pairs
+from headway.data.tokenizer import SPECIAL_TOKENS, UNK_ID, Tokenizer, Tokenizers, train_tokenizer, train_tokenizers
 from headway.errors import ModelError
 
 LINES = [
@@ -291,27 +292,31 @@ def config(tmp_path: Path, **tokenizer: Any) -> Config:
     )
 
 
+def learned(settings: Config) -> Tokenizers:
+    return train_tokenizers(settings, read_pairs(settings.data.train))
+
+
 def test_the_tokenizers_of_a_configuration(tmp_path: Path) -> None:
-    joint = train_tokenizers(config(tmp_path, dropout=0.1))
+    joint = learned(config(tmp_path, dropout=0.1))
     assert joint.joint
     assert joint.source.dropout == 0.1
     assert UNK_ID not in joint.source.encode("the house die")
     assert UNK_ID in joint.source.encode("T")  # lower-cased before it was learned
-    assert train_tokenizers(config(tmp_path)).digest == joint.digest
-    apart = train_tokenizers(config(tmp_path, joint=False))
+    assert learned(config(tmp_path)).digest == joint.digest
+    apart = learned(config(tmp_path, joint=False))
     assert not apart.joint
     assert apart.source.digest != apart.target.digest
     assert "▁the" in apart.source.vocabulary
     assert "▁die" in apart.target.vocabulary
-    part = train_tokenizers(config(tmp_path, sample_lines=100))
-    assert part.digest == train_tokenizers(config(tmp_path, sample_lines=100)).digest != joint.digest
+    part = learned(config(tmp_path, sample_lines=100))
+    assert part.digest == learned(config(tmp_path, sample_lines=100)).digest != joint.digest
 
 
 def test_a_given_tokenizer_is_used(tmp_path: Path, good: dict[str, Any]) -> None:
     (tmp_path / "given.json").write_bytes(changed(good))
-    given = train_tokenizers(config(tmp_path, path=str(tmp_path / "given.json"), dropout=0.2))
+    given = learned(config(tmp_path, path=str(tmp_path / "given.json"), dropout=0.2))
     assert given.joint
     assert given.source.dropout == 0.2
     assert given.source.digest == Tokenizer(good).digest
     with pytest.raises(ModelError, match="no such file"):
-        train_tokenizers(config(tmp_path, path=str(tmp_path / "none.json")))
+        learned(config(tmp_path, path=str(tmp_path / "none.json")))

@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "evaluation": {"bootstrap_samples": 100},
         }
     )
-    tokenizers = train_tokenizers(config)
+    tokenizers = train_tokenizers(config, read_pairs(config.data.train))
     model = Transformer(config.model, tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size, seed=1)
     save_model(folder / "run" / "model", config, model.state_dict(), tokenizers)
     return folder / "run"
@@ -77,7 +77,7 @@ def test_the_loss_is_the_cross_entropy_of_the_references(run: Path) -> None:
 def test_the_loss_is_the_one_that_training_reports(run: Path) -> None:
     loaded = load_model(run)
     config = loaded.config.model_copy(
-        update={"training": loaded.config.training.model_copy(update={"validate_bleu": False, "best_by": "loss"})}
+        update={"training": loaded.config.training.model_copy(update={"validate_score": False, "best_by": "loss"})}
     )
     reported = validate(loaded.model, Validation.open(config, loaded.tokenizers), config, loaded.tokenizers, World())
     assert reference_loss(loaded, list(read_pairs(config.data.validation))).loss == pytest.approx(reported.loss, rel=1e-6)

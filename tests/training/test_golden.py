@@ -18,7 +18,7 @@ from headway.samples import write_sample
 from headway.training.loop import train
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
-SETTINGS = {"updates": 40, "validate_every": 40, "save_every": 40, "validate_bleu": False, "best_by": "loss"}
+SETTINGS = {"updates": 40, "validate_every": 40, "save_every": 40, "validate_score": False, "best_by": "loss"}
 
 
 def curve(sample: Path, run: Path) -> list[float]:

@@ -1,4 +1,4 @@
-"""Batches: tokenised pairs in, padded tensors and the plan of an epoch out.
+"""Batches: rows of numbers in, padded tensors and the plan of an epoch out.
 
 The plan of an epoch is a pure function of (lengths, batch_tokens, seed, epoch). It knows nothing of ranks, workers or
 micro-batches: a global batch is cut by rows, so the same updates are made on one process and on many. A place in the
@@ -9,6 +9,7 @@ Letters: B rows of a batch, S source length with end-of-sentence, T target lengt
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,12 +28,28 @@ _LONGEST = (1 << _LENGTH_BITS) - 1  # longer rows are sorted as if they were thi
 _CHUNK = 1 << 20  # rows whose keys are computed together, so that temporaries stay small
 
 
-class Pairs(Protocol):
-    """What `collate` reads: tokens without special ones. `TokenCache` is one."""
+class Rows(Protocol):
+    """What batches are made of: `TokenCache` and `MemoryRows`."""
+
+    @property
+    def source_lengths(self) -> NDArray[np.int32]: ...
+
+    @property
+    def target_lengths(self) -> NDArray[np.int32]: ...
 
     def source(self, index: int) -> NDArray[np.integer]: ...
 
     def target(self, index: int) -> NDArray[np.integer]: ...
+
+    @property
+    def stream_length(self) -> int:
+        """Numbers of all targets together."""
+
+    def stream_at(self, places: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Numbers of the targets of all rows, one after another, at some places."""
+
+    def rows_at(self, places: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The row that each place of that stream belongs to."""
 
 
 @dataclass(frozen=True)
@@ -42,36 +59,61 @@ class Place:
     epoch: int
     index: int
 
-    def next(self, plan: EpochPlan) -> Place:
-        """The place after one more update; `plan` is the plan of this epoch."""
-        return Place(self.epoch, self.index + 1) if self.index + 1 < len(plan) else Place(self.epoch + 1, 0)
+    def next(self, epoch: Sized) -> Place:
+        """The place after one more update; `epoch` has the updates of this one."""
+        return Place(self.epoch, self.index + 1) if self.index + 1 < len(epoch) else Place(self.epoch + 1, 0)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded pairs. Masks are True where a position may be attended to; ignored targets are -100."""
+    """Padded rows. Masks are True where a position may be attended to; ignored targets are -100; S or T may be 0."""
 
     source_ids: torch.Tensor  # int64 [B, S], ends with EOS
     source_mask: torch.Tensor  # bool [B, S]
     target_in: torch.Tensor  # int64 [B, T], starts with BOS
     target_out: torch.Tensor  # int64 [B, T], ends with EOS
     indices: torch.Tensor  # int64 [B], rows of the corpus
+    segments: torch.Tensor | None = None  # int64 [B, T] where documents share a row: which one each target belongs to
 
     @property
     def tokens(self) -> int:
-        """Target tokens that the loss counts, end-of-sentence included."""
+        """Targets that the loss counts, end-of-sentence included."""
         return int((self.target_out != IGNORED).sum())
 
     def to(self, device: torch.device | str) -> Batch:
-        return Batch(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items() if tensor is not None})
 
 
-def collate(pairs: Pairs, indices: NDArray[np.integer]) -> Batch:
-    """The rows `indices` of `pairs` as one padded batch. No rows give B = 0 and S = T = 1."""
+class Epoch(Protocol):
+    """The updates of one pass over the data; a pure function of (rows, settings, seed, number of the epoch)."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: int, part: int = 0, parts: int = 1) -> Batch:
+        """Update `index`, or the part of it that one rank and micro-batch works on."""
+
+
+class BucketedEpoch:
+    """An `Epoch` of rows that stand alone, those of like lengths together."""
+
+    def __init__(self, rows: Rows, batch_tokens: int, seed: int, epoch: int) -> None:
+        self._rows = rows
+        self._plan = EpochPlan(rows.source_lengths, rows.target_lengths, batch_tokens, seed, epoch)
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def batch(self, index: int, part: int = 0, parts: int = 1) -> Batch:
+        return collate(self._rows, split_rows(self._plan[index], part, parts))
+
+
+def collate(rows: Rows, indices: NDArray[np.integer]) -> Batch:
+    """Some of the rows as one padded batch. No rows give B = 0 and S = T = 1."""
     import torch
 
-    sources = [pairs.source(int(i)) for i in indices]
-    targets = [pairs.target(int(i)) for i in indices]
+    sources = [rows.source(int(i)) for i in indices]
+    targets = [rows.target(int(i)) for i in indices]
     source_ids, source_mask = _padded(sources, PAD_ID, after=EOS_ID)
     target_in, _ = _padded(targets, PAD_ID, before=BOS_ID)
     target_out, _ = _padded(targets, IGNORED, after=EOS_ID)

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.config import Config, CorpusConfig
+from headway.config import WITHOUT_TARGET, Config, CorpusConfig
 from headway.data.checks import findings as judge
 from headway.data.checks.leaks import HeldOut
 from headway.data.checks.lines import Lines, forget_words
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding
 from headway.data.checks.scan import CorpusScan
+from headway.data.checks.texts import TextScan, scan_texts, text_findings
+from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
-from headway.data.readers import count, read_pairs
-from headway.data.token_cache import corpus_name, in_pieces
+from headway.data.readers import corpus_name, count, read_pairs
+from headway.data.texts import read_texts
+from headway.data.token_cache import in_pieces
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.errors import DataError, HeadwayError
 
@@ -36,34 +40,38 @@ ORDER = ("test", "validation", "train")  # held-out data first
 
 
 def check(
-    config: Config, console: Console | None = None, *, quick: bool = False, tokenizers: Tokenizers | None = None
+    config: Config,
+    console: Console | None = None,
+    *,
+    quick: bool = False,
+    tokenizers: Tokenizers | None = None,
 ) -> CheckReport:
     """Look at all corpora of a configuration and print what was found.
 
     Args:
         console: where the report is printed; None prints nothing.
-        quick: what `train` runs first: the first 100 000 pairs of each corpus, no tokens, no comparison word by word.
+        quick: what `train` runs first: the beginning of each corpus, no tokens, no comparison word by word.
         tokenizers: the tokenizers to count tokens with; without them they are loaded or learned from a small sample.
     """
     began = time.monotonic()
     found: list[Finding] = []
-    run = _Run(config, quick, found, given=tokenizers is not None)
+    kind = _TextRun if config.task in WITHOUT_TARGET else _PairRun
+    run = kind(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:
         tokenizers = run.tokenizers()
     run.scan_all(tokenizers)
     run.judge(tokenizers)
     figures = tuple(run.figures[name] for name in reversed(ORDER) if name in run.figures)
-    names = [READING, judge.DROPPED, judge.ENCODING, judge.ALIGNMENT, judge.LANGUAGES, judge.DUPLICATES, judge.RATIOS]
-    names += [judge.COPIES, judge.OVERLAP, *([judge.VOCABULARY] if tokenizers else [])]
+    names = [*run.CHECKS, *([judge.VOCABULARY] if tokenizers else [])]
     concerned = {finding.check for finding in found}
     if judge.ALIGNMENT in concerned:
         concerned.add(judge.RATIOS)  # they are not judged where lines are out of step
-    whole = len(run.scans) == len(run.corpora)  # else what cannot be read has not passed anything
+    whole = len(run.scanned) == len(run.corpora)  # else what cannot be read has not passed anything
     report = CheckReport(
         corpora=figures,
         findings=tuple(found),
         passed=tuple(name for name in names if name not in concerned) if whole else (),
-        languages=(config.data.source_language, config.data.target_language),
+        languages=run.languages,
         vocabulary=run.vocabulary,
         quick=quick,
         seconds=round(time.monotonic() - began, 2),
@@ -77,22 +85,40 @@ def check(
 class _Run:
     """One check under way."""
 
+    CHECKS: tuple[str, ...]
+
     def __init__(self, config: Config, quick: bool, found: list[Finding], *, given: bool) -> None:
         self.config, self.quick, self.found, self.given = config, quick, found, given
         data = config.data
         corpora = {"test": data.test, "validation": data.validation, "train": data.train}
         self.corpora: dict[str, CorpusConfig] = {name: corpus for name, corpus in corpora.items() if corpus is not None}
-        self.scans: dict[str, CorpusScan] = {}
+        self.scanned: list[str] = []  # corpora that could be read to their end
         self.figures: dict[str, CorpusFigures] = {}
-        self.held: dict[str, HeldOut] = {}
         self.vocabulary = ""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Of the sides."""
+        raise NotImplementedError
+
+    def read(self) -> Iterator[Example]:
+        """The training examples."""
+        raise NotImplementedError
+
+    def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
+        """Read one corpus; the held-out ones come first."""
+        raise NotImplementedError
+
+    def judge(self, tokenizers: Tokenizers | None) -> None:
+        """Turn what was counted into findings, train first."""
+        raise NotImplementedError
 
     def tokenizers(self) -> Tokenizers | None:
         """Load or learn them as training will, but from no more than a sample; None where that fails, which is then told."""
         settings = self.config.tokenizer
         sample = settings.model_copy(update={"sample_lines": min(settings.sample_lines, LEARNING_LINES)})
         try:
-            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}))
+            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), self.read())
         except HeadwayError as error:
             self._tell("train" if isinstance(error, DataError) else "", error)
             return None
@@ -100,19 +126,72 @@ class _Run:
     def scan_all(self, tokenizers: Tokenizers | None) -> None:
         """Read every corpus; one that cannot be read to its end is a finding and is not compared with others."""
         for name, corpus in self.corpora.items():
-            held = None if name == "train" else HeldOut(near=not self.quick)
             try:
-                scan = CorpusScan(name, corpus, self.config.data, tokenizers)
-                self._scan(scan, corpus, held)
+                self.scan(name, corpus, tokenizers)
             except HeadwayError as error:
                 self._tell(name, error)
             else:
-                self.scans[name] = scan
-                if held is not None:
-                    self.held[name] = held
+                self.scanned.append(name)
+
+    def _tell(self, name: str, error: HeadwayError) -> None:
+        finding = Finding("stop", READING, name, error.problem, (error.where,) if error.where else (), error.remedy)
+        if finding not in self.found:  # what keeps a tokenizer from being learned is met again in the scan
+            self.found.append(finding)
+
+    def _describe_vocabulary(self, size: int) -> None:
+        self.vocabulary = f"{size:,} pieces{'' if self.given else ', learned for this check'}"
+
+
+class _TextRun(_Run):
+    """Of documents."""
+
+    CHECKS = (READING, judge.DROPPED, judge.ENCODING, judge.DUPLICATES, judge.OVERLAP)
+
+    def __init__(self, config: Config, quick: bool, found: list[Finding], *, given: bool) -> None:
+        super().__init__(config, quick, found, given=given)
+        self.scans: dict[str, TextScan] = {}
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return (self.config.data.source_language,)
+
+    def read(self) -> Iterator[Example]:
+        return read_texts(self.config.data.train, self.config.data.documents)
+
+    def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
+        self.scans[name] = scan_texts(name, corpus, self.config, tokenizers, quick=self.quick)
 
     def judge(self, tokenizers: Tokenizers | None) -> None:
-        """Turn what was counted into findings, train first."""
+        self.figures = {name: scan.figures() for name, scan in self.scans.items()}
+        self.found += text_findings(self.scans, self.config)
+        if tokenizers is not None:
+            self._describe_vocabulary(tokenizers.source.vocabulary_size)
+            for name, scan in reversed(self.scans.items()):
+                if (share := scan.unknown / max(1, scan.tokens)) > judge.UNKNOWN_NOTE:
+                    self.found.append(judge.unknown_finding(name, share, scan.unknown))
+
+
+class _PairRun(_Run):
+    """Of pairs."""
+
+    CHECKS = (
+        READING, judge.DROPPED, judge.ENCODING, judge.ALIGNMENT, judge.LANGUAGES, judge.DUPLICATES, judge.RATIOS,
+        judge.COPIES, judge.OVERLAP,
+    )  # fmt: skip
+
+    def __init__(self, config: Config, quick: bool, found: list[Finding], *, given: bool) -> None:
+        super().__init__(config, quick, found, given=given)
+        self.scans: dict[str, CorpusScan] = {}
+        self.held: dict[str, HeldOut] = {}
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return (self.config.data.source_language, self.config.data.target_language)
+
+    def read(self) -> Iterator[Example]:
+        return read_pairs(self.config.data.train)
+
+    def judge(self, tokenizers: Tokenizers | None) -> None:
         for name in reversed(self.scans):
             scan = self.scans[name]
             self.found += judge.corpus_findings(scan, self.config)
@@ -126,21 +205,15 @@ class _Run:
         self.found += judge.swapped_findings(self.scans, self.config)
         if tokenizers is not None:
             size = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
-            self.vocabulary = f"{size:,} pieces{'' if self.given else ', learned for this check'}"
+            self._describe_vocabulary(size)
             self.found += judge.vocabulary_findings(self.scans, self.config)
             sampled = not self.given and min(self.config.tokenizer.sample_lines, self._train_pairs()) > LEARNING_LINES
             if not sampled:
                 self.found += judge.vocabulary_size_findings(self.config, size)
 
-    def _train_pairs(self) -> int:
-        return self.scans["train"].pairs if "train" in self.scans else 0
-
-    def _tell(self, name: str, error: HeadwayError) -> None:
-        finding = Finding("stop", READING, name, error.problem, (error.where,) if error.where else (), error.remedy)
-        if finding not in self.found:  # what keeps a tokenizer from being learned is met again in the scan
-            self.found.append(finding)
-
-    def _scan(self, scan: CorpusScan, corpus: CorpusConfig, held: HeldOut | None) -> None:
+    def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
+        scan = CorpusScan(name, corpus, self.config.data, tokenizers)
+        held = None if name == "train" else HeldOut(near=not self.quick)
         total = count(corpus) if corpus.path is None else None
         limit = QUICK_PAIRS if self.quick else None
         expected = total if limit is None or total is None else min(total, limit)
@@ -155,3 +228,9 @@ class _Run:
                     earlier.look(scan.name, source, target, lines)
                 progress.advance(len(piece))
         scan.pairs = scan.checked if total is None else total
+        self.scans[name] = scan
+        if held is not None:
+            self.held[name] = held
+
+    def _train_pairs(self) -> int:
+        return self.scans["train"].pairs if "train" in self.scans else 0

@@ -101,3 +101,8 @@ def _word_splitter(language: str) -> Callable[[str], str]:
 def _word_joiner(language: str) -> Callable[[str], str]:
     moses = _moses().MosesDetokenizer(language)
     return lambda text: str(moses.detokenize(text.split(), unescape=False))
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text can be seen: blanks, controls, zero-width and direction marks."""
+    return all(unicodedata.category(character) in ("Zs", "Zl", "Zp", "Cc", "Cf") for character in text)

@@ -16,7 +16,9 @@ from headway.data.lines import count_lines, read_line_blocks, read_lines, split_
 from headway.data.tables import read_table
 from headway.errors import DataError
 
-__all__ = ["Pair", "corpus_files", "count", "count_lines", "fingerprint", "read_lines", "read_pairs", "split_lines"]
+__all__ = [
+    "Pair", "corpus_files", "corpus_name", "count", "count_lines", "fingerprint", "read_lines", "read_pairs", "split_lines",
+]  # fmt: skip
 
 
 class Pair(NamedTuple):
@@ -35,20 +37,26 @@ def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
         UsageError: the kind of table is unknown, or the package that reads it is missing.
     """
     if corpus.path is None:
-        rows = _read_line_files(str(corpus.source), str(corpus.target))
+        pairs = _read_line_files(str(corpus.source), str(corpus.target))
     else:
-        rows = read_table(corpus.path, (corpus.source, corpus.target))
-    first = next(rows, None)
+        assert corpus.target is not None
+        table = read_table(corpus.path, (corpus.source, corpus.target))
+        pairs = (Pair(source, target, line) for (source, target), line in table)
+    first = next(pairs, None)
     if first is None:
         problem = "holds no sentence pairs" if corpus.path is not None else "both are empty: there are no sentence pairs"
-        raise DataError(problem, where=_names(corpus), remedy="see whether they were written or copied to their end")
-    yield Pair._make(first)
-    yield from map(Pair._make, rows)
+        raise DataError(problem, where=corpus_name(corpus), remedy="see whether they were written or copied to their end")
+    yield first
+    yield from pairs
 
 
 def corpus_paths(corpus: CorpusConfig) -> list[Path]:
     """Where a corpus is read from: the table, or source and target."""
-    return [resolve(path) for path in ([corpus.path] if corpus.path is not None else [str(corpus.source), str(corpus.target)])]
+    return [resolve(path) for path in _names(corpus)]
+
+
+def corpus_name(corpus: CorpusConfig) -> str:
+    return " and ".join(_names(corpus))
 
 
 def corpus_files(corpus: CorpusConfig) -> list[Path]:
@@ -70,13 +78,13 @@ def count(corpus: CorpusConfig) -> int:
     return lines[0]
 
 
-def _read_line_files(source: str, target: str) -> Iterator[tuple[str, str, int]]:
+def _read_line_files(source: str, target: str) -> Iterator[Pair]:
     # Checked first: a missing second file is not found out after an hour spent on the first.
     open_regular(target).close()
     pairs = zip(read_lines(source), read_lines(target), strict=True)
     try:
         for line, (one, other) in enumerate(pairs, 1):
-            yield one, other, line
+            yield Pair(one, other, line)
     except ValueError:  # from zip(): one side ended first
         _refuse_counts(source, target, count_lines(source), count_lines(target))
 
@@ -97,5 +105,7 @@ def _refuse_counts(source: str, target: str, source_lines: int, target_lines: in
     raise DataError(f"{source} has {source_lines:,} lines but {target} has {target_lines:,}", where=where, remedy=hint)
 
 
-def _names(corpus: CorpusConfig) -> str:
-    return corpus.path if corpus.path is not None else f"{corpus.source} and {corpus.target}"
+def _names(corpus: CorpusConfig) -> list[str]:
+    if corpus.path is not None:
+        return [corpus.path]
+    return [str(side) for side in (corpus.source, corpus.target) if side is not None]

@@ -1,4 +1,4 @@
-"""Two text columns of a TSV, CSV, JSONL or Parquet table: path → (source, target, line).
+"""Text columns of a TSV, CSV, JSONL or Parquet table: path → (texts, line).
 
 A column is named, or numbered from 0. A TSV or CSV has a header row when a column is named. TSV knows tabs and no quoting.
 """
@@ -17,17 +17,17 @@ from headway.data.files import open_regular, resolve
 from headway.data.lines import MAX_LINE_BYTES, read_lines
 from headway.errors import DataError, UsageError
 
-Columns = tuple[str | int, str | int]
-Row = tuple[str, str, int]
+Columns = Sequence[str | int]
+Row = tuple[tuple[str, ...], int]  # the texts of the columns, and the line
 
 PARQUET_ROWS = 4096
 
 
 def read_table(path: str | os.PathLike[str], columns: Columns) -> Iterator[Row]:
-    """Yield the texts of both columns and the line, from 1, on which the row begins.
+    """Yield the texts of the columns and the line, from 1, on which the row begins.
 
     Raises:
-        DataError: the file is damaged or a row does not hold two texts, with its line.
+        DataError: the file is damaged or a row does not hold these texts, with its line.
         UsageError: the suffix is unknown, a column does not fit the format, or the package for Parquet is missing.
     """
     name = str(resolve(path))
@@ -40,7 +40,7 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> Iterator[Row]:
         raise UsageError(
             "is no kind of table that can be told by its name",
             where=name,
-            remedy=f"known endings: {known} (also with .gz, .xz, .zst); for two line files leave `path` out",
+            remedy=f"known endings: {known} (also with .gz, .xz, .zst); for line files leave `path` out",
         )
     return reader(name, columns)
 
@@ -67,21 +67,21 @@ def _csv_rows(name: str) -> Iterator[tuple[list[str], int]]:
 
 
 def _pick(rows: Iterator[tuple[list[str], int]], name: str, columns: Columns) -> Iterator[Row]:
-    """The two wanted cells of every row, all rows having as many cells as the first."""
+    """The wanted cells of every row, all rows having as many cells as the first."""
     first = next(rows, None)
     if first is None:
         return
     width = len(first[0])
     named = any(isinstance(column, str) for column in columns)
-    source, target = (_position(column, first[0], named, name) for column in columns)
+    places = [_position(column, first[0], named, name) for column in columns]
     if not named:
-        yield first[0][source], first[0][target], first[1]
+        yield tuple(first[0][place] for place in places), first[1]
     for cells, line in rows:
         if len(cells) != width:
             what = "is blank" if not any(cells) else f"has {len(cells)} columns"
             remedy = "look for a stray or missing separator, or a line break within a text"
             raise DataError(f"the row {what}, but the first one has {width}", where=f"{name}:{line}", remedy=remedy)
-        yield cells[source], cells[target], line
+        yield tuple(cells[place] for place in places), line
 
 
 def _position(column: str | int, header: list[str], named: bool, name: str) -> int:
@@ -104,7 +104,6 @@ def _offer(column: str, present: Sequence[str]) -> str:
 
 def _read_jsonl(name: str, columns: Columns) -> Iterator[Row]:
     decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
-    source, target = columns
     for number, line in enumerate(read_lines(name), 1):
         try:
             record = decode(line)
@@ -113,7 +112,7 @@ def _read_jsonl(name: str, columns: Columns) -> Iterator[Row]:
         except ValueError as error:
             what = "the line is blank" if not line.strip() else f"is not valid JSON: {error}"
             raise DataError(what, where=f"{name}:{number}", remedy="write one whole JSON object on each line") from None
-        yield _field(record, source, name, number), _field(record, target, name, number), number
+        yield tuple(_field(record, column, name, number) for column in columns), number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,8 +185,8 @@ def _read_parquet(name: str, columns: Columns) -> Iterator[Row]:
             chosen = [_parquet_column(table.schema_arrow, column, name) for column in columns]
             line = 1
             for batch in table.iter_batches(PARQUET_ROWS, columns=chosen, use_threads=False):
-                source, target = (_parquet_texts(batch.column(column), column, name, line) for column in chosen)
-                yield from zip(source, target, range(line, line + batch.num_rows), strict=True)
+                texts = [_parquet_texts(batch.column(column), column, name, line) for column in chosen]
+                yield from zip(zip(*texts, strict=True), range(line, line + batch.num_rows), strict=True)
                 line += batch.num_rows
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"is damaged or no Parquet file: {error}", where=name, remedy="write the file again") from None

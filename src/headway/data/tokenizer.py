@@ -32,7 +32,7 @@ from headway.data.tokenizer_layout import (
 from headway.errors import DataError, HeadwayError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from headway.data.readers import Pair
+    from headway.data.preparation import Example
     from headway.data.subword_sampling import SubwordSampler
 
 __all__ = [
@@ -277,27 +277,31 @@ def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer
     return tokenizer
 
 
-def train_tokenizers(config: Config, *, seed: int = SAMPLE_SEED) -> Tokenizers:
-    """The tokenizers for the training pairs of a configuration, preprocessed as it says; read from `tokenizer.path` if given.
+def train_tokenizers(config: Config, examples: Iterable[Example], *, seed: int = SAMPLE_SEED) -> Tokenizers:
+    """The tokenizers for the training examples of a configuration, preprocessed as it says; read from `tokenizer.path` if given.
+
+    Where no example has a target, there is one tokenizer, learned from the sources.
 
     Raises:
-        DataError, ModelError, UsageError: from reading the pairs or the file, and from learning.
+        DataError, ModelError, UsageError: from reading the examples or the file, and from learning.
     """
     from headway.data.preprocessing import Preprocessor
-    from headway.data.readers import read_pairs
     from headway.data.tokenizer_training import draw
 
     settings, data = config.tokenizer, config.data
     if settings.path is not None:
         given = Tokenizer.load(settings.path, dropout=settings.dropout)
         return Tokenizers(given, given)
-    pairs, read = draw(read_pairs(data.train), settings.sample_lines, _characters, seed)
+    drawn, read = draw(examples, settings.sample_lines, _characters, seed)
     source, target = (
         Preprocessor(data.preprocessing, language).apply for language in (data.source_language, data.target_language)
     )
-    sources, targets = [source(pair.source) for pair in pairs], [target(pair.target) for pair in pairs]
-    del pairs
+    sources, targets = [source(example.source) for example in drawn], [target(example.target) for example in drawn]
+    del drawn
     try:
+        if not any(targets):
+            alone = _learn(sources, read, settings)
+            return Tokenizers(alone, alone)
         if settings.joint:
             joint = _learn(list(itertools.chain(sources, targets)), 2 * read, settings)
             return Tokenizers(joint, joint)
@@ -307,5 +311,5 @@ def train_tokenizers(config: Config, *, seed: int = SAMPLE_SEED) -> Tokenizers:
         raise
 
 
-def _characters(pair: Pair) -> int:
-    return len(pair.source) + len(pair.target)
+def _characters(example: Example) -> int:
+    return len(example.source) + len(example.target)

@@ -139,7 +139,8 @@ def _regexes(part: Any) -> Iterator[str]:
 
 
 def _our_regexes() -> set[str]:
-    return {CUTS, *_regexes(layout({"byte_fallback": True}, FORMS[0], continuation="##"))}
+    layouts = [layout({"byte_fallback": True}, FORMS[0], continuation="##"), layout({}, FORMS[0], all_blanks=True)]
+    return {CUTS, *_regexes(layouts)}
 
 
 def arrange(tokenizer: Json) -> Json:

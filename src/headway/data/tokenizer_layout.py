@@ -3,7 +3,7 @@
 Text becomes words in two steps. Normalising: a Unicode form, then every run of blanks (spaces, tabs, line breaks and U+2581)
 becomes one space and the ends are trimmed. Cutting: at spaces, each word beginning with U+2581 (Kudo and Richardson 2018), and
 around runs of punctuation, but not at a hyphen or apostrophe within a word. With ``bytes=level`` nothing but the Unicode form
-touches the text.
+touches the text, and with ``blanks=all`` every blank and line break is a character of its own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CUTS = r"#|[^▁\p{L}\p{M}\p{N}'’-]+|(?<![\p{L}\p{M}\p{N}])['’-]+|['’-]+(?
 
 _METASPACE = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
 _BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+_LINES = {"type": "Split", "pattern": {"Regex": r"\n+|[^\n]+"}, "behavior": "Isolated", "invert": False}
 WORDS: Json = {
     "type": "Sequence",
     "pretokenizers": [_METASPACE, {"type": "Split", "pattern": {"Regex": CUTS}, "behavior": "Isolated", "invert": False}],
@@ -46,14 +47,16 @@ def normalize_form(text: str, form: Form) -> str:
     return text if form == "none" else unicodedata.normalize(form.upper(), text)  # type: ignore[arg-type]
 
 
-def layout(model: Json, form: Form, *, byte_level: bool = False, continuation: str | None = None) -> Json:
+def layout(
+    model: Json, form: Form, *, byte_level: bool = False, all_blanks: bool = False, continuation: str | None = None
+) -> Json:
     """A whole tokenizer.json around a model whose first four pieces are the special ones."""
     replace = {"type": "Replace", "content": ""}
     blanks = [
         replace | {"pattern": {"Regex": _BLANKS}, "content": " "},
         replace | {"pattern": {"Regex": r"\A | \z"}},
     ]
-    steps = ([] if form == "none" else [{"type": form.upper()}]) + ([] if byte_level else blanks)
+    steps = ([] if form == "none" else [{"type": form.upper()}]) + ([] if byte_level or all_blanks else blanks)
     decoders: list[Json] = [_METASPACE]
     if model.get("byte_fallback"):
         decoders = [{"type": "ByteFallback"}, *decoders]
@@ -65,9 +68,9 @@ def layout(model: Json, form: Form, *, byte_level: bool = False, continuation: s
         "padding": None,
         "added_tokens": [special(token, number) for number, token in enumerate(SPECIAL_TOKENS)],
         "normalizer": {"type": "Sequence", "normalizers": steps} if steps else None,
-        "pre_tokenizer": _BYTE_LEVEL if byte_level else WORDS,
+        "pre_tokenizer": _BYTE_LEVEL if byte_level else _LINES if all_blanks else WORDS,
         "post_processor": None,
-        "decoder": _BYTE_LEVEL if byte_level else {"type": "Sequence", "decoders": decoders},
+        "decoder": _BYTE_LEVEL if byte_level else {"type": "Fuse"} if all_blanks else {"type": "Sequence", "decoders": decoders},
         "model": model,
     }
 

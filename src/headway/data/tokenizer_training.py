@@ -90,7 +90,8 @@ def learn(lines: Sequence[str], settings: TokenizerConfig) -> Json:
             where="tokenizer.vocabulary_size",
             remedy=f"give more than {fixed}" + ("" if settings.bytes == "none" else " or set tokenizer.bytes=none"),
         )
-    texts = [normalize_form(line, form) if byte_level else normalize(line, form) for line in lines]
+    all_blanks = settings.blanks == "all" and not byte_level
+    texts = [normalize_form(line, form) if byte_level or all_blanks else normalize(line, form) for line in lines]
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
@@ -101,6 +102,11 @@ def learn(lines: Sequence[str], settings: TokenizerConfig) -> Json:
     if settings.kind == "word":
         return layout(_learn_words(texts, settings), form)
     room = settings.vocabulary_size - fixed
+    if all_blanks:
+        alphabet = _alphabet(counts, room, settings)
+        return layout(_bpe_model([*SPECIAL_TOKENS, *alphabet], []), form, all_blanks=True)
+    counts = Counter({SPACE if character == " " else character: count for character, count in counts.items()})
+    counts[SPACE] += 1  # begins every text
     alphabet = _alphabet(counts, max(1, room // 2) if settings.kind == "wordpiece" else room, settings)
     texts = _without_rare(texts, counts, alphabet)
     if settings.kind == "character":
@@ -116,8 +122,6 @@ def learn(lines: Sequence[str], settings: TokenizerConfig) -> Json:
 
 def _alphabet(counts: Counter[str], room: int, settings: TokenizerConfig) -> list[str]:
     """The characters that are learned, most frequent first: frequent enough, and as many as there is room for."""
-    counts = Counter({SPACE if character == " " else character: count for character, count in counts.items()})
-    counts[SPACE] += 1  # begins every text
     least = min(settings.minimum_frequency, max(counts.values()))
     frequent = [character for character, count in counts.items() if count >= least or character == SPACE]
     frequent.sort(key=lambda character: (character != SPACE, -counts[character], character))
@@ -133,7 +137,7 @@ def _alphabet(counts: Counter[str], room: int, settings: TokenizerConfig) -> lis
 
 def _without_rare(texts: list[str], counts: Counter[str], alphabet: Sequence[str]) -> list[str]:
     """The texts with a space for every character that is not learned."""
-    rare = set(counts) - set(alphabet) - {" "}
+    rare = set(counts) - set(alphabet)
     if not rare:
         return texts
     pattern = re.compile("[" + "".join(map(re.escape, sorted(rare))) + "]+")

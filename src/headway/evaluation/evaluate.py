@@ -18,7 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from rich.console import Console
 
 from headway.config import Config, CorpusConfig, TrainingConfig, load_config
@@ -213,24 +212,15 @@ def open_translator(loaded: LoadedModel, config: Config) -> Translate:
 
 def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     """The loss of the references under the model, by the function that training validates with."""
+    from headway.tasks import TASKS
     from headway.training.parallel import choose_device
-    from headway.training.validation import Validation, validation_loss
+    from headway.training.validation import negative_log_likelihood
 
-    config, data = loaded.config, loaded.config.data
-    sides = []
-    for tokenizer, language, texts in (
-        (loaded.tokenizers.source, data.source_language, [pair.source for pair in pairs]),
-        (loaded.tokenizers.target, data.target_language, [pair.target for pair in pairs]),
-    ):
-        steps = Preprocessor(data.preprocessing, language)
-        sides.append(tokenizer.encode_many([steps.apply(text) for text in texts]))
-    cut = sum(max(len(source), len(target)) > data.max_length for source, target in zip(*sides, strict=True))
-    source_ids, target_ids = ([np.array(row[: data.max_length], dtype=np.int64) for row in side] for side in sides)
-    validation = Validation(source_ids, target_ids, sources=[], references=[], tokenised=False)
+    config = loaded.config
+    rows = TASKS[config.task].preparation(loaded.tokenizers, config.data).rows_of_all(pairs)
     loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    loss = validation_loss(loaded.model, validation, config)
-    tokens = sum(len(ids) + 1 for ids in target_ids)
-    return ReferenceLoss(_finite(loss), tokens, cut)
+    found = negative_log_likelihood(loaded.model, rows, config)
+    return ReferenceLoss(_finite(found.nats / max(found.tokens, 1)), found.tokens, rows.cut)
 
 
 def analyse(

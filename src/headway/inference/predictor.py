@@ -23,8 +23,7 @@ from torch import Tensor
 from headway.config import DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
-from headway.data.preprocessing import Preprocessor
-from headway.data.token_cache import is_blank
+from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, PAD_ID
 from headway.errors import UsageError
 from headway.inference.decoding import Hypothesis, generate

@@ -23,20 +23,20 @@ class TextEmbedding(nn.Module):
         self.word_dropout = Dropout(config.word_dropout, masks)
         self.table_TD = torch.empty(0, config.width)  # no buffer: each rank's grows with its own longest row
 
-    def forward(self, ids_BT: Tensor, positions_T: Tensor, dtype: torch.dtype) -> Tensor:
-        """Returns [B, T, D] in `dtype`. Raises IndexError for a position beyond learned positions."""
+    def forward(self, ids_BT: Tensor, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        """Returns [B, T, D] in `dtype`; positions are [T], or [B, T] where rows differ. Raises IndexError beyond learned ones."""
         x_BTD = self.tokens(ids_BT) * self.width**0.5
         if self.word_dropout.active:
             x_BTD = x_BTD * self.word_dropout(x_BTD.new_ones(*ids_BT.shape, 1))
         if self.kind == "sinusoidal":
-            x_BTD = x_BTD + self._sinusoidal(positions_T)
+            x_BTD = x_BTD + self._sinusoidal(positions)
         elif self.learned is not None:
-            x_BTD = x_BTD + self.learned(positions_T)
+            x_BTD = x_BTD + self.learned(positions)
         return self.dropout(x_BTD.to(dtype))
 
-    def _sinusoidal(self, positions_T: Tensor) -> Tensor:
-        needed, table_TD = int(positions_T[-1]) + 1, self.table_TD
-        if needed > len(table_TD) or table_TD.device != positions_T.device:
-            longest = torch.arange(max(256, 2 * needed), device=positions_T.device)
+    def _sinusoidal(self, positions: Tensor) -> Tensor:
+        needed, table_TD = int(positions.max()) + 1, self.table_TD
+        if needed > len(table_TD) or table_TD.device != positions.device:
+            longest = torch.arange(max(256, 2 * needed), device=positions.device)
             self.table_TD = table_TD = sinusoidal_positions(longest, self.width)
-        return table_TD[positions_T]
+        return table_TD[positions]

@@ -115,10 +115,14 @@ class Transformer(nn.Module):
         memory_BSD: Tensor | None,
         source_mask_BS: Tensor | None,
         cache: KVCache | None = None,
+        segments_BT: Tensor | None = None,
     ) -> Tensor:
         """Hidden states after each target token, [B, T, D]; each sees only itself and what stands before it.
 
-        With a cache the ids are only the new tokens, and `cache.advance` has said where they stand and what they see.
+        Args:
+            cache: with one the ids are only the new tokens, and `cache.advance` has said where they stand and what they see.
+            segments_BT: numbers that tell the documents of a row apart: no token sees another document, and each begins at
+                position 0. None where a row is one document.
         """
         assert self.target_embedding is not None
         T, device = target_ids_BT.shape[1], target_ids_BT.device
@@ -127,7 +131,12 @@ class Transformer(nn.Module):
             mask: Tensor | None = torch.ones(T, T, dtype=torch.bool, device=device).tril()[None, None]
         else:
             positions_T, slots_S, mask = cache.query_positions, cache.slot_positions, cache.mask
-        x_BTD = self.target_embedding(target_ids_BT, positions_T, self.compute_dtype)
+        own_positions = positions_T
+        if segments_BT is not None:
+            assert mask is not None
+            mask = mask & (segments_BT[:, None, :, None] == segments_BT[:, None, None, :])
+            own_positions = _positions_in_segments(segments_BT)
+        x_BTD = self.target_embedding(target_ids_BT, own_positions, self.compute_dtype)
         bias = self.decoder_bias(positions_T, slots_S) if self.decoder_bias is not None else None
         memory_mask, rotation = self._attention_mask(source_mask_BS), self._rotation(positions_T)
         for index, block in enumerate(self.decoder):
@@ -182,3 +191,11 @@ class Transformer(nn.Module):
         finally:
             for module in found.values():
                 module.recorded_weights = None
+
+
+def _positions_in_segments(segments_BT: Tensor) -> Tensor:
+    """The distance of each position from the beginning of its run of equal numbers, [B, T]."""
+    positions_T = torch.arange(segments_BT.shape[1], device=segments_BT.device)
+    begins_BT = torch.ones_like(segments_BT, dtype=torch.bool)
+    begins_BT[:, 1:] = segments_BT[:, 1:] != segments_BT[:, :-1]
+    return positions_T - (positions_T * begins_BT).cummax(1).values

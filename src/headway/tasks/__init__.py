@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
-
-from headway.config import TrainingConfig
-from headway.data.batches import Batch
-from headway.tasks import sequence
+from headway.config import Config, TrainingConfig
+from headway.data.batches import Batch, Epoch, Rows
+from headway.data.pairs import PairPreparation
+from headway.data.preparation import Preparation
+from headway.data.texts import TextPreparation
+from headway.tasks import pretraining, sequence
 from headway.training.losses import TokenLoss
 
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of training: the loss of a batch in the model."""
+    """One kind of training.
 
-    loss: Callable[[nn.Module, Batch, TrainingConfig], TokenLoss]
+    Attributes:
+        preparation: how a corpus is read and becomes rows.
+        epoch: rows, configuration, tokens of an update, number of the epoch (None: in order, for validation) → its updates.
+        loss: the loss of a batch in the model.
+        translates: whether the answer to a source is a text that is generated.
+    """
+
+    preparation: type[Preparation]
+    epoch: Callable[[Rows, Config, int, int | None], Epoch]
+    loss: Callable[[Any, Batch, TrainingConfig], TokenLoss]
+    translates: bool = False
 
 
-TASKS: dict[str, Task] = {"translation": Task(loss=sequence.loss)}
+TASKS: dict[str, Task] = {
+    "translation": Task(PairPreparation, sequence.bucketed_epoch, sequence.loss, translates=True),
+    "language_model": Task(TextPreparation, pretraining.packed_epoch, pretraining.next_token_loss),
+}

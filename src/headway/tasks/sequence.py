@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from headway.config import TrainingConfig
-from headway.data.batches import Batch
+from headway.config import Config, TrainingConfig
+from headway.data.batches import Batch, BucketedEpoch, Epoch, Rows
 from headway.training.losses import TokenLoss, cross_entropy
 
 
+def bucketed_epoch(rows: Rows, config: Config, batch_tokens: int, epoch: int | None) -> Epoch:
+    """Rows of like lengths together."""
+    return BucketedEpoch(rows, batch_tokens, config.training.seed if epoch is not None else 0, epoch or 0)
+
+
 def loss(model: Any, batch: Batch, training: TrainingConfig) -> TokenLoss:
-    """Cross-entropy of the target given the source and the target before (section 5.4).
+    """Cross-entropy of the target given the source and the target before (section 5.4)."""
+    return loss_of_targets(model, model, (batch.source_ids, batch.source_mask, batch.target_in), batch.target_out, training)
+
+
+def loss_of_targets(
+    model: Any, hidden: Callable[..., Any], inputs: tuple[Any, ...], target_out: Any, training: TrainingConfig
+) -> TokenLoss:
+    """Cross-entropy of `target_out` [B, T] under the states [B, T, D] that `hidden` gives for the inputs, each [B, …] or None.
 
     While the model is in training mode it is smoothed, and under R-Drop (Wu et al. 2021, section 3) every row goes
     through the model twice with different dropout; the sum is then halved, so a token still counts once.
     """
-    tensors = batch.source_ids, batch.source_mask, batch.target_in, batch.target_out
     smoothing = training.label_smoothing if model.training else 0.0
-    if training.r_drop and model.training:
-        source_ids, source_mask, target_in, target_out = (tensor.repeat(2, 1) for tensor in tensors)
-        hidden_BTD = model(source_ids, source_mask, target_in)
-        both = cross_entropy(hidden_BTD, model.output_weight, target_out, smoothing=smoothing, consistency=training.r_drop)
-        return TokenLoss(both.loss / 2, both.negative_log_likelihood / 2, both.tokens // 2)
-    source_ids, source_mask, target_in, target_out = tensors
-    hidden_BTD = model(source_ids, source_mask, target_in)
-    return cross_entropy(hidden_BTD, model.output_weight, target_out, smoothing=smoothing)
+    if not (training.r_drop and model.training):
+        return cross_entropy(hidden(*inputs), model.output_weight, target_out, smoothing=smoothing)
+    twice = [None if tensor is None else tensor.repeat(2, 1) for tensor in inputs]
+    states = hidden(*twice)
+    both = cross_entropy(states, model.output_weight, target_out.repeat(2, 1), smoothing=smoothing, consistency=training.r_drop)
+    return TokenLoss(both.loss / 2, both.negative_log_likelihood / 2, both.tokens // 2)

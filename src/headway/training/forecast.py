@@ -30,13 +30,13 @@ from headway.training.parallel import (
     choose_threads,
     keep_freed_memory,
 )
+from headway.training.state import LossOf, TrainState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from headway.data.batches import Batch
     from headway.data.checks.report import CheckReport
-    from headway.training.loop import TrainState
 
 TYPICAL_LENGTH = 32  # tokens of a sentence, where nothing is known of the data
 RELATIVE_BUCKETS = 32
@@ -275,8 +275,6 @@ def calibrate(
 
 
 def _state(config: Config, world: World, precision: Precision, V_source: int | None, V_target: int | None) -> TrainState:
-    from headway.training.loop import LossOf, TrainState
-
     V = config.tokenizer.vocabulary_size
     with torch.random.fork_rng(devices=[]):
         model = Transformer(config.model, V_source or V, V_target or V, seed=config.training.seed).to(world.device)

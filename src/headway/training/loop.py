@@ -13,16 +13,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from headway.config import Config
-from headway.data.batches import Batch, EpochPlan, Place, collate, split_rows
+from headway.data.batches import Batch, Epoch
 from headway.data.check import check
 from headway.data.token_cache import TokenCache, open_cache
 from headway.data.tokenizer import Tokenizers
@@ -31,16 +30,7 @@ from headway.model.transformer import Transformer
 from headway.model_dir import save_model
 from headway.tasks import TASKS
 from headway.training.checkpoint import Checkpoints, RunLock
-from headway.training.losses import TokenLoss
-from headway.training.optimizer import (
-    WeightAverage,
-    build_optimizer,
-    copies_of_weights,
-    learning_rate,
-    load_optimizer_tensors,
-    optimizer_tensors,
-    set_learning_rate,
-)
+from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights, learning_rate, set_learning_rate
 from headway.training.parallel import (
     World,
     all_reduce_sum,
@@ -61,66 +51,11 @@ from headway.training.run_directory import (
     make_run_directory,
     open_tokenizers,
 )
+from headway.training.state import LossOf, TrainState
 from headway.training.stop_signals import StopSignal, stop_signals
 from headway.training.validation import Validation, validate
 
 logger = logging.getLogger(__name__)
-
-
-class LossOf(nn.Module):
-    """Batch → loss, so that DDP sees one forward with every parameter in it."""
-
-    def __init__(self, model: Transformer, config: Config) -> None:
-        super().__init__()
-        self.model, self.training_config, self.task = model, config.training, TASKS[config.task]
-
-    def forward(self, batch: Batch) -> TokenLoss:
-        return self.task.loss(self.model, batch, self.training_config)
-
-
-@dataclass
-class TrainState:
-    """Everything that changes while training."""
-
-    config: Config
-    world: World
-    model: Transformer
-    loss_of: nn.Module  # LossOf, perhaps wrapped for several ranks
-    optimizer: torch.optim.Optimizer
-    average: WeightAverage
-    update: int = 0  # updates done
-    place: Place = field(default_factory=lambda: Place(0, 0))  # what comes next
-    target_tokens: int = 0  # learned from so far
-    validation_is_due: bool = False  # after the last update done
-    best_score: list[float] | None = None  # what is compared first stands first
-    validations_without_gain: int = 0
-    bad_updates: int = 0  # non-finite ones in a row
-    precision: str = "fp32"
-    corpus: str = ""  # fingerprint of the training data
-    validation: str = ""  # and of the validation data
-
-    NUMBERS = (
-        "update", "target_tokens", "validation_is_due", "best_score", "validations_without_gain", "bad_updates", "precision",
-        "corpus", "validation",
-    )  # fmt: skip
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {**optimizer_tensors(self.model, self.optimizer), **self.average.tensors()}
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            **{name: getattr(self, name) for name in self.NUMBERS},
-            "place": [self.place.epoch, self.place.index],
-            "average": self.average.state(),
-            "world_size": self.world.size,
-        }
-
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        load_optimizer_tensors(self.model, self.optimizer, tensors)
-        self.average.load(tensors, state["average"])
-        self.place = Place(*state["place"])
-        for name in self.NUMBERS:
-            setattr(self, name, state[name])
 
 
 class StepResult(NamedTuple):
@@ -204,10 +139,11 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     barrier(world)
     tokenizers = open_tokenizers(directory, config)
     caches = cache_directory(config)
+    preparation = TASKS[config.task].preparation(tokenizers, config.data)
     if world.first:  # one process makes the caches, the others find them made
-        open_cache(caches, config.data.train, tokenizers, config.data)
+        open_cache(caches, config.data.train, preparation, config.data)
     barrier(world)
-    corpus = open_cache(caches, config.data.train, tokenizers, config.data)
+    corpus = open_cache(caches, config.data.train, preparation, config.data)
     validation = Validation.open(config, tokenizers)
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
     state = _start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
@@ -334,26 +270,26 @@ def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> I
     config, world = state.config, state.world
     settings = config.training
     pieces = world.size * settings.accumulation
-    plan, pairs, planned_epoch = None, corpus, -1
+    updates: Epoch | None = None
+    rows, planned = corpus, -1
     while not _enough(state):
         epoch, index = state.place.epoch, state.place.index
-        if plan is None or epoch != planned_epoch:
+        if updates is None or epoch != planned:
             if config.tokenizer.dropout:
-                pairs = _sampled_view(state, tokenizers, epoch)
-            plan = EpochPlan(pairs.source_lengths, pairs.target_lengths, settings.batch_tokens, settings.seed, epoch)
-            planned_epoch = epoch
-        rows = plan[index]
-        state.place = state.place.next(plan)
+                rows = _sampled_view(state, tokenizers, epoch)
+            updates, planned = TASKS[config.task].epoch(rows, config, settings.batch_tokens, epoch), epoch
+        state.place = state.place.next(updates)
         first = world.rank * settings.accumulation
-        yield [collate(pairs, split_rows(rows, first + k, pieces)) for k in range(settings.accumulation)]
+        yield [updates.batch(index, first + k, pieces) for k in range(settings.accumulation)]
 
 
 def _sampled_view(state: TrainState, tokenizers: Tokenizers, epoch: int) -> TokenCache:
     """The corpus cut into subwords by chance (BPE-dropout, Provilkov et al. 2020), in as many ways as `dropout_views`."""
     config = state.config
-    view = epoch % config.tokenizer.dropout_views
+    view, expected = epoch % config.tokenizer.dropout_views, state.corpus
+    preparation = TASKS[config.task].preparation(tokenizers, config.data)
     return open_cache(
-        cache_directory(config), config.data.train, tokenizers, config.data, view=view, expected_fingerprint=state.corpus
+        cache_directory(config), config.data.train, preparation, config.data, view=view, expected_fingerprint=expected
     )
 
 
@@ -381,7 +317,7 @@ def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers,
     state.average.snapshot()
     with state.average.average():
         scores = validate(state.model, validation, state.config, tokenizers, state.world)
-        score = [-scores.loss] if settings.best_by == "loss" else [scores.bleu or 0.0, -scores.loss]
+        score = [-scores.loss] if settings.best_by == "loss" else [scores.score or 0.0, -scores.loss]
         better = all(map(math.isfinite, score)) and (state.best_score is None or score > state.best_score)
         if better:
             state.best_score, state.validations_without_gain = score, 0

@@ -71,7 +71,7 @@ class Progress:
     def begin(self, model: Transformer, corpus: TokenCache, update: int) -> None:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
         self.console.print(
-            f"{model.parameter_count():,} parameters · {corpus.read:,} pairs read, {len(corpus):,} used, dropped: {dropped} · "
+            f"{model.parameter_count():,} parameters · {corpus.read:,} examples read, {len(corpus):,} used, dropped: {dropped} · "
             f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
         )
         if self.metrics is not None:
@@ -116,20 +116,25 @@ class Progress:
         )
 
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
-        bleu = f" · BLEU (greedy) {scores.bleu:.2f}" if scores.bleu is not None else ""
+        score = f" · {scores.metric} (greedy) {scores.score:.2f}" if scores.score is not None else ""
+        bits = f" · {scores.bits_per_byte:.3f} bits per byte" if scores.bits_per_byte is not None else ""
         star = " · best so far" if better else ""
         self.console.print(
-            f"[bold]validation at {update:,}[/]: loss {scores.loss:.3f} · perplexity {scores.perplexity:.2f}{bleu}{star}"
+            f"[bold]validation at {update:,}[/]: loss {scores.loss:.3f} · perplexity {scores.perplexity:.2f}{bits}{score}{star}"
         )
         for example in scores.examples:
             self.console.print(f"  [dim]source[/]      {escape(example.source)}")
             self.console.print(f"  [dim]reference[/]   {escape(example.reference)}")
             self.console.print(f"  [bold]translation[/] {escape(example.translation)}")
         figures = {"update": update, "validation_loss": scores.loss, "validation_perplexity": scores.perplexity}
-        self._record(figures | ({"validation_bleu": scores.bleu} if scores.bleu is not None else {}))
+        if scores.score is not None and scores.metric is not None:
+            figures[f"validation_{scores.metric.lower()}"] = scores.score
+        if scores.bits_per_byte is not None:
+            figures["validation_bits_per_byte"] = scores.bits_per_byte
+        self._record(figures)
 
     def end(self, best: float | None, directory: Path) -> None:
-        kind = "BLEU" if self.settings.best_by == "bleu" else "loss"
+        kind = self.settings.best_by
         shown = "none" if best is None else f"{abs(best):.3f}"
         self.console.print(f"done: best validation {kind} {shown}; the model is in {directory / 'model'}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.errors import ResourceError, UsageError
+from headway.tasks import TASKS
 from headway.training import _fs
 
 # What may change when a run goes on. `updates` moves the fall of the learning rate, `threads` the rounding; the rest only
@@ -108,7 +109,8 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     folder = directory / TOKENIZERS
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
-    tokenizers = train_tokenizers(config)
+    examples = TASKS[config.task].preparation.read(config.data.train, config.data)
+    tokenizers = train_tokenizers(config, examples)
     aside = directory / TOKENIZERS_ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

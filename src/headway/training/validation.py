@@ -1,4 +1,4 @@
-"""What training is judged by: loss, perplexity and greedy BLEU on the validation set, with some translations to read.
+"""What training is judged by: loss and perplexity, and where there are answers their score, with some of them to read.
 
 The loss is the one of training without smoothing and dropout; the text goes the way of `predict`, so training and use agree.
 """
@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from headway.config import Config
-from headway.data.batches import EpochPlan, collate
-from headway.data.preprocessing import Preprocessor
-from headway.data.readers import corpus_files, fingerprint, read_pairs
-from headway.data.token_cache import is_blank
+from headway.config import WITHOUT_TARGET, Config
+from headway.data.preparation import MemoryRows
+from headway.data.preprocessing import Preprocessor, is_blank
+from headway.data.readers import corpus_files, corpus_name, fingerprint
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
@@ -44,7 +40,9 @@ class Example:
 class ValidationScores:
     loss: float  # nats of a target token
     perplexity: float
-    bleu: float | None
+    score: float | None  # what the task is judged by
+    metric: str | None  # its name
+    bits_per_byte: float | None  # of plain text
     examples: list[Example]
 
     def as_json(self) -> dict[str, Any]:
@@ -53,110 +51,104 @@ class ValidationScores:
 
 @dataclass(frozen=True)
 class Validation:
-    """The validation set in memory, as ids and as the text that BLEU is computed on."""
+    """The validation set in memory: as examples, and as rows in the same order."""
 
-    source_ids: list[NDArray[np.int64]]
-    target_ids: list[NDArray[np.int64]]
-    sources: list[str]
-    references: list[str]
-    tokenised: bool  # references are Moses-tokenised, so BLEU must not tokenise again
+    examples: list[Any]
+    rows: MemoryRows
     fingerprint: str = ""  # of the files
 
     @classmethod
     def open(cls, config: Config, tokenizers: Tokenizers) -> Self:
         """Raises DataError where the validation set is missing, damaged or empty."""
-        data = config.data
-        pairs = list(read_pairs(data.validation))
-        if not pairs:
-            raise DataError("holds no pairs", where=str(data.validation.path or data.validation.source))
-        steps = data.preprocessing
-        tokenised = "moses_tokenize" in steps
-        source, target = Preprocessor(steps, data.source_language), Preprocessor(steps, data.target_language)
-        target_texts = [target.apply(pair.target) for pair in pairs]
-        source_rows = tokenizers.source.encode_many([source.apply(pair.source) for pair in pairs])
-        target_rows = tokenizers.target.encode_many(target_texts)
-        longest = data.max_length
-        if cut := sum(max(map(len, rows)) > longest for rows in zip(source_rows, target_rows, strict=True)):
-            _log.warning("%d of %d validation pairs are longer than data.max_length=%d; cut to it", cut, len(pairs), longest)
-        return cls(
-            source_ids=_ids(source_rows, longest),
-            target_ids=_ids(target_rows, longest),
-            sources=[pair.source for pair in pairs],
-            references=target_texts if tokenised else [pair.target for pair in pairs],
-            tokenised=tokenised,
-            fingerprint=fingerprint(corpus_files(data.validation)),
-        )
+        corpus = config.data.validation
+        preparation = TASKS[config.task].preparation(tokenizers, config.data)
+        examples = list(preparation.read(corpus, config.data))
+        if not examples:
+            raise DataError("holds no examples", where=corpus_name(corpus))
+        rows = preparation.rows_of_all(examples)
+        if rows.cut:
+            longest = config.data.max_length
+            _log.warning("%d of %d validation pairs are longer than data.max_length=%d; cut to it", rows.cut, len(rows), longest)
+        return cls(examples, rows, fingerprint(corpus_files(corpus)))
 
-    def source(self, index: int) -> NDArray[np.int64]:
-        return self.source_ids[index]
-
-    def target(self, index: int) -> NDArray[np.int64]:
-        return self.target_ids[index]
-
-    def plan(self) -> EpochPlan:
-        lengths = ([len(ids) for ids in side] for side in (self.source_ids, self.target_ids))
-        source_lengths, target_lengths = (np.array(side, dtype=np.int32) for side in lengths)
-        return EpochPlan(source_lengths, target_lengths, BATCH_TOKENS, seed=0, epoch=0)
-
-
-def _ids(rows: Sequence[Sequence[int]], longest: int) -> list[NDArray[np.int64]]:
-    return [np.asarray(row[:longest], dtype=np.int64) for row in rows]
+    def text_bytes(self) -> int:
+        """Bytes of the plain text, in UTF-8."""
+        return sum(len(example.source.encode()) for example in self.examples)
 
 
 def validate(
     model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers, world: World
 ) -> ValidationScores:
-    """Loss and BLEU of the model as it is. The first rank computes, all ranks return the same figures."""
-    loss, score = 0.0, 0.0
+    """Loss and score of the model as it is. The first rank computes, all ranks return the same figures."""
+    nats, score = NegativeLogLikelihood(0.0, 0), 0.0
+    scored = config.training.validate_score and TASKS[config.task].translates
     examples: list[Example] = []
     training = model.training
     model.eval()
     try:
         if world.first:
-            loss = validation_loss(model, validation, config)
-            if config.training.validate_bleu:
+            nats = negative_log_likelihood(model, validation.rows, config)
+            if scored:
                 score, examples = _greedy_bleu(model, validation, config, tokenizers)
     finally:
         model.train(training)
-    loss, score = all_reduce_sum(loss, world), all_reduce_sum(score, world)
-    perplexity = math.exp(min(loss, 700.0))
-    return ValidationScores(loss, perplexity, score if config.training.validate_bleu else None, examples)
+    total, tokens, score = (all_reduce_sum(float(figure), world) for figure in (*nats, score))
+    loss = total / max(tokens, 1)
+    plain_text = config.task in WITHOUT_TARGET
+    return ValidationScores(
+        loss=loss,
+        perplexity=math.exp(min(loss, 700.0)),
+        score=score if scored else None,
+        metric="BLEU" if scored else None,
+        bits_per_byte=total / math.log(2) / max(validation.text_bytes(), 1) if plain_text else None,
+        examples=examples,
+    )
+
+
+class NegativeLogLikelihood(NamedTuple):
+    """The sum over valid targets, in nats, and their number."""
+
+    nats: float
+    tokens: int
 
 
 @torch.no_grad()
-def validation_loss(model: Transformer, validation: Validation, config: Config) -> float:
-    """Mean negative log-likelihood of a target token, in nats."""
-    plan, device = validation.plan(), next(model.parameters()).device
+def negative_log_likelihood(model: Transformer, rows: MemoryRows, config: Config) -> NegativeLogLikelihood:
+    """That of all rows, without smoothing."""
+    task, device = TASKS[config.task], next(model.parameters()).device
+    updates = task.epoch(rows, config, BATCH_TOKENS, None)
     total, tokens = 0.0, 0
-    for index in range(len(plan)):
-        batch = collate(validation, plan[index]).to(device)
-        found = TASKS[config.task].loss(model, batch, config.training)
+    for index in range(len(updates)):
+        found = task.loss(model, updates.batch(index).to(device), config.training)
         total, tokens = total + float(found.negative_log_likelihood), tokens + found.tokens
-    return total / max(tokens, 1)
+    return NegativeLogLikelihood(total, tokens)
 
 
 @torch.no_grad()
 def _greedy_bleu(
     model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers
 ) -> tuple[float, list[Example]]:
-    plan, device = validation.plan(), next(model.parameters()).device
+    task, device, data = TASKS[config.task], next(model.parameters()).device, config.data
+    updates = task.epoch(validation.rows, config, BATCH_TOKENS, None)
     greedy = config.decoding.model_copy(update={"method": "greedy", "n_best": 1})
-    target = Preprocessor(config.data.preprocessing, config.data.target_language)
+    target = Preprocessor(data.preprocessing, data.target_language)
+    sources, references = ([getattr(pair, side) for pair in validation.examples] for side in ("source", "target"))
+    tokenised = "moses_tokenize" in data.preprocessing  # then BLEU must not tokenise again
     texts: dict[int, str] = {}
-    for index in range(len(plan)):
-        batch = collate(validation, plan[index]).to(device)
+    for index in range(len(updates)):
+        batch = updates.batch(index).to(device)
         found = generate(
             model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=FORBIDDEN_IDS
         )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
-            text = "" if is_blank(validation.sources[row]) else tokenizers.target.decode(answers[0].ids)
-            texts[row] = text if validation.tokenised else target.undo(text)
+            text = "" if is_blank(sources[row]) else tokenizers.target.decode(answers[0].ids)
+            texts[row] = text if tokenised else target.undo(text)
     hypotheses = [texts[row] for row in range(len(texts))]
-    if validation.tokenised:
-        measure = tokenised_lowercased_bleu(hypotheses, validation.references)
+    if tokenised:
+        references = [target.apply(reference) for reference in references]
+        measure = tokenised_lowercased_bleu(hypotheses, references)
     else:
-        language, tokenize = config.data.target_language, config.evaluation.bleu_tokenize
-        measure = bleu(hypotheses, validation.references, language=language, tokenize=tokenize)
+        measure = bleu(hypotheses, references, language=data.target_language, tokenize=config.evaluation.bleu_tokenize)
     picked = range(0, len(hypotheses), max(1, len(hypotheses) // SHOWN))
-    examples = [Example(validation.sources[i], validation.references[i], hypotheses[i]) for i in picked][:SHOWN]
+    examples = [Example(sources[i], references[i], hypotheses[i]) for i in picked][:SHOWN]
     return measure.score, examples

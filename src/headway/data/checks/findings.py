@@ -10,7 +10,7 @@ from headway.config import Config
 from headway.data.checks.languages import corpus_swapped, swapped_against
 from headway.data.checks.leaks import MAX_NEAR_PAIRS, HeldOut
 from headway.data.checks.report import Finding, Level
-from headway.data.checks.scan import KEPT_PLACES, CorpusScan
+from headway.data.checks.scan import KEPT_PLACES, CorpusScan, Places
 from headway.data.checks.shift import MIN_TELLING
 
 # Names of the checks, as they are listed where nothing was found.
@@ -67,25 +67,25 @@ def _dropped(scan: CorpusScan, accepted: float) -> Iterator[Finding]:
         )
 
 
+FAULT_REMEDIES = {
+    "control characters": "remove them: they teach the model nothing",
+    "replacement characters": "convert the original file again: these letters are lost",
+    "doubly encoded text": "it was UTF-8 read as Latin-1: iconv -f UTF-8 -t CP1252 FILE mends a whole file",
+    "stacked marks": "look at these lines: no language stacks so many marks on a letter",
+}
+
+
+def fault_finding(corpus: str, fault: str, places: Places, checked: int | None = None) -> Finding:
+    """A kind of damaged text and where it stands first."""
+    share = f" ({places.count / max(1, checked):.2%})" if checked is not None else ""
+    problem = f"{places.count:,} {'line holds' if places.count == 1 else 'lines hold'} {fault}{share}"
+    return Finding("warn", ENCODING, corpus, problem, tuple(places.first), FAULT_REMEDIES[fault], places.count)
+
+
 def _encoding(scan: CorpusScan, config: Config) -> Iterator[Finding]:
-    remedies = {
-        "control characters": "remove them: they teach the model nothing",
-        "replacement characters": "convert the original file again: these letters are lost",
-        "doubly encoded text": "it was UTF-8 read as Latin-1: iconv -f UTF-8 -t CP1252 FILE mends a whole file",
-        "stacked marks": "look at these lines: no language stacks so many marks on a letter",
-    }
     for name, places in scan.faults.items():
         if places.count:
-            share = places.count / max(1, scan.checked)
-            yield Finding(
-                "warn",
-                ENCODING,
-                scan.name,
-                f"{places.count:,} {'line holds' if places.count == 1 else 'lines hold'} {name} ({share:.2%})",
-                tuple(places.first),
-                remedies[name],
-                places.count,
-            )
+            yield fault_finding(scan.name, name, places, scan.checked)
     if scan.not_composed and scan.composed:
         steps = {config.tokenizer.normalization, *config.data.preprocessing} & {"nfc", "nfd", "nfkc", "nfkd"}
         lines = "line is" if scan.not_composed == 1 else "lines are"
@@ -268,6 +268,14 @@ def swapped_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterato
             )
 
 
+def unknown_finding(corpus: str, share: float, count: int, letters: str = "") -> Finding:
+    """Tokens that the vocabulary does not know."""
+    many = share > UNKNOWN_WARN
+    remedy = "use tokenizer.bytes: fallback, or a larger vocabulary" if many else None
+    problem = f"{share:.1%} of the tokens are unknown{letters}"
+    return Finding("warn" if many else "note", VOCABULARY, corpus, problem, remedy=remedy, count=count)
+
+
 def vocabulary_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterator[Finding]:
     """Unknown tokens, and batches that do not hold the longest pair."""
     train = scans.get("train")
@@ -282,14 +290,7 @@ def vocabulary_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iter
                 if unseen
                 else ""
             )
-            yield Finding(
-                "warn" if share > UNKNOWN_WARN else "note",
-                VOCABULARY,
-                name,
-                f"{share:.1%} of the tokens are unknown{letters}",
-                remedy="use tokenizer.bytes: fallback, or a larger vocabulary" if share > UNKNOWN_WARN else None,
-                count=sum(scan.tokens.unknown),
-            )
+            yield unknown_finding(name, share, sum(scan.tokens.unknown), letters)
     longest = min(max((scan.tokens.longest for scan in scans.values() if scan.tokens), default=0), config.data.max_length) + 1
     if longest > config.training.batch_tokens:
         yield Finding(

@@ -59,7 +59,7 @@ class CheckReport:
     corpora: tuple[CorpusFigures, ...]
     findings: tuple[Finding, ...]
     passed: tuple[str, ...]  # names of the checks that found nothing
-    languages: tuple[str, str]
+    languages: tuple[str, ...]  # of the sides; one where the corpora are plain text
     vocabulary: str  # where the tokens of the table come from; empty where nothing was tokenised
     quick: bool
     seconds: float
@@ -67,6 +67,10 @@ class CheckReport:
     @property
     def ok(self) -> bool:
         return not any(finding.level == "stop" for finding in self.findings)
+
+    @property
+    def _noun(self) -> str:
+        return "pairs" if len(self.languages) == 2 else "documents"
 
     def as_json(self) -> dict[str, Any]:
         corpora = [{**asdict(figures), "used": figures.used} for figures in self.corpora]
@@ -100,7 +104,6 @@ class CheckReport:
         from rich.markup import escape
         from rich.table import Table
 
-        source, target = self.languages
         tokens = any(figures.source_tokens is not None for figures in self.corpora)
         unit = "tokens" if tokens else "words"
         title = f"[dim]{escape(folder)}[/]" if folder else None
@@ -113,14 +116,14 @@ class CheckReport:
             title_justify="left",
             title_style="",
         )
-        table.add_column(escape(f"{source} → {target}"), style="bold", no_wrap=True)
-        names = ["pairs", "dropped", "duplicates", f"{source} {unit}", f"{target} {unit}"]
+        table.add_column(escape(" → ".join(self.languages)), style="bold", no_wrap=True)
+        names = [self._noun, "dropped", "duplicates", *(f"{language} {unit}" for language in self.languages)]
         for name in [*names, "longest", "unknown"] if tokens else names:
             table.add_column(escape(name), justify="right")
         for figures in self.corpora:
             means = (figures.source_tokens, figures.target_tokens) if tokens else (figures.source_words, figures.target_words)
             row = [f"{figures.pairs:,}", _count(sum(figures.dropped.values())), _count(figures.duplicates)]
-            row += ["–" if mean is None else f"{mean:.1f}" for mean in means]
+            row += ["–" if mean is None else f"{mean:,.1f}" for mean in means[: len(self.languages)]]
             if tokens:
                 row += ["–" if figures.longest is None else f"{figures.longest:,}", _share(figures.unknown_share)]
             table.add_row(figures.name, *row)
@@ -131,7 +134,7 @@ class CheckReport:
 
         stops, warnings = (sum(finding.level == level for finding in self.findings) for level in ("stop", "warn"))
         most = max((figures.checked for figures in self.corpora if figures.checked < figures.pairs), default=0)
-        part = f" of the first {most:,} pairs" if most else ""
+        part = f" of the first {most:,} {self._noun}" if most else ""
         speed = f"  ({'quick check' if self.quick else 'check'}{part}, {self.seconds:.1f} s)"
         detail = Text.assemble((f"  {self.vocabulary}", "dim") if self.vocabulary else "", (speed, "dim"))
         if stops:

@@ -16,9 +16,9 @@ from headway.data.checks.languages import SideWords, swapped_pairs
 from headway.data.checks.lines import Hashes, Lines, mix
 from headway.data.checks.report import CorpusFigures
 from headway.data.checks.shift import ShiftSearch
+from headway.data.pairs import drop_reason
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import Pair
-from headway.data.token_cache import drop_reason
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
 FAULTS = {

@@ -1,0 +1,139 @@
+"""The pre-flight of plain text: corpora of documents → figures and findings. Every corpus is read once, held-out ones first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from headway.config import Config, CorpusConfig
+from headway.data.checks import findings as judge
+from headway.data.checks.lines import hash_text, normalise
+from headway.data.checks.report import CorpusFigures, Finding, Level
+from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
+from headway.data.preprocessing import Preprocessor, is_blank
+from headway.data.progress import PairsProgress
+from headway.data.readers import corpus_name, corpus_paths
+from headway.data.texts import Text, read_texts
+from headway.data.tokenizer import UNK_ID, Tokenizers
+
+QUICK_PIECES = 2_000  # documents, or pieces of long ones, of each corpus
+TELLING_CHARACTERS = 40  # shorter lines may well be written twice
+MOST_HASHES = 4_000_000  # lines and documents that are remembered, some 60 bytes each
+LEAK_WARN, LEAK_STOP = 0.05, 0.5
+DUPLICATES_WARN = 0.1
+EMPTY = "empty"
+
+
+class TextScan:
+    """What is known of one corpus after its documents have passed through `add`."""
+
+    def __init__(self, name: str, corpus: CorpusConfig, config: Config, tokenizers: Tokenizers | None) -> None:
+        self.name, self.path = name, str(corpus_paths(corpus)[0])
+        self._exact_lines = corpus.path is None  # in a table a line of a text is no line of the file
+        self._preprocessor = Preprocessor(config.data.preprocessing, config.data.source_language)
+        self._tokenizer = tokenizers.source if tokenizers else None
+        self.documents = self.empty = self.duplicates = 0
+        self.words = self.tokens = self.unknown = self.longest = 0
+        self.faults = {fault: Places() for fault in FAULTS}
+        self.first_duplicates: list[str] = []
+        self.lines: dict[int, int] = {}  # hash of a telling line → where it stands
+        self._whole: dict[int, int] = {}
+        self._tokens_of_document = 0
+
+    def add(self, text: Text) -> None:
+        blank = is_blank(text.source)
+        self.documents += text.ends
+        self.empty += blank and text.ends
+        self.words += len(text.source.split())
+        if self._tokenizer is not None:
+            ids = self._tokenizer.encode(self._preprocessor.apply(text.source))
+            self.tokens, self.unknown = self.tokens + len(ids), self.unknown + ids.count(UNK_ID)
+            self._tokens_of_document += len(ids)
+            self.longest = max(self.longest, self._tokens_of_document)
+            self._tokens_of_document *= not text.ends
+        if not blank and len(self._whole) < MOST_HASHES:
+            first = self._whole.setdefault(hash_text(text.source), text.line)
+            if first != text.line:
+                self.duplicates += 1
+                if len(self.first_duplicates) < KEPT_PLACES:
+                    self.first_duplicates.append(f"{self.path}:{text.line} (as at {first})")
+        for number, line in enumerate(text.source.split("\n")):
+            where = text.line + number if self._exact_lines else text.line
+            if len(line) >= TELLING_CHARACTERS and len(self.lines) < MOST_HASHES:
+                self.lines.setdefault(hash_text(normalise(line)), where)
+            for fault, pattern in FAULTS.items():
+                if pattern.search(line) is not None:
+                    self.faults[fault].add(f"{self.path}:{where}")
+
+    def figures(self) -> CorpusFigures:
+        count, counted = max(1, self.documents), self._tokenizer is not None
+        return CorpusFigures(
+            name=self.name,
+            files=(self.path,),
+            pairs=self.documents,
+            checked=self.documents,
+            dropped={EMPTY: self.empty} if self.empty else {},
+            duplicates=self.duplicates,
+            source_words=self.words / count,
+            source_tokens=self.tokens / count if counted else None,
+            longest=self.longest if counted else None,
+            unknown_share=self.unknown / max(1, self.tokens) if counted else None,
+        )
+
+
+def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Tokenizers | None, *, quick: bool) -> TextScan:
+    """Read a corpus, or its beginning. Raises DataError where it cannot be read."""
+    scan = TextScan(name, corpus, config, tokenizers)
+    limit = QUICK_PIECES if quick else None
+    with PairsProgress(f"checking {corpus_name(corpus)}", None) as progress:
+        for text in itertools.islice(read_texts(corpus, config.data.documents), limit):
+            scan.add(text)
+            progress.advance(1)
+    scan.documents = max(scan.documents, 1)  # the quick look at one long document does not reach its end
+    return scan
+
+
+def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
+    """Judgement of all corpora, train first."""
+    for scan in reversed(scans.values()):
+        share = scan.empty / scan.documents
+        if scan.empty:
+            stops = share > config.data.accept_dropped
+            remedy = f"{share:.1%}, accepted: {config.data.accept_dropped:.1%}: remove them, or raise data.accept_dropped"
+            problem = f"{scan.empty:,} documents would be dropped: {EMPTY}"
+            yield Finding(
+                "stop" if stops else "note", judge.DROPPED, scan.name, problem, (), remedy if stops else None, scan.empty
+            )
+        for fault, places in scan.faults.items():
+            if places.count:
+                yield judge.fault_finding(scan.name, fault, places)
+        if scan.duplicates:
+            many = scan.duplicates / scan.documents > DUPLICATES_WARN
+            problem = f"{scan.duplicates:,} documents are copies of others ({scan.duplicates / scan.documents:.1%})"
+            places_of = tuple(scan.first_duplicates)
+            yield Finding(
+                "warn" if many else "note", judge.DUPLICATES, scan.name, problem, places_of, count=scan.duplicates,
+                remedy="keep each once: what stands often is learned by heart" if many else None,
+            )  # fmt: skip
+    yield from _overlaps(scans)
+
+
+def _overlaps(scans: dict[str, TextScan]) -> Iterator[Finding]:
+    for name in ("validation", "test"):
+        held, train = scans.get(name), scans.get("train")
+        if held is None or train is None or not held.lines:
+            continue
+        both = [key for key in held.lines if key in train.lines]
+        share = len(both) / len(held.lines)
+        if both:
+            level: Level = "stop" if share > LEAK_STOP else "warn" if share > LEAK_WARN else "note"
+            lines = f"lines of {TELLING_CHARACTERS} characters or more"
+            yield Finding(
+                level,
+                judge.OVERLAP,
+                name,
+                f"{len(both):,} of its {len(held.lines):,} {lines} stand in train ({share:.1%})",
+                tuple(f"{held.path}:{held.lines[key]} ({train.path}:{train.lines[key]})" for key in both[:KEPT_PLACES]),
+                "remove them from train: scores on text that was learned say nothing" if level != "note" else None,
+                len(both),
+            )

@@ -1,0 +1,78 @@
+"""Pairs of texts as rows: each side is preprocessed and cut into subwords."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from headway.config import CorpusConfig, DataConfig
+from headway.data.preparation import MemoryRows, Prepared, integer_type
+from headway.data.preprocessing import Preprocessor, is_blank
+from headway.data.readers import Pair, count, read_pairs
+from headway.data.tokenizer import Tokenizers
+
+EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
+
+
+class PairPreparation:
+    """`Preparation` of pairs: `max_length` counts tokens without special ones."""
+
+    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+        self._tokenizers = (tokenizers.source, tokenizers.target)
+        self._max_length = data.max_length
+        languages = (data.source_language, data.target_language)
+        self._preprocessors = [Preprocessor(data.preprocessing, language) for language in languages]
+        self.sampling = (tokenizers.source.dropout, tokenizers.target.dropout)
+        self.dtypes = (integer_type(tokenizers.source.vocabulary_size), integer_type(tokenizers.target.vocabulary_size))
+        self.made_from: dict[str, Any] = {
+            "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
+            "preprocessing": [data.preprocessing, data.source_language, data.target_language],
+            "max_length": data.max_length,
+        }
+
+    @staticmethod
+    def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair]:
+        return read_pairs(corpus)
+
+    @staticmethod
+    def count(corpus: CorpusConfig) -> int | None:
+        return count(corpus) if corpus.path is None else None
+
+    def prepare(self, examples: Sequence[Pair], dropped: Counter[str]) -> Prepared:
+        dropped.update({EMPTY_SOURCE: 0, EMPTY_TARGET: 0, TOO_LONG: 0})
+        texts = self.texts(examples)
+        sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, texts, strict=True))
+        kept = []
+        for row, (source_text, target_text, source, target) in enumerate(zip(*texts, sources, targets, strict=True)):
+            reason = drop_reason(source_text, target_text, len(source), len(target), self._max_length)
+            if reason is None:
+                kept.append(row)
+            else:
+                dropped[reason] += 1
+        rows = [sources[row] for row in kept], [targets[row] for row in kept]
+        kept_texts = [texts[0][row] for row in kept], [texts[1][row] for row in kept]
+        return Prepared([examples[row].line for row in kept], rows, kept_texts)
+
+    def texts(self, examples: Sequence[Pair]) -> tuple[list[str], list[str]]:
+        """Sources and targets as the tokenizers see them."""
+        source, target = self._preprocessors
+        return [source.apply(pair.source) for pair in examples], [target.apply(pair.target) for pair in examples]
+
+    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
+        return self._tokenizers[side].sample_many(texts, seed)
+
+    def rows_of_all(self, examples: Sequence[Pair]) -> MemoryRows:
+        longest = self._max_length
+        sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, self.texts(examples), strict=True))
+        cut = sum(max(map(len, sides)) > longest for sides in zip(sources, targets, strict=True))
+        return MemoryRows([row[:longest] for row in sources], [row[:longest] for row in targets], cut)
+
+
+def drop_reason(source: str, target: str, source_tokens: int, target_tokens: int, max_length: int) -> str | None:
+    """Why a preprocessed pair cannot be learned from, or None. Both sides being empty counts as an empty source."""
+    if not source_tokens or is_blank(source):
+        return EMPTY_SOURCE
+    if not target_tokens or is_blank(target):
+        return EMPTY_TARGET
+    return TOO_LONG if max(source_tokens, target_tokens) > max_length else None

@@ -1,0 +1,120 @@
+"""How the examples of a corpus become rows of numbers: what a task hands to the cache, to validation and to evaluation.
+
+A row is two lists of numbers: what is read (source) and what is to be answered (target); either may be empty. Special tokens
+are not in it, but where a preparation says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headway.config import CorpusConfig, DataConfig
+from headway.data.tokenizer import Tokenizers
+
+SIDES = ("source", "target")
+Tokens: TypeAlias = Sequence[int]
+
+
+class Example(Protocol):
+    """What a reader yields: the texts of both sides and the line, from 1, at which it stands."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def line(self) -> int: ...
+
+
+class Prepared(NamedTuple):
+    """Rows of some examples, with the line of each; `texts` only where subwords may be sampled from them."""
+
+    lines: list[int]
+    rows: tuple[Sequence[Tokens], Sequence[Tokens]]
+    texts: tuple[Sequence[str], Sequence[str]] = ([], [])
+
+
+class Preparation(Protocol):
+    """Reads a corpus and turns its examples into rows.
+
+    Attributes:
+        dtypes: the numbers of source and target: uint16 or uint32.
+        made_from: everything beside the corpus that decides the rows, as JSON.
+        sampling: the rates of subword sampling of both sides; both 0 where every view is the same.
+    """
+
+    dtypes: tuple[str, str]
+    made_from: dict[str, Any]
+    sampling: tuple[float, float]
+
+    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None: ...
+
+    @staticmethod
+    def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Any]:
+        """The examples of a corpus, in order."""
+
+    @staticmethod
+    def count(corpus: CorpusConfig) -> int | None:
+        """How many examples there are, where that is known without reading them all as text."""
+
+    def prepare(self, examples: Sequence[Any], dropped: Counter[str]) -> Prepared:
+        """Rows of the examples that can be learned from; the others are counted in `dropped` by reason."""
+
+    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
+        """Rows of one side with subwords by chance."""
+
+    def rows_of_all(self, examples: Sequence[Any]) -> MemoryRows:
+        """Rows of every example, in order; what is too long is cut and counted."""
+
+
+@dataclass(frozen=True)
+class MemoryRows:
+    """Rows held in memory; the same to read as a cache."""
+
+    source_rows: Sequence[Tokens]
+    target_rows: Sequence[Tokens]
+    cut: int = 0
+    source_lengths: NDArray[np.int32] = field(init=False)
+    target_lengths: NDArray[np.int32] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name, rows in (("source_lengths", self.source_rows), ("target_lengths", self.target_rows)):
+            object.__setattr__(self, name, np.fromiter(map(len, rows), dtype=np.int32, count=len(rows)))
+
+    def __len__(self) -> int:
+        return len(self.source_rows)
+
+    def source(self, index: int) -> NDArray[np.integer]:
+        return np.asarray(self.source_rows[index], dtype=np.int64)
+
+    def target(self, index: int) -> NDArray[np.integer]:
+        return np.asarray(self.target_rows[index], dtype=np.int64)
+
+    @property
+    def stream_length(self) -> int:
+        return len(self._stream)
+
+    def stream_at(self, places: NDArray[np.integer]) -> NDArray[np.integer]:
+        return self._stream[places]
+
+    def rows_at(self, places: NDArray[np.integer]) -> NDArray[np.int64]:
+        return np.searchsorted(self.target_lengths.cumsum(dtype=np.int64), places, side="right").astype(np.int64)
+
+    @cached_property
+    def _stream(self) -> NDArray[np.integer]:
+        return np.fromiter(chain.from_iterable(self.target_rows), dtype=np.int64)
+
+
+def integer_type(numbers: int) -> str:
+    """The smallest type of the cache that holds the numbers below `numbers`."""
+    return "uint16" if numbers <= 1 << 16 else "uint32"

@@ -1,0 +1,118 @@
+"""Plain text as documents: a text file or one column of a table → rows that are learned from as one stream.
+
+A document that is longer than a piece comes in several, all but the last with `ends=False`, so that a file of any size passes
+through constant memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from headway.config import CorpusConfig, DataConfig
+from headway.data.lines import read_lines
+from headway.data.preparation import MemoryRows, Prepared, integer_type
+from headway.data.preprocessing import Preprocessor, is_blank
+from headway.data.readers import corpus_name
+from headway.data.tables import read_table
+from headway.data.tokenizer import EOS_ID, Tokenizers
+from headway.errors import DataError
+
+PIECE_CHARACTERS = 1 << 18
+EMPTY = "empty"
+
+
+class Text(NamedTuple):
+    """A document or a piece of one. `line` counts from 1."""
+
+    source: str
+    line: int
+    ends: bool = True
+
+    @property
+    def target(self) -> str:
+        """Nothing is to be answered."""
+        return ""
+
+
+def read_texts(corpus: CorpusConfig, documents: str) -> Iterator[Text]:
+    """Yield the documents of a corpus in order; line breaks within them are content.
+
+    Args:
+        documents: what ends one in a text file: "file", "paragraph" (a blank line) or "line". A row of a table is one.
+
+    Raises:
+        DataError: the file is missing, damaged or holds no text. UsageError: the kind of table is unknown.
+    """
+    found: Iterator[Text]
+    if corpus.path is not None:
+        found = (Text(cells[0], line) for cells, line in read_table(corpus.path, (corpus.source,)))
+    else:
+        found = _documents(str(corpus.source), documents)
+    anything = False
+    for text in found:
+        anything = True
+        yield text
+    if not anything:
+        raise DataError("holds no text", where=corpus_name(corpus), remedy="see whether it was written or copied to its end")
+
+
+def _documents(path: str, documents: str) -> Iterator[Text]:
+    lines: list[str] = []
+    first, characters = 1, 0
+    for number, line in enumerate(read_lines(path), 1):
+        if documents == "line":
+            yield Text(line, number)
+        elif documents == "paragraph" and not line.strip():
+            if lines:
+                yield Text("\n".join(lines), first)
+            lines, first, characters = [], number + 1, 0
+        else:
+            if characters > PIECE_CHARACTERS:  # what was held goes on with this line
+                yield Text("\n".join(lines) + "\n", first, ends=False)
+                lines, first, characters = [], number, 0
+            lines.append(line)
+            characters += len(line) + 1
+    if lines:
+        yield Text("\n".join(lines) + ("\n" if documents == "file" else ""), first)
+
+
+class TextPreparation:
+    """`Preparation` of documents: the target of a row is a document with its EOS, or a piece of one; there is no source."""
+
+    sampling = (0.0, 0.0)
+
+    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+        self._tokenizer = tokenizers.target
+        self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
+        size = integer_type(self._tokenizer.vocabulary_size)
+        self.dtypes = (size, size)
+        self.made_from: dict[str, Any] = {
+            "documents": data.documents,
+            "tokenizers": [self._tokenizer.digest],
+            "preprocessing": [data.preprocessing, data.source_language],
+        }
+
+    @staticmethod
+    def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Text]:
+        return read_texts(corpus, data.documents)
+
+    @staticmethod
+    def count(corpus: CorpusConfig) -> int | None:
+        return None
+
+    def prepare(self, examples: Sequence[Text], dropped: Counter[str]) -> Prepared:
+        dropped.update({EMPTY: 0})
+        kept = [text for text in examples if not (text.ends and is_blank(text.source))]
+        dropped[EMPTY] += len(examples) - len(kept)
+        tokens = self._tokenizer.encode_many([self._preprocessor.apply(text.source) for text in kept])
+        rows = [[*row, EOS_ID] if text.ends else row for row, text in zip(tokens, kept, strict=True)]
+        return Prepared([text.line for text in kept], ([[] for _ in rows], rows))
+
+    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
+        raise NotImplementedError("documents are cut up once")
+
+    def rows_of_all(self, examples: Sequence[Text]) -> MemoryRows:
+        sources, targets = self.prepare(examples, Counter()).rows
+        return MemoryRows(sources, targets)
