@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headway.inference.predictor import Predictor as Predictor
+    from headway.inference.writer import Writer as Writer
     from headway.model.transformer import Transformer as Transformer
     from headway.training.loop import train as train
 
@@ -20,8 +21,8 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, **decoding: Any) -> Predictor:
-    """The model of a run directory or model directory, ready to answer.
+def load(path: str, **decoding: Any) -> Predictor | Writer:
+    """The model of a run directory or model directory, ready to answer: both kinds have ``predict(list of texts)``.
 
     Args:
         decoding: settings that differ from those of the training configuration, such as ``beam_size=1``.
@@ -30,8 +31,11 @@ def load(path: str, **decoding: Any) -> Predictor:
         ModelError: there is no whole model.
     """
     from headway.inference.predictor import Predictor
+    from headway.inference.writer import Writer
+    from headway.model_dir import load_model
 
-    return Predictor(path, **decoding)
+    loaded = load_model(path)
+    return Writer(loaded, **decoding) if loaded.config.task == "language_model" else Predictor(loaded, **decoding)
 
 
 def __getattr__(name: str) -> Any:

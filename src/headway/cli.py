@@ -8,9 +8,9 @@ Everything heavy is imported by the verb that needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headway.command_line import PREDICT_INPUT, Arguments, Verbs, lines_of_stdin, output_lines, refuse_output, run, say
 from headway.errors import DataError, UsageError
@@ -117,7 +117,8 @@ def train(arguments: Arguments) -> None:
 
 
 def evaluate(arguments: Arguments) -> None:
-    """Score a run on its test set: BLEU, chrF and TER with intervals, loss, worst and best sentences.
+    """Score a run on its test set, with intervals: BLEU, chrF, TER and the worst sentences of a translator, perplexity and
+    bits per byte of a language model.
 
     Results are printed and written to RUN/evaluation.
 
@@ -126,11 +127,12 @@ def evaluate(arguments: Arguments) -> None:
       headway evaluate runs/multi30k --split validation decoding.beam_size=1
       headway evaluate runs/multi30k data.test.source=other.en data.test.target=other.de
     """
-    from headway.evaluation.evaluate import evaluate_run
+    from headway.evaluation.evaluate import EvaluationResult, evaluate_run
     from headway.evaluation.report import write_page
 
-    evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
-    say(f"page: {write_page(Path(arguments.run), arguments.split)}")
+    found = evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
+    if isinstance(found, EvaluationResult):
+        say(f"page: {write_page(Path(arguments.run), arguments.split)}")
 
 
 def compare(arguments: Arguments) -> None:
@@ -145,18 +147,21 @@ def compare(arguments: Arguments) -> None:
 
 
 def predict(arguments: Arguments) -> None:
-    """Translate lines from a file or standard input; line n of the output answers line n of the input.
+    """Answer lines from a file or standard input; line n of the output answers line n of the input.
 
-    With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`.
+    With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`. For a language model a line
+    is a prompt, which may be empty; each text that goes on from it is followed by an empty line.
 
     examples:
       headway predict runs/multi30k input.txt -o output.txt
       echo "A man is riding a horse." | headway predict runs/multi30k
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
+      echo "ROMEO:" | headway predict runs/shakespeare decoding.temperature=0.8
     """
+    from headway import load
     from headway.config import load_config
     from headway.data.lines import read_line_blocks
-    from headway.inference.predictor import Predictor
+    from headway.inference.writer import Writer
     from headway.model_dir import find_model
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -177,13 +182,19 @@ def predict(arguments: Arguments) -> None:
     if overrides:
         settings = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
-    predictor = Predictor(directory, **settings)
+    predictor = load(str(directory), **settings)
+    writes = isinstance(predictor, Writer)
+    answers_of_lines: Iterable[Sequence[Any]] = (
+        predictor.write_pieces(pieces) if isinstance(predictor, Writer) else predictor.translate_pieces(pieces)
+    )
     with output_lines(arguments.output) as write:
-        for number, answers in enumerate(predictor.translate_pieces(pieces), 1):
+        for number, answers in enumerate(answers_of_lines, 1):
             for answer in answers:
                 place = [] if arguments.n_best is None else [str(number)]
                 score = [f"{answer.score:.4f}"] if arguments.scores or place else []
-                write("\t".join([*place, *score, answer.text]))
+                text = "\t".join([*place, *score, answer.text])
+                for line in [*text.split("\n"), ""] if writes else [text]:
+                    write(line)
 
 
 def explain(arguments: Arguments) -> None:

@@ -301,3 +301,15 @@ def test_dropout_needs_subwords() -> None:
     word = train_tokenizer(LINES, TokenizerConfig(kind="word"))
     with pytest.raises(UsageError, match="no subwords"):
         Tokenizer(word._content, dropout=0.1)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_with_all_blanks_kept_characters_come_back_as_they_were(text: str) -> None:
+    settings_ = TokenizerConfig(kind="character", blanks="all", minimum_frequency=1, normalization="none")
+    tokenizer = train_tokenizer([text + "\n  x\t"], settings_)
+    ids = tokenizer.encode(text)
+    assert len(ids) == len(text)
+    assert UNK_ID not in ids
+    assert tokenizer.decode(ids) == text
+    assert Tokenizer(json.loads(json.dumps(tokenizer._content))).encode(text) == ids

@@ -16,7 +16,7 @@ from sacrebleu.metrics import BLEU
 from headway.config import Config, dump_config, load_config
 from headway.data.readers import Pair
 from headway.errors import DataError, HeadwayError, ResourceError, UsageError
-from headway.evaluation import evaluate, records
+from headway.evaluation import evaluate, records, request
 from headway.evaluation.evaluate import EvaluationResult, ReferenceLoss, Translated, analyse, evaluate_run, score_translations
 from headway.evaluation.summary import score_table
 
@@ -68,7 +68,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
 
         return translate
 
-    monkeypatch.setattr(evaluate, "open_model", open_model)
+    monkeypatch.setattr(request, "open_model", open_model)
     monkeypatch.setattr(evaluate, "open_translator", open_translator)
     monkeypatch.setattr(evaluate, "reference_loss", lambda loaded, pairs: ReferenceLoss(2.0, 30, 0))
     return state
@@ -86,6 +86,7 @@ def text_of(console: Console) -> str:
 def run_it(fake: SimpleNamespace, *overrides: str, split: str = "test") -> tuple[EvaluationResult, str]:
     console = printed()
     result = evaluate_run(fake.run, overrides, console, split)
+    assert isinstance(result, EvaluationResult)
     return result, text_of(console)
 
 

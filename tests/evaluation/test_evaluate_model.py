@@ -14,7 +14,7 @@ from rich.console import Console
 from headway.config import Config
 from headway.data.readers import Pair, read_pairs
 from headway.data.tokenizer import BOS_ID, EOS_ID, train_tokenizers
-from headway.evaluation.evaluate import evaluate_run, reference_loss
+from headway.evaluation.evaluate import EvaluationResult, evaluate_run, reference_loss
 from headway.model.transformer import Transformer
 from headway.model_dir import load_model, save_model
 from headway.training.parallel import World
@@ -95,6 +95,7 @@ def test_evaluating_a_run_gives_what_predict_gives(run: Path) -> None:
     predictor = pytest.importorskip("headway.inference.predictor")
     console = Console(file=io.StringIO(), width=100)
     result = evaluate_run(run, console=console)
+    assert isinstance(result, EvaluationResult)
     assert [sentence.hypothesis for sentence in result.sentences] == predictor.Predictor(run).predict(SOURCES)
     assert result.record.loss is not None
     assert result.record.perplexity is not None

@@ -5,28 +5,21 @@ The text goes the way of `predict` and the loss is the function of training, so 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import platform
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
-from headway.config import Config, CorpusConfig, TrainingConfig, load_config
+from headway.config import Config, TrainingConfig
 from headway.data.preprocessing import Preprocessor
-from headway.data.readers import Pair, corpus_files, corpus_paths, fingerprint, read_pairs
-from headway.errors import DataError, UsageError
+from headway.data.readers import Pair
+from headway.errors import DataError
 from headway.evaluation import records
 from headway.evaluation.analysis import by_length, name_of, oddities, worst_and_best
-from headway.evaluation.intervals import bootstrap_interval
 from headway.evaluation.metrics import (
     Looks,
     Measurement,
@@ -37,15 +30,16 @@ from headway.evaluation.metrics import (
     tokenised_lowercased_bleu,
     writes_spaces,
 )
-from headway.evaluation.records import EvaluationRecord, LengthRecord, ScoreRecord, SentenceRecord
+from headway.evaluation.outcome import OutcomeResult, evaluate_outcome
+from headway.evaluation.records import EvaluationRecord, LengthRecord, SentenceRecord
+from headway.evaluation.request import open_request, with_interval
 from headway.evaluation.summary import print_summary
+from headway.tasks import TASKS
 
 if TYPE_CHECKING:
     from headway.model_dir import LoadedModel
 
-MAY_CHANGE = ("decoding.", "evaluation.", "data.train.", "data.validation.", "data.test.")  # what a trained model leaves open
 PIECE_LINES = 256
-MEASURED_PACKAGES = ("headway", "torch", "numpy", "sacrebleu", "sacremoses", "tokenizers")
 
 
 class Translated(NamedTuple):
@@ -132,8 +126,8 @@ def paper_texts(
 
 def evaluate_run(
     run: Path, overrides: Sequence[str] = (), console: Console | None = None, split: str = "test"
-) -> EvaluationResult:
-    """Translates and scores one of the run's data sets, writes RUN/evaluation/<split>.* and prints a summary.
+) -> EvaluationResult | OutcomeResult:
+    """Answers and scores one of the run's data sets, writes RUN/evaluation/<split>.* and prints a summary.
 
     Args:
         run: a run directory or a model directory.
@@ -144,17 +138,12 @@ def evaluate_run(
         UsageError: an override that a trained model does not leave open, or a split that is not configured.
         DataError, ModelError, ResourceError: the data, the model or the disk.
     """
-    _check_request(split, overrides)
-    clock = _Clock()
+    request = open_request(run, overrides, split)
+    output = console or Console()
+    if not TASKS[request.config.task].translates:
+        return evaluate_outcome(request, output)
+    loaded, config, pairs, clock = request.loaded, request.config, request.examples, request.clock
     with clock.measure("load"):
-        loaded = open_model(run)
-        config = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True) if overrides else loaded.config
-        corpus = corpus_of(config, split, loaded.directory)
-        data = fingerprint(corpus_files(corpus))
-        pairs = list(read_pairs(corpus))
-        if not pairs:
-            raise DataError(f"the {split} set holds no sentence pairs", where=str(corpus_files(corpus)[0]))
-        records.prepare(run)
         translate = open_translator(loaded, config)
     with clock.measure("translate"):
         translated = _translate_all(translate, [pair.source for pair in pairs])
@@ -162,38 +151,13 @@ def evaluate_run(
         loss = reference_loss(loaded, pairs)
     with clock.measure("score"):
         record, sentences = analyse(pairs, translated, loss, config, split)
-    record = record.model_copy(
-        update={
-            "seconds": clock.seconds,
-            "versions": _versions(),
-            "fingerprints": {**record.fingerprints, "data": data, **_fingerprints(loaded, config)},
-            "warnings": [*_same_files(config, split), *record.warnings],
-        }
-    )
+    made_of = request.made_of()
+    merged = {"fingerprints": record.fingerprints | made_of["fingerprints"], "warnings": made_of["warnings"] + record.warnings}
+    record = record.model_copy(update=made_of | merged)
     files = records.save(run, record, sentences)
-    output = console or Console()
     print_summary(record, sentences, output, title=f"Evaluation of {run}")
     output.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
     return EvaluationResult(record, sentences, files)
-
-
-def corpus_of(config: Config, split: str, directory: Path) -> CorpusConfig:
-    """The corpus of a split. Raises UsageError where the configuration names none."""
-    corpus: CorpusConfig | None = getattr(config.data, split)
-    if corpus is None:
-        raise UsageError(
-            f"no {split} set is configured",
-            where=f"{directory / 'config.yaml'}: data.{split}",
-            remedy=f"name it: data.{split}.source=FILE data.{split}.target=FILE, or evaluate with --split validation",
-        )
-    return corpus
-
-
-def open_model(run: Path) -> LoadedModel:
-    """The verified model of a run or model directory. Raises ModelError."""
-    from headway.model_dir import load_model
-
-    return load_model(run)
 
 
 def open_translator(loaded: LoadedModel, config: Config) -> Translate:
@@ -212,7 +176,6 @@ def open_translator(loaded: LoadedModel, config: Config) -> Translate:
 
 def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     """The loss of the references under the model, by the function that training validates with."""
-    from headway.tasks import TASKS
     from headway.training.parallel import choose_device
     from headway.training.validation import negative_log_likelihood
 
@@ -245,7 +208,7 @@ def analyse(
         source_language=data.source_language,
         target_language=data.target_language,
         bleu_tokenize=settings.bleu_tokenize or bleu_tokenizer(data.target_language),
-        scores={name: _with_interval(measurement, config) for name, measurement in measured.items()},
+        scores={name: with_interval(measurement, config) for name, measurement in measured.items()},
         bootstrap={"samples": settings.bootstrap_samples, "confidence": settings.confidence, "seed": settings.seed},
         loss=loss.loss,
         perplexity=surprise if math.isfinite(surprise) else None,
@@ -313,21 +276,6 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _with_interval(measured: Measurement, config: Config) -> ScoreRecord:
-    settings = config.evaluation
-    interval = bootstrap_interval(
-        measured.statistics, measured.score_function, settings.bootstrap_samples, settings.confidence, settings.seed
-    )
-    return ScoreRecord(
-        label=measured.label,
-        score=measured.score,
-        low=interval.low,
-        high=interval.high,
-        signature=measured.signature,
-        higher_is_better=measured.higher_is_better,
-    )
-
-
 def _translate_all(translate: Translate, sources: Sequence[str]) -> list[Translated]:
     from rich.progress import Progress
 
@@ -336,51 +284,3 @@ def _translate_all(translate: Translate, sources: Sequence[str]) -> list[Transla
     if len(outputs) != len(sources):
         raise DataError(f"{len(sources)} sources gave {len(outputs)} translations", remedy="this is a defect; please report it")
     return outputs
-
-
-def _check_request(split: str, overrides: Sequence[str]) -> None:
-    if split not in records.SPLITS:
-        raise UsageError(f"there is no split {split!r}", where="--split", remedy=f"choose one of {', '.join(records.SPLITS)}")
-    for override in overrides:
-        if not override.strip().removeprefix("--").startswith(MAY_CHANGE):
-            key = override.partition("=")[0]
-            raise UsageError(
-                f"{key} cannot be changed in an evaluation: the model is trained",
-                where="command line",
-                remedy=f"settings that can be: {', '.join(name + '*' for name in MAY_CHANGE)}",
-            )
-
-
-def _same_files(config: Config, split: str) -> list[str]:
-    """A warning where the set is the training set; its files need not be here any more."""
-    if split == "train" or corpus_paths(getattr(config.data, split)) != corpus_paths(config.data.train):
-        return []
-    return [f"the {split} set is the training set: these scores say nothing about new sentences"]
-
-
-def _fingerprints(loaded: LoadedModel, config: Config) -> dict[str, str]:
-    settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-    return {"model": loaded.fingerprint, "config": hashlib.sha256(settings.encode()).hexdigest()}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in MEASURED_PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-class _Clock:
-    """Seconds of each named part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start

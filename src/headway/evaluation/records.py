@@ -22,11 +22,11 @@ FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test")
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ScoreRecord(_Record):
+class ScoreRecord(Record):
     """A score over the corpus with its bootstrap interval."""
 
     label: str
@@ -37,7 +37,7 @@ class ScoreRecord(_Record):
     higher_is_better: bool
 
 
-class LengthRecord(_Record):
+class LengthRecord(Record):
     """Scores of the sentences whose references have as many words as `words` says."""
 
     words: str
@@ -46,7 +46,7 @@ class LengthRecord(_Record):
     length_ratio: float
 
 
-class SentenceRecord(_Record):
+class SentenceRecord(Record):
     """One pair and what became of it. `line` counts from 1; `log_probability` is of the whole output, under the model."""
 
     line: int
@@ -62,7 +62,7 @@ class SentenceRecord(_Record):
     paper_reference: str | None = None
 
 
-class EvaluationRecord(_Record):
+class EvaluationRecord(Record):
     """All that an evaluation found, and all that it takes to do it again."""
 
     format_version: int = FORMAT_VERSION

@@ -55,6 +55,7 @@ def generate(
     prefixes: Sequence[Sequence[int]] | None = None,
     forbidden_ids: Sequence[int] = (),
     sentence_numbers: Sequence[int] | None = None,
+    context_length: int | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` answers to each source, best first (greedy: one; fewer where fewer exist).
 
@@ -64,6 +65,8 @@ def generate(
         forbidden_ids: never chosen, such as padding and start.
         sentence_numbers: what sampling is seeded with beside `options.seed`; default: the place in this batch. With a
             number that belongs to the sentence the draw does not depend on what it is batched with.
+        context_length: tokens, start included, that the decoder learned to look back on. Each position sees so many; where
+            positions are absolute the answer ends there. None for no bound.
 
     Raises:
         UsageError: a prefix leaves no room, or the number of prefixes is not that of the sources.
@@ -77,14 +80,14 @@ def generate(
         raise UsageError(f"{len(given)} prefixes for {B} sources", remedy="give one prefix for each source")
     if B == 0:
         return []
-    limits = _limits(model, source_mask_BS, options, given)
+    limits = _limits(model, source_mask_BS, options, given, context_length)
     constraints = _Constraints(options, eos_id, forbidden_ids, given, limits)
     numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
     search = _BeamSearch(constraints) if options.method == "beam" else _Walk(constraints, numbers)
 
     shared = min(map(len, given))  # so much of every prefix is read at once, the rest is forced token by token
     start_BT = torch.tensor([[bos_id, *prefix[:shared]] for prefix in given], device=_device(model))
-    steps = _Steps(model, source_ids_BS, source_mask_BS)
+    steps = _Steps(model, source_ids_BS, source_mask_BS, context_length)
     search.begin(start_BT[:, 1:])
     logits_BKV = steps.first(start_BT)
     while True:
@@ -104,13 +107,22 @@ def _device(model: Transformer) -> torch.device:
     return next(model.parameters()).device
 
 
-def _limits(model: Transformer, source_mask_BS: Tensor | None, options: DecodingConfig, prefixes: list[list[int]]) -> list[int]:
+def _limits(
+    model: Transformer,
+    source_mask_BS: Tensor | None,
+    options: DecodingConfig,
+    prefixes: list[list[int]],
+    context_length: int | None,
+) -> list[int]:
     """Most tokens each sentence may add to its prefix: the maximum length, 2 × source + 20, and the model's positions."""
     limits = [options.maximum_length] * len(prefixes)
     if source_mask_BS is not None:
         limits = [min(limit, 2 * length + 20) for limit, length in zip(limits, source_mask_BS.sum(1).tolist(), strict=True)]
-    if model.config.positions == "learned":
-        room = model.config.max_positions - 1
+    bounds = [model.config.max_positions] if model.config.positions == "learned" else []
+    if context_length is not None and model.config.positions in ("learned", "sinusoidal"):
+        bounds.append(context_length)
+    if bounds:
+        room = min(bounds) - 1
         limits = [min(limit, room - len(prefix)) for limit, prefix in zip(limits, prefixes, strict=True)]
     if min(limits) < 1:
         raise UsageError(
@@ -129,8 +141,10 @@ def _without(done: list[bool]) -> list[int]:
 class _Steps:
     """The one step of every search: new tokens in, logits of the next ones out."""
 
-    def __init__(self, model: Transformer, source_ids_BS: Tensor | None, source_mask_BS: Tensor | None) -> None:
-        self.model, self.source_mask_BS = model, source_mask_BS
+    def __init__(
+        self, model: Transformer, source_ids_BS: Tensor | None, source_mask_BS: Tensor | None, context_length: int | None
+    ) -> None:
+        self.model, self.source_mask_BS, self.context_length = model, source_mask_BS, context_length
         self.memory_BSD = None
         if source_ids_BS is not None and source_mask_BS is not None:
             self.memory_BSD = model.encode(source_ids_BS, source_mask_BS)
@@ -140,6 +154,8 @@ class _Steps:
         """Reads the start of every answer at once; returns [B, 1, V]."""
         B, T = ids_BT.shape
         causal_TT = torch.ones(T, T, dtype=torch.bool, device=ids_BT.device).tril()
+        if self.context_length is not None:
+            causal_TT = causal_TT.triu(1 - self.context_length)
         self.cache.advance(torch.arange(T, device=ids_BT.device), causal_TT[None])
         hidden_BTD = self.model.decode(ids_BT, self.memory_BSD, self.source_mask_BS, self.cache)
         self.visible_BKN = causal_TT[-1].expand(B, 1, T)
@@ -154,7 +170,11 @@ class _Steps:
         own_BKK = torch.eye(K, dtype=torch.bool, device=tokens_BK.device).expand(B, K, K)
         self.visible_BKN = torch.cat((inherited_BKN, own_BKK), dim=2)
         position_K = torch.full((K,), self.position, device=tokens_BK.device)
-        self.cache.advance(position_K, self.visible_BKN if K > 1 else None)
+        all_in_sight = self.context_length is None or self.position < self.context_length
+        if self.context_length is not None and not all_in_sight:
+            positions_N = torch.cat((self.cache.slot_positions, position_K))
+            self.visible_BKN = self.visible_BKN & (positions_N > self.position - self.context_length)
+        self.cache.advance(position_K, None if K == 1 and all_in_sight else self.visible_BKN)
         self.position += 1
         return self.model.logits(self.model.decode(tokens_BK, None, self.source_mask_BS, self.cache))
 

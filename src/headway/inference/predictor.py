@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.config import DecodingConfig, ModelConfig, TrainingConfig
+from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -63,22 +63,32 @@ class _Source:
     cut: bool
 
 
+def decoding_options(config: Config, given: dict[str, Any]) -> DecodingConfig:
+    """The decoding settings of a configuration, but for those given. Raises UsageError for one that is not valid."""
+    return validate(DecodingConfig, Document("decoding options", {**config.decoding.model_dump(), **given}))
+
+
+def whole_characters(text: str) -> str:
+    """The text with a replacement character for each half of a surrogate pair."""
+    return _HALF_CHARACTER.sub("\ufffd", text)
+
+
 class Predictor:
     """Translates lines with a trained model.
 
     Args:
-        path: a run directory or a model directory.
+        path: a run directory, a model directory, or a model that is loaded.
         decoding: settings that differ from those of the configuration, such as ``beam_size=1``.
 
     Raises:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
-    def __init__(self, path: str | PathLike[str], **decoding: Any) -> None:
+    def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
         keep_freed_memory()
-        self._loaded: LoadedModel = load_model(path)
+        self._loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = self._loaded.config
-        self.options = validate(DecodingConfig, Document("decoding options", {**config.decoding.model_dump(), **decoding}))
+        self.options = decoding_options(config, decoding)
         data = config.data
         self._source_steps = Preprocessor(data.preprocessing, data.source_language)
         self._target_steps = Preprocessor(data.preprocessing, data.target_language)
@@ -122,7 +132,7 @@ class Predictor:
         return answers
 
     def _read(self, lines: list[str], first: int) -> list[_Source]:
-        texts = [self._source_steps.apply(_HALF_CHARACTER.sub("\ufffd", line)) for line in lines]
+        texts = [self._source_steps.apply(whole_characters(line)) for line in lines]
         sources = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
             cut = len(ids) > self._longest

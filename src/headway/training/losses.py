@@ -45,6 +45,18 @@ def cross_entropy(
     return TokenLoss(loss, nll, len(targets_N))
 
 
+@torch.no_grad()
+def token_losses(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor) -> Tensor:
+    """−log p of every target, [B, T] float64; 0 where it is `IGNORED`."""
+    losses_N = torch.zeros(targets_BT.numel(), dtype=torch.float64, device=targets_BT.device)
+    valid_N = (targets_BT != IGNORED).flatten().nonzero().squeeze(1)
+    hidden, targets, weight = hidden_BTD.flatten(0, 1), targets_BT.flatten(), weight_VD.to(hidden_BTD.dtype)
+    for places in valid_N.split(max(1, CHUNK_ELEMENTS // len(weight_VD))):
+        log_p = torch.log_softmax((hidden[places] @ weight.t()).float(), dim=-1)
+        losses_N[places] = -log_p.gather(1, targets[places, None]).squeeze(1).double()
+    return losses_N.view(targets_BT.shape)
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Σ −(1−ε) log p(target) − ε/V Σ_v log p(v); what ε spreads evenly over V has a closed form and touches no logit."""
 

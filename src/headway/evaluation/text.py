@@ -1,0 +1,57 @@
+"""A language model and text it has not seen → loss, perplexity and bits per byte with intervals.
+
+The text is cut into rows as in validation, and a row is what the bootstrap draws: its loss depends on no other row. Bytes are
+those of the plain text in UTF-8, shared out among the tokens, so that models with other tokenizers can be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from headway.config import Config
+from headway.data.preparation import MemoryRows
+from headway.evaluation.metrics import Measurement
+from headway.tasks import TASKS
+from headway.training.losses import token_losses
+from headway.training.validation import BATCH_TOKENS
+
+
+@torch.no_grad()
+def row_losses(model: torch.nn.Module, rows: MemoryRows, config: Config) -> np.ndarray:
+    """For each row of the stream its −log p in nats and its tokens, float64 [N, 2]."""
+    device = next(model.parameters()).device
+    updates = TASKS[config.task].epoch(rows, config, BATCH_TOKENS, None)
+    found = []
+    for index in range(len(updates)):
+        batch = updates.batch(index).to(device)
+        hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)  # type: ignore[operator]
+        losses = token_losses(hidden, model.output_weight, batch.target_out)  # type: ignore[arg-type]
+        found.append(torch.stack((losses.sum(1), (batch.target_out >= 0).sum(1).double()), dim=1))
+    return torch.cat(found).cpu().numpy()
+
+
+def text_scores(losses: np.ndarray, text_bytes: int) -> dict[str, Measurement]:
+    """The scores of rows with `losses` [N, 2]."""
+    bytes_of_token = text_bytes / max(losses[:, 1].sum(), 1.0)
+
+    def per_token(sums: np.ndarray) -> np.ndarray:
+        return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1.0))
+
+    def perplexity(sums: np.ndarray) -> np.ndarray:
+        return np.exp(np.minimum(per_token(sums), 700.0))
+
+    def bits_per_byte(sums: np.ndarray) -> np.ndarray:
+        return per_token(sums) / math.log(2) / bytes_of_token
+
+    def measured(name: str, label: str, unit: str, score: Callable[[np.ndarray], np.ndarray]) -> Measurement:
+        return Measurement(name, label, float(score(losses.sum(axis=0))), unit, False, losses, score, score)
+
+    return {
+        "loss": measured("loss", "loss", "nats of a token, its end of document included", per_token),
+        "perplexity": measured("perplexity", "perplexity", "e^loss; depends on the tokenizer", perplexity),
+        "bits_per_byte": measured("bits_per_byte", "bits per byte", f"{text_bytes:,} bytes of UTF-8", bits_per_byte),
+    }

@@ -1,0 +1,104 @@
+"""How a language model answers: prompts in, texts that begin with them out, in order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from headway.config import TrainingConfig
+from headway.data.preprocessing import Preprocessor
+from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS
+from headway.errors import UsageError
+from headway.inference.decoding import generate
+from headway.inference.precision import choose_inference_precision, prepare
+from headway.inference.predictor import MOST_QUERIES, decoding_options, whole_characters
+from headway.model_dir import LoadedModel, load_model
+from headway.training.parallel import choose_device, keep_freed_memory
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One text that goes on from a prompt."""
+
+    text: str  # the prompt and what follows
+    score: float  # log-probability of what follows / length^length_penalty
+    token_scores: list[float]  # log-probability of each token, 0 for the prompt's, and, last, of the end
+
+
+class Writer:
+    """Continues texts with a trained language model.
+
+    Args:
+        path: a run directory, a model directory, or a model that is loaded.
+        decoding: settings that differ from those of the configuration, such as ``temperature=0.8``.
+
+    Raises:
+        ModelError: there is no whole model. UsageError: a setting is not valid.
+    """
+
+    def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
+        keep_freed_memory()
+        loaded = path if isinstance(path, LoadedModel) else load_model(path)
+        config = loaded.config
+        self.options = decoding_options(config, decoding)
+        self._tokenizer = loaded.tokenizers.target
+        self._steps = Preprocessor(config.data.preprocessing, config.data.source_language)
+        self._context_length = config.data.max_length
+        self._device = choose_device(TrainingConfig())
+        precision = choose_inference_precision(self.options.precision, self._device, config.model)
+        self._model = prepare(loaded.model.to(self._device), precision)
+
+    def predict(self, prompts: Sequence[str]) -> list[str]:
+        """The best text for each prompt; an empty one leaves the model free. Raises UsageError for one text that is no list."""
+        if isinstance(prompts, str):
+            raise UsageError("predict takes a list of prompts, and this is one text", remedy=f"predict([{prompts[:40]!r}])")
+        return [found[0].text for found in self.write(prompts)]
+
+    def write(self, prompts: Sequence[str]) -> Iterator[list[Written]]:
+        """The `n_best` texts for each prompt, best first, in order."""
+        return self.write_pieces([list(prompts)])
+
+    def write_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Written]]:
+        """The same for prompts that come in lists: the answers to a list do not wait for the next one."""
+        queries = {"beam": self.options.beam_size, "sample": self.options.n_best, "greedy": 1}[self.options.method]
+        together, first = max(1, MOST_QUERIES // queries), 0
+        for prompts in pieces:
+            for start in range(0, len(prompts), together):
+                batch = prompts[start : start + together]
+                yield from self._write(batch, first)
+                first += len(batch)
+
+    def _write(self, prompts: list[str], first: int) -> Iterator[list[Written]]:
+        texts = [self._steps.apply(whole_characters(prompt)) for prompt in prompts]
+        rows = self._tokenizer.encode_many(texts)
+        prefixes = [self._fitting(row, first + place) for place, row in enumerate(rows)]
+        found = generate(
+            self._model,
+            None,
+            None,
+            self.options,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            prefixes=prefixes,
+            forbidden_ids=FORBIDDEN_IDS,
+            sentence_numbers=range(first, first + len(prompts)),
+            context_length=self._context_length,
+        )
+        for row, prefix, hypotheses in zip(rows, prefixes, found, strict=True):
+            yield [
+                Written(self._tokenizer.decode([*row, *one.ids[len(prefix) :]]), one.score, one.token_scores)
+                for one in hypotheses
+            ]
+
+    def _fitting(self, ids: list[int], number: int) -> list[int]:
+        """The end of a prompt that is longer than the model looks back."""
+        room = self._context_length // 2
+        if len(ids) > room and len(ids) >= self._context_length - 1:
+            _log.warning("prompt %d has %d tokens, more than the model reads; its last %d are read", number + 1, len(ids), room)
+            return ids[-room:]
+        return ids
