@@ -239,7 +239,7 @@ def test_an_answer_does_not_depend_on_its_batch(kind: str, method: str, request:
         (hypotheses,) = run(model, **alone(asked, number), **settings)
         assert [h.ids for h in hypotheses] == [h.ids for h in together[number]]
         for one, other in zip(hypotheses, together[number], strict=True):
-            assert one.token_scores == pytest.approx(other.token_scores, abs=1e-5)
+            assert one.token_scores == pytest.approx(other.token_scores, abs=5e-5)  # float32 adds up in another order
 
 
 def test_padding_is_not_seen(reverser: Transformer) -> None:

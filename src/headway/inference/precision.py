@@ -3,11 +3,13 @@
     fp32  float32 throughout
     bf16  weights and activations in bfloat16
     int8  weights in 8 bits with a scale per output, inputs of a product in 8 bits with a scale per row, sums in 32-bit
-          integers (Jacob et al. 2018, symmetric; what CTranslate2 calls int8); attention in bfloat16, the rest in float32
+          integers (Jacob et al. 2018, symmetric; what CTranslate2 calls int8); attention in bfloat16 where the CPU has
+          instructions for it, the rest in float32
 
-What a row gives does not depend on the rows beside it, to the last bit in bf16 and int8: scales belong to rows, integer
-sums are exact, and oneDNN's kernels add up a row in the same order however many there are. MKL's float32 kernels, which
-serve attention in fp32, do not: there scores differ by some 1e-6.
+What a row gives does not depend on the rows beside it, to the last bit where oneDNN computes attention in bfloat16: scales
+belong to rows, integer sums are exact, and oneDNN's kernels add up a row in the same order however many there are. MKL's
+float32 kernels, which serve attention elsewhere, do not: there scores differ by some 1e-6, and by more where a rounding to
+8 bits falls the other way.
 """
 
 from __future__ import annotations
@@ -78,15 +80,21 @@ def laid_out(weight_ND: Tensor, bias_N: Tensor | None, precision: InferencePreci
     """x Wᵀ + b in the fastest form that this device and this build of torch have for the precision."""
     on_cpu = weight_ND.device.type == "cpu" and torch.backends.mkldnn.is_available()
     if precision == "int8":
-        return Int8Linear(weight_ND, bias_N, torch.bfloat16 if to_attention else torch.float32, choose_int8_kernel())
+        in_bf16 = to_attention and on_cpu and has_bf16_kernels()
+        return Int8Linear(weight_ND, bias_N, torch.bfloat16 if in_bf16 else torch.float32, choose_int8_kernel())
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    if on_cpu and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+    if on_cpu and (dtype == torch.float32 or has_bf16_kernels()):
         return PackedLinear(weight_ND.to(dtype), bias_N.to(dtype) if bias_N is not None else None)
     linear = Linear(1, 1, bias=bias_N is not None)
     linear.weight = nn.Parameter(weight_ND.to(dtype), requires_grad=False)
     if bias_N is not None:
         linear.bias = nn.Parameter(bias_N.to(dtype), requires_grad=False)
     return linear
+
+
+def has_bf16_kernels() -> bool:
+    """Whether oneDNN multiplies in bf16 on this CPU."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class PackedLinear(nn.Module):
