@@ -259,7 +259,8 @@ def test_sample_and_init(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Mo
 
 def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Capture) -> None:
     calls: list[Any] = []
-    stand_in("headway.evaluation.evaluate", evaluate_run=lambda *given, **named: calls.append((given, named)))
+    evaluation = {"evaluate_run": lambda *given, **named: calls.append((given, named)), "EvaluationResult": object}
+    stand_in("headway.evaluation.evaluate", **evaluation)
     report = {
         "compare_runs": lambda *given, **named: calls.append((given, named)),
         "write_page": lambda run, split: run / "page.html",
@@ -296,19 +297,21 @@ def test_the_ranks_that_another_one_left_do_not_blame_headway(
 
 
 @pytest.fixture
-def shouting(tmp_path: Path, config: Path, stand_in: Callable[..., None]) -> list[dict[str, Any]]:
+def shouting(config: Path, stand_in: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A predictor that answers in capitals; the list holds the settings it was made with."""
     settings: list[dict[str, Any]] = []
 
     class Predictor:
-        def __init__(self, directory: Path, **decoding: Any) -> None:
+        many_lines = False
+
+        def __init__(self, directory: str, **decoding: Any) -> None:
             settings.append(decoding)
 
-        def translate_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Any]]:
+        def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Any]]:
             best, lines = settings[-1].get("n_best", 1), itertools.chain.from_iterable(pieces)
             return ([SimpleNamespace(text=line.upper() + "!" * n, score=-n / 3 + 0.0) for n in range(best)] for line in lines)
 
-    stand_in("headway.inference.predictor", Predictor=Predictor)
+    monkeypatch.setattr(headway, "load", Predictor)
     stand_in("headway.model_dir", find_model=lambda run: config.parent)
     return settings
 

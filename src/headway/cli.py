@@ -8,7 +8,7 @@ Everything heavy is imported by the verb that needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +161,6 @@ def predict(arguments: Arguments) -> None:
     from headway import load
     from headway.config import load_config
     from headway.data.lines import read_line_blocks
-    from headway.inference.writer import Writer
     from headway.model_dir import find_model
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -183,17 +182,14 @@ def predict(arguments: Arguments) -> None:
         settings = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
     predictor = load(str(directory), **settings)
-    writes = isinstance(predictor, Writer)
-    answers_of_lines: Iterable[Sequence[Any]] = (
-        predictor.write_pieces(pieces) if isinstance(predictor, Writer) else predictor.translate_pieces(pieces)
-    )
+    answers_of_lines: Iterator[Sequence[Any]] = predictor.answer_pieces(pieces)
     with output_lines(arguments.output) as write:
         for number, answers in enumerate(answers_of_lines, 1):
             for answer in answers:
                 place = [] if arguments.n_best is None else [str(number)]
                 score = [f"{answer.score:.4f}"] if arguments.scores or place else []
                 text = "\t".join([*place, *score, answer.text])
-                for line in [*text.split("\n"), ""] if writes else [text]:
+                for line in [*text.split("\n"), ""] if predictor.many_lines else [text]:
                     write(line)
 
 

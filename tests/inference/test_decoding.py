@@ -309,3 +309,31 @@ def test_mistakes_are_told() -> None:
         next(model.decoder.parameters())[0] = float("nan")
     with pytest.raises(ModelError, match="not numbers"):
         run(model, [[2]])
+
+
+@pytest.mark.parametrize("positions", ["relative", "rotary", "none"])
+def test_no_more_is_seen_than_the_context_holds(positions: str) -> None:
+    config = ModelConfig(
+        preset=None, encoder_layers=0, decoder_layers=1, width=16, feed_forward_width=24, heads=2, positions=positions
+    )
+    model = Transformer(config, 40, 40, seed=5).eval()
+    length, prefix = 6, [5, 6, 7, 8, 9, 10, 11, 12]
+    options = DecodingConfig(method="greedy", minimum_length=12, maximum_length=12)
+    (found,) = generate(model, None, None, options, bos_id=BOS, eos_id=EOS, prefixes=[prefix], context_length=length)
+    ids = [BOS, *prefix]
+    with torch.no_grad():
+        for _ in range(12):  # one layer, so what is computed anew from the last tokens is what the cache gives
+            logits = model.logits(model.decode(torch.tensor([ids[-length:]]), None, None))[0, -1]
+            logits[EOS] = -torch.inf
+            ids.append(int(logits.argmax()))
+    assert found[0].ids == ids[1:]
+    (unbounded,) = generate(model, None, None, options, bos_id=BOS, eos_id=EOS, prefixes=[prefix])
+    assert unbounded[0].token_scores != found[0].token_scores
+
+
+def test_absolute_positions_end_with_the_context() -> None:
+    config = ModelConfig(preset=None, encoder_layers=0, decoder_layers=1, width=16, feed_forward_width=24, heads=2)
+    model = Transformer(config, 40, 40).eval()
+    options = DecodingConfig(method="greedy", minimum_length=50, maximum_length=50)
+    (found,) = generate(model, None, None, options, bos_id=BOS, eos_id=EOS, prefixes=[[5, 6]], context_length=9)
+    assert len(found[0].ids) == 8

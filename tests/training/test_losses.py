@@ -79,3 +79,14 @@ def test_extreme_logits_stay_finite() -> None:
     assert torch.isfinite(found.loss)
     assert hidden.grad is not None
     assert torch.isfinite(hidden.grad).all()
+
+
+def test_token_losses_are_those_of_the_plain_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 30)
+    torch.manual_seed(3)
+    hidden, weight, targets = torch.randn(3, 5, 4), torch.randn(11, 4), torch.randint(0, 11, (3, 5))
+    targets[1, 2:] = IGNORED
+    found = losses.token_losses(hidden, weight, targets)
+    logits = hidden @ weight.t()
+    expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none").view(3, 5)
+    torch.testing.assert_close(found, expected.double(), rtol=1e-6, atol=1e-6)

@@ -84,6 +84,8 @@ class Predictor:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    many_lines = False  # whether an answer may have line breaks
+
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
         keep_freed_memory()
         self._loaded = path if isinstance(path, LoadedModel) else load_model(path)
@@ -111,9 +113,9 @@ class Predictor:
     def translate_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[list[Translation]]:
         """The `n_best` translations of each line, best first, in order."""
         remaining = iter(lines)
-        return self.translate_pieces(iter(lambda: list(itertools.islice(remaining, piece_lines)), []))
+        return self.answer_pieces(iter(lambda: list(itertools.islice(remaining, piece_lines)), []))
 
-    def translate_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
+    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
         """The same for lines that come in lists: the answers to a list do not wait for the next one."""
         first = 0
         for lines in pieces:

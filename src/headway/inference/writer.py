@@ -41,6 +41,8 @@ class Writer:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    many_lines = True  # an answer may have line breaks
+
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
         keep_freed_memory()
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
@@ -61,9 +63,9 @@ class Writer:
 
     def write(self, prompts: Sequence[str]) -> Iterator[list[Written]]:
         """The `n_best` texts for each prompt, best first, in order."""
-        return self.write_pieces([list(prompts)])
+        return self.answer_pieces([list(prompts)])
 
-    def write_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Written]]:
+    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Written]]:
         """The same for prompts that come in lists: the answers to a list do not wait for the next one."""
         queries = {"beam": self.options.beam_size, "sample": self.options.n_best, "greedy": 1}[self.options.method]
         together, first = max(1, MOST_QUERIES // queries), 0
