@@ -3,8 +3,8 @@
     python benchmarks/language_model.py --data DIRECTORY_OF_TINYSHAKESPEARE --nanogpt CLONE_OF_NANOGPT
 
 Both train with their own command, from the raw text to the last validation, in turns; the wall-clock time of the whole command
-is what counts. nanoGPT (github: karpathy/nanoGPT) gets the options that its README gives for a CPU, on this Python and torch; Headway trains
-examples/shakespeare.yaml. DIRECTORY holds train.txt and val.txt (nanoGPT's cut of the text). Prints both losses and times and their ratio.
+is what counts. nanoGPT (github: karpathy/nanoGPT) gets the options that its README gives for a CPU, on this Python and torch;
+Headway trains examples/shakespeare.yaml. DIRECTORY holds train.txt and val.txt, nanoGPT's cut of the text.
 """
 
 from __future__ import annotations
@@ -49,14 +49,8 @@ def headway(data: Path, work: Path, overrides: list[str]) -> tuple[float, float]
     """(seconds, validation loss) of `headway train`, tokenizer and cache made anew."""
     shutil.rmtree(work, ignore_errors=True)
     corpora = [f"data.{name}.source={data / file}" for name, file in (("train", "train.txt"), ("validation", "val.txt"))]
-    argv = [
-        sys.executable,
-        "-m",
-        "headway",
-        "train",
-        str(ROOT / "examples" / "shakespeare.yaml"),
-        f"run_directory={work / 'run'}",
-    ]
+    example = str(ROOT / "examples" / "shakespeare.yaml")
+    argv = [sys.executable, "-m", "headway", "train", example, f"run_directory={work / 'run'}"]
     start = time.perf_counter()
     subprocess.run([*argv, *corpora, *overrides], check=True, capture_output=True)
     seconds = time.perf_counter() - start

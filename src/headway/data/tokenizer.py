@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.config import Config, TokenizerConfig
+from headway.data.labels import Labels
 from headway.data.tokenizer_layout import (
     BOS_ID,
     EOS_ID,
@@ -43,6 +44,7 @@ __all__ = [
 MEMO_CHUNKS = 1 << 16
 MEMO_CHARACTERS = 32
 SAMPLE_SEED = 1
+LABELS = "labels.json"
 
 _log = logging.getLogger(__name__)
 
@@ -214,10 +216,10 @@ def _backend(content: Json, name: str | None) -> Any:
 
 
 class Tokenizers:
-    """The tokenizers of source and target; the same object twice where the vocabulary is joint."""
+    """The tokenizers of source and target; the same object twice where the vocabulary is joint. And the labels, if any."""
 
-    def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
-        self.source, self.target = source, target
+    def __init__(self, source: Tokenizer, target: Tokenizer, labels: Labels | None = None) -> None:
+        self.source, self.target, self.labels = source, target, labels
 
     @property
     def joint(self) -> bool:
@@ -226,11 +228,14 @@ class Tokenizers:
     @property
     def digest(self) -> str:
         """SHA-256 over both."""
-        return hashlib.sha256(f"{self.source.digest} {self.target.digest}".encode()).hexdigest()
+        parts = [self.source.digest, self.target.digest, *([self.labels.digest] if self.labels else [])]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write ``tokenizer.json``, or ``tokenizer.source.json`` and ``tokenizer.target.json``."""
+        """Write ``tokenizer.json``, or ``tokenizer.source.json`` and ``tokenizer.target.json``, and ``labels.json``."""
         folder = Path(directory)
+        if self.labels is not None:
+            self.labels.save(folder / LABELS)
         if self.joint:
             self.source.save(folder / "tokenizer.json")
         else:
@@ -245,11 +250,12 @@ class Tokenizers:
             ModelError: a file is missing or damaged.
         """
         folder = Path(directory)
+        labels = Labels.load(folder / LABELS) if (folder / LABELS).exists() else None
         if not (folder / "tokenizer.source.json").exists() and not (folder / "tokenizer.target.json").exists():
             joint = Tokenizer.load(folder / "tokenizer.json", dropout=dropout)
-            return cls(joint, joint)
+            return cls(joint, joint, labels)
         sides = (Tokenizer.load(folder / f"tokenizer.{side}.json", dropout=dropout) for side in ("source", "target"))
-        return cls(*sides)
+        return cls(*sides, labels)
 
 
 def train_tokenizer(lines: Iterable[str], settings: TokenizerConfig, *, seed: int = SAMPLE_SEED) -> Tokenizer:
