@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headway.inference.labeller import Labeller as Labeller
     from headway.inference.predictor import Predictor as Predictor
     from headway.inference.writer import Writer as Writer
     from headway.model.transformer import Transformer as Transformer
@@ -21,8 +22,8 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, **decoding: Any) -> Predictor | Writer:
-    """The model of a run directory or model directory, ready to answer: both kinds have ``predict(list of texts)``.
+def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller:
+    """The model of a run directory or model directory, ready to answer: all kinds have ``predict(list of texts)``.
 
     Args:
         decoding: settings that differ from those of the training configuration, such as ``beam_size=1``.
@@ -30,12 +31,16 @@ def load(path: str, **decoding: Any) -> Predictor | Writer:
     Raises:
         ModelError: there is no whole model.
     """
+    from headway.inference.labeller import Labeller
     from headway.inference.predictor import Predictor
     from headway.inference.writer import Writer
     from headway.model_dir import load_model
 
     loaded = load_model(path)
-    return Writer(loaded, **decoding) if loaded.config.task == "language_model" else Predictor(loaded, **decoding)
+    kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller]] = {
+        "translation": Predictor, "language_model": Writer, "classification": Labeller,
+    }  # fmt: skip
+    return kinds[loaded.config.task](loaded, **decoding)
 
 
 def __getattr__(name: str) -> Any:

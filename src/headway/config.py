@@ -21,6 +21,7 @@ from headway.config_sections import (
     DataConfig,
     DecodingConfig,
     EvaluationConfig,
+    LabelKind,
     ModelConfig,
     PathText,
     PreprocessingStep,
@@ -31,17 +32,18 @@ from headway.config_sections import (
 
 __all__ = [
     "LANGUAGE", "PRESETS", "TASK_DEFAULTS", "WITHOUT_TARGET",
-    "Config", "CorpusConfig", "DataConfig", "DecodingConfig", "EvaluationConfig", "ModelConfig", "PreprocessingStep", "TaskName",
-    "TokenizerConfig", "TrainingConfig",
+    "Config", "CorpusConfig", "DataConfig", "DecodingConfig", "EvaluationConfig", "LabelKind", "ModelConfig",
+    "PreprocessingStep", "TaskName", "TokenizerConfig", "TrainingConfig",
     "config_difference", "config_warnings", "dump_config", "load_config", "parse_config",
 ]  # fmt: skip
 
-TaskName = Literal["translation", "language_model"]
+TaskName = Literal["translation", "language_model", "classification"]
 
 # The stacks that a task needs; the others it must do without.
 STACKS: dict[str, tuple[str, ...]] = {
     "translation": ("encoder", "decoder"),
     "language_model": ("decoder",),
+    "classification": ("encoder",),
 }
 WITHOUT_TARGET = ("language_model",)  # tasks on plain text: nothing is to be answered
 
@@ -52,6 +54,7 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
         "decoding": {"method": "sample"},
     },
+    "classification": {"model": {"decoder_layers": 0}},
 }
 
 

@@ -73,6 +73,9 @@ class CorpusConfig(Section):
 PreprocessingStep = Literal["nfc", "nfkc", "lowercase", "moses_punctuation", "moses_tokenize"]
 
 
+LabelKind = Literal["one", "several", "number"]
+
+
 class DataConfig(Section):
     source_language: Language = Field("en", description="language code of the source, such as en")
     target_language: Language = Field("de", description="language code of the target, such as de")
@@ -85,6 +88,8 @@ class DataConfig(Section):
     documents: Literal["file", "paragraph", "line"] = Field(
         "file", description="what is one document in a plain text file; a paragraph ends at a blank line"
     )
+    labels: LabelKind = Field("one", description="what classification answers with: one label, several at once, or a number")
+    label_separator: str = Field(",", min_length=1, max_length=8, description="between several labels of an example")
     max_length: int = Field(
         256, gt=0, le=1 << 20, description="tokens of a source or target; longer pairs are dropped and counted, documents cut up"
     )
@@ -153,6 +158,7 @@ class ModelConfig(Section):
     bias: bool = True
     tied_embeddings: Literal["none", "decoder", "all"] = Field("all", description="embeddings that share the output matrix")
     query_key_norm: bool = False
+    pooling: Literal["mean", "first"] = Field("mean", description="how an encoder sums up a text: all tokens, or the first")
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sub-layer adds")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="on attention weights")
     feed_forward_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")

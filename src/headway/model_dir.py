@@ -53,7 +53,7 @@ from headway.training.tensor_file import (
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.yaml", "model.safetensors", "card.md", "manifest.json"
-TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json")
 NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, *TOKENIZERS)
 MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}
 MAX_HEADER_BYTES = 1 << 20
@@ -146,12 +146,28 @@ def _write_files(
         "format_version": FORMAT_VERSION,
         "headway": metadata.version("headway"),
         "files": records,
-        "tokenizers": {"source": tokenizers.source.digest, "target": tokenizers.target.digest},
+        "tokenizers": _digests(tokenizers),
         "tensors": {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in tensors.items()},
     }
     manifest["fingerprint"] = bundle_fingerprint(text, manifest)
     write_file(aside / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"])
     _fs.fsync_directory(aside)
+
+
+def _digests(tokenizers: Tokenizers) -> dict[str, str]:
+    digests = {"source": tokenizers.source.digest, "target": tokenizers.target.digest}
+    return digests | ({"labels": tokenizers.labels.digest} if tokenizers.labels else {})
+
+
+def build_model(config: Config, tokenizers: Tokenizers) -> Transformer:
+    """A model of this configuration for these vocabularies, with its first weights."""
+    return Transformer(
+        config.model,
+        tokenizers.source.vocabulary_size,
+        tokenizers.target.vocabulary_size,
+        outputs=tokenizers.labels.outputs if tokenizers.labels else 0,
+        seed=config.training.seed,
+    )
 
 
 def bundle_fingerprint(config: str, manifest: Mapping[str, Any]) -> str:
@@ -237,14 +253,14 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     for name in records.keys() & set(TOKENIZERS):
         read_file(directory / name, MAX_BYTES[name], records[name])
     tokenizers = Tokenizers.load(directory)
-    digests = {"source": tokenizers.source.digest, "target": tokenizers.target.digest}
+    digests = _digests(tokenizers)
     if digests != manifest["tokenizers"]:
         raise _mismatch(directory, "tokenizer", manifest["tokenizers"]["source"], digests["source"])
     found = bundle_fingerprint(text.decode(), manifest)
     if found != manifest["fingerprint"]:
         raise _mismatch(directory, "configuration", manifest["fingerprint"], found)
     tensors = _read_weights(directory / WEIGHTS, records[WEIGHTS], config, tokenizers)
-    model = Transformer(config.model, tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+    model = build_model(config, tokenizers)
     _fill(model, tensors, directory / WEIGHTS)
     return LoadedModel(directory, config, model.to(device).eval(), tokenizers, found)
 
@@ -292,9 +308,10 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     layers = model.encoder_layers + model.decoder_layers
     rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
     rows += model.max_positions if model.positions == "learned" else 0
+    outputs = tokenizers.labels.outputs if tokenizers.labels else 0
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
-    most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows)
+    most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows + outputs) + outputs
     if least > record["bytes"]:
         raise damaged(path, f"has {record['bytes']:,} bytes, too few for the {least:,} or more weights that {CONFIG} describes")
     if record["bytes"] > 4 * most + MAX_HEADER_BYTES:  # of float32

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from headway.config import TokenizerConfig
-from headway.data.batches import IGNORED, Batch, EpochPlan, Place, collate, padding_share, split_rows
+from headway.data.batches import IGNORED, Batch, EpochPlan, Place, collate_pairs, padding_share, split_rows
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, train_tokenizer
 from headway.errors import UsageError
 
@@ -124,7 +124,7 @@ def test_padding_share_is_what_collate_pads() -> None:
     source, target = caption_lengths(500)
     plan = EpochPlan(source, target, 256, 1, 0)
     pairs = MadePairs(source, target)
-    batches = [collate(pairs, plan[i]) for i in range(len(plan))]
+    batches = [collate_pairs(pairs, plan[i]) for i in range(len(plan))]
     cells = sum(batch.source_ids.numel() + batch.target_out.numel() for batch in batches)
     tokens = sum(int(batch.source_mask.sum()) + batch.tokens for batch in batches)
     assert padding_share(plan) == pytest.approx(1 - tokens / cells, abs=1e-12)
@@ -178,7 +178,7 @@ class MadePairs:
 
 
 def test_collate_places_special_tokens_and_padding() -> None:
-    batch = collate(MadePairs(np.array([2, 3, 0]), np.array([1, 0, 2])), np.array([2, 0, 1]))
+    batch = collate_pairs(MadePairs(np.array([2, 3, 0]), np.array([1, 0, 2])), np.array([2, 0, 1]))
     assert batch.source_ids.tolist() == [[EOS_ID, PAD_ID, PAD_ID, PAD_ID], [4, 5, EOS_ID, PAD_ID], [5, 6, 7, EOS_ID]]
     assert batch.source_mask.tolist() == [[True, False, False, False], [True, True, True, False], [True] * 4]
     assert batch.target_in.tolist() == [[BOS_ID, 11, 12], [BOS_ID, 9, PAD_ID], [BOS_ID, PAD_ID, PAD_ID]]
@@ -190,14 +190,14 @@ def test_collate_places_special_tokens_and_padding() -> None:
 
 
 def test_collate_of_no_rows_gives_an_empty_batch() -> None:
-    batch = collate(MadePairs(np.array([2]), np.array([1])), np.array([], dtype=np.int32))
+    batch = collate_pairs(MadePairs(np.array([2]), np.array([1])), np.array([], dtype=np.int32))
     assert batch.source_ids.shape == (0, 1)
     assert batch.target_out.shape == (0, 1)
     assert batch.tokens == 0
 
 
 def test_a_batch_moves_as_a_whole() -> None:
-    moved = collate(MadePairs(np.array([2]), np.array([1])), np.array([0])).to("meta")
+    moved = collate_pairs(MadePairs(np.array([2]), np.array([1])), np.array([0])).to("meta")
     assert isinstance(moved, Batch)
     assert {value.device.type for value in vars(moved).values() if value is not None} == {"meta"}
 

@@ -9,7 +9,7 @@ Letters: B rows of a batch, S source length with end-of-sentence, T target lengt
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,18 +97,27 @@ class Epoch(Protocol):
 class BucketedEpoch:
     """An `Epoch` of rows that stand alone, those of like lengths together."""
 
-    def __init__(self, rows: Rows, batch_tokens: int, seed: int, epoch: int) -> None:
-        self._rows = rows
+    def __init__(
+        self,
+        rows: Rows,
+        batch_tokens: int,
+        seed: int,
+        epoch: int | None,
+        collate: Callable[[Rows, NDArray[np.integer]], Batch] | None = None,
+    ) -> None:
+        self._rows, self._collate = rows, collate or collate_pairs
+        if epoch is None:
+            seed = epoch = 0
         self._plan = EpochPlan(rows.source_lengths, rows.target_lengths, batch_tokens, seed, epoch)
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def batch(self, index: int, part: int = 0, parts: int = 1) -> Batch:
-        return collate(self._rows, split_rows(self._plan[index], part, parts))
+        return self._collate(self._rows, split_rows(self._plan[index], part, parts))
 
 
-def collate(rows: Rows, indices: NDArray[np.integer]) -> Batch:
+def collate_pairs(rows: Rows, indices: NDArray[np.integer]) -> Batch:
     """Some of the rows as one padded batch. No rows give B = 0 and S = T = 1."""
     import torch
 
@@ -118,6 +127,27 @@ def collate(rows: Rows, indices: NDArray[np.integer]) -> Batch:
     target_in, _ = _padded(targets, PAD_ID, before=BOS_ID)
     target_out, _ = _padded(targets, IGNORED, after=EOS_ID)
     arrays = (source_ids, source_mask, target_in, target_out, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def collate_labels(rows: Rows, indices: NDArray[np.integer], *, several: int | None = None) -> Batch:
+    """Some of the rows as one padded batch with a label each, [B, 1]; nothing is written, so T of what is read is 0.
+
+    Args:
+        several: of so many labels each row has any number; targets are then [B, several], 1 for each label that it has.
+    """
+    import torch
+
+    source_ids, source_mask = _padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
+    targets = [rows.target(int(i)) for i in indices]
+    target_out = np.full((len(targets), several or 1), 0 if several else IGNORED, dtype=np.int64)
+    for row, target in enumerate(targets):
+        if several:
+            target_out[row, target] = 1
+        elif len(target):
+            target_out[row] = target
+    nothing = np.empty((len(targets), 0), dtype=np.int64)
+    arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from headway.config import CorpusConfig, DataConfig
+from headway.data.batches import BucketedEpoch, Epoch, Rows
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import Pair, count, read_pairs
@@ -61,6 +62,9 @@ class PairPreparation:
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
         return self._tokenizers[side].sample_many(texts, seed)
+
+    def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
+        return BucketedEpoch(rows, batch_tokens, seed, epoch)
 
     def rows_of_all(self, examples: Sequence[Pair]) -> MemoryRows:
         longest = self._max_length

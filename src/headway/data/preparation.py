@@ -1,4 +1,4 @@
-"""How the examples of a corpus become rows of numbers: what a task hands to the cache, to validation and to evaluation.
+"""How the examples of a corpus become rows of numbers, and rows updates: what a task hands to training and to evaluation.
 
 A row is two lists of numbers: what is read (source) and what is to be answered (target); either may be empty. Special tokens
 are not in it, but where a preparation says so.
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headway.config import CorpusConfig, DataConfig
+from headway.data.batches import Epoch, Rows
 from headway.data.tokenizer import Tokenizers
 
 SIDES = ("source", "target")
@@ -42,6 +43,7 @@ class Prepared(NamedTuple):
     lines: list[int]
     rows: tuple[Sequence[Tokens], Sequence[Tokens]]
     texts: tuple[Sequence[str], Sequence[str]] = ([], [])
+    cut: int = 0  # rows that were too long
 
 
 class Preparation(Protocol):
@@ -71,10 +73,13 @@ class Preparation(Protocol):
         """Rows of the examples that can be learned from; the others are counted in `dropped` by reason."""
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        """Rows of one side with subwords by chance."""
+        """Rows of one side with subwords by chance; asked for only where the side has a rate."""
 
     def rows_of_all(self, examples: Sequence[Any]) -> MemoryRows:
         """Rows of every example, in order; what is too long is cut and counted."""
+
+    def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
+        """The updates of an epoch; None for one without chance, as for validation."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from headway.config import CorpusConfig, DataConfig
+from headway.data.batches import Epoch, Rows
 from headway.data.lines import read_lines
+from headway.data.packing import PackedEpoch
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import corpus_name
@@ -86,6 +88,7 @@ class TextPreparation:
     def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
         self._tokenizer = tokenizers.target
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
+        self._max_length = data.max_length
         size = integer_type(self._tokenizer.vocabulary_size)
         self.dtypes = (size, size)
         self.made_from: dict[str, Any] = {
@@ -112,6 +115,10 @@ class TextPreparation:
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
         raise NotImplementedError("documents are cut up once")
+
+    def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
+        """Full rows of `max_length` tokens."""
+        return PackedEpoch(rows, self._max_length, batch_tokens, seed, epoch)
 
     def rows_of_all(self, examples: Sequence[Text]) -> MemoryRows:
         sources, targets = self.prepare(examples, Counter()).rows

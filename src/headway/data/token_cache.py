@@ -41,6 +41,7 @@ class TokenCache:
         source_lengths, target_lengths: int32 [N], numbers of each row.
         read, dropped: examples of the corpus, and how many of them were left out by reason; where an example is a row,
             `read = len(self) + sum(dropped)`.
+        cut: rows that were too long and lost their end.
         fingerprint: SHA-256 over the corpus files.
         view: the seed of subword sampling, or None for plain tokens.
     """
@@ -50,6 +51,7 @@ class TokenCache:
         self.read: int = facts["read"]
         self.dropped: dict[str, int] = facts["dropped"]
         self.fingerprint: str = facts["fingerprint"]
+        self.cut: int = facts["cut"]
         self.view: int | None = facts["view"]
         self._tokens = {side: arrays[f"{side}.tokens"].values for side in SIDES}
         self._ends = {side: arrays[f"{side}.ends"].values for side in SIDES}
@@ -247,10 +249,10 @@ def _build_plain(folder: Path, job: _Job) -> None:
     with ArrayWriter(folder, dtypes) as writer, PairsProgress(f"tokenising {job.name}", total) as progress:
         ends: Counter[str] = Counter()
         dropped: Counter[str] = Counter()
-        read = 0
+        read = cut = 0
         for examples in in_pieces(preparation.read(job.corpus, job.data)):
             found = preparation.prepare(examples, dropped)
-            read += len(examples)
+            read, cut = read + len(examples), cut + found.cut
             needed = _Needed(writer, read, total)
             writer.append("lines", np.array(found.lines, dtype=np.int64), needed)
             for side, rows in zip(SIDES, found.rows, strict=True):
@@ -262,7 +264,7 @@ def _build_plain(folder: Path, job: _Job) -> None:
             progress.advance(len(examples))
         if fingerprint(corpus_files(job.corpus)) != job.fingerprint:
             raise DataError("changed while it was tokenised", where=job.name, remedy="wait until it is written, then start again")
-        writer.publish({"read": read, "dropped": dict(dropped), "fingerprint": job.fingerprint, "view": None})
+        writer.publish({"read": read, "dropped": dict(dropped), "cut": cut, "fingerprint": job.fingerprint, "view": None})
 
 
 def _build_view(folder: Path, job: _Job, view: int, plain: TokenCache) -> None:
@@ -278,14 +280,19 @@ def _build_view(folder: Path, job: _Job, view: int, plain: TokenCache) -> None:
             writer.append("lines", plain._arrays["lines"].values[start:stop], needed)
             for number, side in enumerate(SIDES):
                 seed = int(np.random.SeedSequence((view, number, start)).generate_state(1)[0])
-                rows = job.preparation.sample(number, plain.texts(side, start, stop), seed)
+                plain_row = (plain.source, plain.target)[number]
+                if not job.preparation.sampling[number]:
+                    rows = [plain_row(row).tolist() for row in range(start, stop)]
+                else:
+                    rows = job.preparation.sample(number, plain.texts(side, start, stop), seed)
                 for row, tokens in enumerate(rows):
                     if len(tokens) > job.data.max_length:
-                        rows[row] = (plain.source, plain.target)[number](start + row).tolist()
+                        rows[row] = plain_row(start + row).tolist()
                 _append(writer, f"{side}.tokens", f"{side}.ends", rows, ends, needed)
             plain.give_back()
             progress.advance(stop - start)
-        writer.publish({"read": plain.read, "dropped": plain.dropped, "fingerprint": job.fingerprint, "view": view})
+        facts = {"read": plain.read, "dropped": plain.dropped, "cut": plain.cut, "fingerprint": job.fingerprint, "view": view}
+        writer.publish(facts)
 
 
 def in_pieces(examples: Iterator[E]) -> Iterator[list[E]]:

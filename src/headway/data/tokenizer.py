@@ -254,8 +254,8 @@ class Tokenizers:
         if not (folder / "tokenizer.source.json").exists() and not (folder / "tokenizer.target.json").exists():
             joint = Tokenizer.load(folder / "tokenizer.json", dropout=dropout)
             return cls(joint, joint, labels)
-        sides = (Tokenizer.load(folder / f"tokenizer.{side}.json", dropout=dropout) for side in ("source", "target"))
-        return cls(*sides, labels)
+        source, target = (Tokenizer.load(folder / f"tokenizer.{side}.json", dropout=dropout) for side in ("source", "target"))
+        return cls(source, target, labels)
 
 
 def train_tokenizer(lines: Iterable[str], settings: TokenizerConfig, *, seed: int = SAMPLE_SEED) -> Tokenizer:

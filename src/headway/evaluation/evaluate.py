@@ -180,9 +180,10 @@ def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     from headway.training.validation import negative_log_likelihood
 
     config = loaded.config
-    rows = TASKS[config.task].preparation(loaded.tokenizers, config.data).rows_of_all(pairs)
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    rows = preparation.rows_of_all(pairs)
     loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    found = negative_log_likelihood(loaded.model, rows, config)
+    found = negative_log_likelihood(loaded.model, rows, preparation, config)
     return ReferenceLoss(_finite(found.nats / max(found.tokens, 1)), found.tokens, rows.cut)
 
 

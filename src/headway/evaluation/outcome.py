@@ -79,10 +79,11 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
 
 def _measure(request: Request) -> dict[str, Measurement]:
     loaded, config = request.loaded, request.config
-    rows = TASKS[config.task].preparation(loaded.tokenizers, config.data).rows_of_all(request.examples)
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    rows = preparation.rows_of_all(request.examples)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     text_bytes = sum(len(example.source.encode()) for example in request.examples)
-    return text_scores(row_losses(model, rows, config), text_bytes)
+    return text_scores(row_losses(model, rows, preparation), text_bytes)
 
 
 def _save(run: Path, record: OutcomeRecord, measured: Mapping[str, Measurement]) -> list[Path]:

@@ -12,24 +12,23 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from headway.config import Config
-from headway.data.preparation import MemoryRows
+from headway.data.preparation import MemoryRows, Preparation
 from headway.evaluation.metrics import Measurement
-from headway.tasks import TASKS
+from headway.model.transformer import Transformer
 from headway.training.losses import token_losses
 from headway.training.validation import BATCH_TOKENS
 
 
 @torch.no_grad()
-def row_losses(model: torch.nn.Module, rows: MemoryRows, config: Config) -> np.ndarray:
+def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -> np.ndarray:
     """For each row of the stream its −log p in nats and its tokens, float64 [N, 2]."""
     device = next(model.parameters()).device
-    updates = TASKS[config.task].epoch(rows, config, BATCH_TOKENS, None)
+    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
     found = []
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
-        hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)  # type: ignore[operator]
-        losses = token_losses(hidden, model.output_weight, batch.target_out)  # type: ignore[arg-type]
+        hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)
+        losses = token_losses(hidden, model.output_weight, batch.target_out)
         found.append(torch.stack((losses.sum(1), (batch.target_out >= 0).sum(1).double()), dim=1))
     return torch.cat(found).cpu().numpy()
 

@@ -66,7 +66,8 @@ def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
                 setattr(module, name, laid_out(child.weight, child.bias, precision))
             elif isinstance(child, LayerNorm | RMSNorm) and precision == "bf16":
                 child.to(torch.bfloat16)
-    model.output = laid_out(head, None, precision)
+    if model.decoder:
+        model.output = laid_out(head, None, precision)
     model.compute_dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return model
 

@@ -28,10 +28,19 @@ class Transformer(nn.Module):
         config: the switches.
         source_vocabulary_size: pieces that the encoder reads; ignored without an encoder.
         target_vocabulary_size: pieces that the decoder reads and predicts.
+        outputs: figures that the head of an encoder without decoder computes; 0 for no head.
         seed: of the initial weights.
     """
 
-    def __init__(self, config: ModelConfig, source_vocabulary_size: int, target_vocabulary_size: int, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        *,
+        outputs: int = 0,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.config = config
         self.compute_dtype = torch.float32
@@ -47,6 +56,7 @@ class Transformer(nn.Module):
             self.encoder_bias = RelativePositionBias(config.heads, bidirectional=True) if self.encoder else None
             self.decoder_bias = RelativePositionBias(config.heads, bidirectional=False) if self.decoder else None
         self._build_embeddings(source_vocabulary_size, target_vocabulary_size)
+        self.head = Linear(config.width, outputs) if outputs and not self.decoder else None
         self._initialise(seed)
 
     def _build_embeddings(self, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
@@ -84,8 +94,9 @@ class Transformer(nn.Module):
             weight = self.output.weight
             assert isinstance(weight, Tensor)
             return weight
-        assert self.target_embedding is not None
-        return self.target_embedding.tokens.weight
+        embedding = self.target_embedding or self.source_embedding
+        assert embedding is not None
+        return embedding.tokens.weight
 
     def seed_dropout(self, *key: int) -> None:
         """Fixes the dropout of the next forward passes; the key names the place in training."""
@@ -152,6 +163,13 @@ class Transformer(nn.Module):
                     cache=layer_cache,
                 )
         return self.decoder_norm(x_BTD)  # type: ignore[no-any-return]
+
+    def pool(self, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
+        """One vector for each source, [B, D]: the mean over its tokens, or the first of them."""
+        if self.config.pooling == "first":
+            return memory_BSD[:, 0]
+        weights_BS1 = mask_BS.unsqueeze(-1).to(memory_BSD.dtype)
+        return (memory_BSD * weights_BS1).sum(1) / weights_BS1.sum(1).clamp(min=1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the next token, [..., V], in the dtype of `hidden`."""

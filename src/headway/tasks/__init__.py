@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headway.config import Config, TrainingConfig
-from headway.data.batches import Batch, Epoch, Rows
+from headway.config import Config
+from headway.data.batches import Batch
+from headway.data.labelled import LabelledPreparation, learn_labels
+from headway.data.labels import Labels
 from headway.data.pairs import PairPreparation
 from headway.data.preparation import Preparation
 from headway.data.texts import TextPreparation
-from headway.tasks import pretraining, sequence
+from headway.tasks import label, pretraining, sequence
 from headway.training.losses import TokenLoss
 
 
@@ -20,19 +22,20 @@ class Task:
     """One kind of training.
 
     Attributes:
-        preparation: how a corpus is read and becomes rows.
-        epoch: rows, configuration, tokens of an update, number of the epoch (None: in order, for validation) → its updates.
+        preparation: how a corpus is read, becomes rows and updates.
         loss: the loss of a batch in the model.
         translates: whether the answer to a source is a text that is generated.
+        labels: of the training corpus, where the answers are such; the model's head has an output for each.
     """
 
     preparation: type[Preparation]
-    epoch: Callable[[Rows, Config, int, int | None], Epoch]
-    loss: Callable[[Any, Batch, TrainingConfig], TokenLoss]
+    loss: Callable[[Any, Batch, Config], TokenLoss]
     translates: bool = False
+    labels: Callable[[Config], Labels] | None = None
 
 
 TASKS: dict[str, Task] = {
-    "translation": Task(PairPreparation, sequence.bucketed_epoch, sequence.loss, translates=True),
-    "language_model": Task(TextPreparation, pretraining.packed_epoch, pretraining.next_token_loss),
+    "translation": Task(PairPreparation, sequence.loss, translates=True),
+    "language_model": Task(TextPreparation, pretraining.next_token_loss),
+    "classification": Task(LabelledPreparation, label.loss, labels=lambda config: learn_labels(config.data.train, config.data)),
 }

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from headway.config import Config, TrainingConfig
-from headway.data.batches import Batch, Epoch, Rows
-from headway.data.packing import PackedEpoch
+from headway.config import Config
+from headway.data.batches import Batch
 from headway.tasks.sequence import loss_of_targets
 from headway.training.losses import TokenLoss
 
 
-def packed_epoch(rows: Rows, config: Config, batch_tokens: int, epoch: int | None) -> Epoch:
-    """Documents in full rows of `data.max_length` tokens."""
-    return PackedEpoch(rows, config.data.max_length, batch_tokens, config.training.seed, epoch)
-
-
-def next_token_loss(model: Any, batch: Batch, training: TrainingConfig) -> TokenLoss:
+def next_token_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
     """Cross-entropy of each token given those before it in its document (Radford et al. 2018, equation 1)."""
 
     def hidden(target_in: Any, segments: Any) -> Any:
         return model.decode(target_in, None, None, segments_BT=segments)
 
-    return loss_of_targets(model, hidden, (batch.target_in, batch.segments), batch.target_out, training)
+    return loss_of_targets(model, hidden, (batch.target_in, batch.segments), batch.target_out, config.training)

@@ -6,18 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from headway.config import Config, TrainingConfig
-from headway.data.batches import Batch, BucketedEpoch, Epoch, Rows
+from headway.data.batches import Batch
 from headway.training.losses import TokenLoss, cross_entropy
 
 
-def bucketed_epoch(rows: Rows, config: Config, batch_tokens: int, epoch: int | None) -> Epoch:
-    """Rows of like lengths together."""
-    return BucketedEpoch(rows, batch_tokens, config.training.seed if epoch is not None else 0, epoch or 0)
-
-
-def loss(model: Any, batch: Batch, training: TrainingConfig) -> TokenLoss:
+def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
     """Cross-entropy of the target given the source and the target before (section 5.4)."""
-    return loss_of_targets(model, model, (batch.source_ids, batch.source_mask, batch.target_in), batch.target_out, training)
+    inputs = (batch.source_ids, batch.source_mask, batch.target_in)
+    return loss_of_targets(model, model, inputs, batch.target_out, config.training)
 
 
 def loss_of_targets(

@@ -23,11 +23,11 @@ from torch.nn.parallel import DistributedDataParallel
 from headway.config import Config
 from headway.data.batches import Batch, Epoch
 from headway.data.check import check
+from headway.data.preparation import Preparation
 from headway.data.token_cache import TokenCache, open_cache
 from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError, Interrupted, ResourceError
-from headway.model.transformer import Transformer
-from headway.model_dir import save_model
+from headway.model_dir import build_model, save_model
 from headway.tasks import TASKS
 from headway.training.checkpoint import Checkpoints, RunLock
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights, learning_rate, set_learning_rate
@@ -168,9 +168,7 @@ def _start(
     tensors, saved = newest.load() if newest else ({}, {})
     setting = saved.get("precision", settings.precision)
     precision = choose_precision(setting, world.device, config.model, world=world)
-    model = Transformer(
-        config.model, tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size, seed=settings.seed
-    ).to(world.device)
+    model = build_model(config, tokenizers).to(world.device)
     model.compute_dtype = precision.dtype
     loss_of: nn.Module = LossOf(model, config)
     if settings.compile:
@@ -270,24 +268,24 @@ def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> I
     config, world = state.config, state.world
     settings = config.training
     pieces = world.size * settings.accumulation
+    preparation = TASKS[config.task].preparation(tokenizers, config.data)
     updates: Epoch | None = None
     rows, planned = corpus, -1
     while not _enough(state):
         epoch, index = state.place.epoch, state.place.index
         if updates is None or epoch != planned:
             if config.tokenizer.dropout:
-                rows = _sampled_view(state, tokenizers, epoch)
-            updates, planned = TASKS[config.task].epoch(rows, config, settings.batch_tokens, epoch), epoch
+                rows = _sampled_view(state, preparation, epoch)
+            updates, planned = preparation.updates(rows, settings.batch_tokens, settings.seed, epoch), epoch
         state.place = state.place.next(updates)
         first = world.rank * settings.accumulation
         yield [updates.batch(index, first + k, pieces) for k in range(settings.accumulation)]
 
 
-def _sampled_view(state: TrainState, tokenizers: Tokenizers, epoch: int) -> TokenCache:
+def _sampled_view(state: TrainState, preparation: Preparation, epoch: int) -> TokenCache:
     """The corpus cut into subwords by chance (BPE-dropout, Provilkov et al. 2020), in as many ways as `dropout_views`."""
     config = state.config
     view, expected = epoch % config.tokenizer.dropout_views, state.corpus
-    preparation = TASKS[config.task].preparation(tokenizers, config.data)
     return open_cache(
         cache_directory(config), config.data.train, preparation, config.data, view=view, expected_fingerprint=expected
     )

@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from headway.config import LabelKind
 
 IGNORED = -100
 CHUNK_ELEMENTS = 1 << 23  # logits alive at a time: 16 MB in bf16, 32 MB in float32
@@ -43,6 +46,39 @@ def cross_entropy(
         hidden_ND.view(passes, -1, hidden_ND.shape[-1]), weight_VD, targets_N.view(passes, -1), smoothing, consistency
     )
     return TokenLoss(loss, nll, len(targets_N))
+
+
+def label_loss(
+    logits_BL: Tensor, targets: Tensor, kind: LabelKind, *, smoothing: float = 0.0, consistency: float = 0.0
+) -> TokenLoss:
+    """The loss of texts with labels, summed over them and, with several at once, over the labels too.
+
+    Args:
+        logits_BL: [B, L] float32; [B, 1] for numbers. With `consistency` the second half repeats the texts of the first.
+        targets: [B, 1] the number of the label, `IGNORED` for none; [B, L] 0 or 1 for "several"; [B, 1] the bits of a
+            float32 for "number".
+        consistency: α/2 · (KL(p₁‖p₂) + KL(p₂‖p₁)) is added for each text; of a number α/4 times the squared difference.
+    """
+    first, second = logits_BL.chunk(2) if consistency else (logits_BL, logits_BL)
+    if kind == "number":
+        wanted = targets.to(torch.int32).view(torch.float32)
+        exact = plain = 0.5 * (logits_BL - wanted).square().sum()
+        apart = 0.25 * consistency * (first - second).square().sum()
+        valid = targets.numel()
+    elif kind == "several":
+        wanted = targets.to(logits_BL.dtype)
+        plain = F.binary_cross_entropy_with_logits(logits_BL, wanted * (1 - smoothing) + smoothing / 2, reduction="sum")
+        exact = F.binary_cross_entropy_with_logits(logits_BL.detach(), wanted, reduction="sum")
+        apart = consistency / 2 * ((first.sigmoid() - second.sigmoid()) * (first - second)).sum()
+        valid = targets.numel()
+    else:
+        labels = targets.squeeze(1)
+        plain = F.cross_entropy(logits_BL, labels, ignore_index=IGNORED, label_smoothing=smoothing, reduction="sum")
+        exact = F.cross_entropy(logits_BL.detach(), labels, ignore_index=IGNORED, reduction="sum")
+        log_p, log_q = first.log_softmax(1), second.log_softmax(1)
+        apart = consistency / 2 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum()
+        valid = int((labels != IGNORED).sum())
+    return TokenLoss(plain + apart if consistency else plain, exact.detach().double(), valid)
 
 
 @torch.no_grad()

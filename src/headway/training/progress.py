@@ -70,6 +70,7 @@ class Progress:
 
     def begin(self, model: Transformer, corpus: TokenCache, update: int) -> None:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
+        dropped += f", cut: {corpus.cut:,} too long" if corpus.cut else ""
         self.console.print(
             f"{model.parameter_count():,} parameters · {corpus.read:,} examples read, {len(corpus):,} used, dropped: {dropped} · "
             f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
@@ -116,7 +117,9 @@ class Progress:
         )
 
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
-        score = f" · {scores.metric} (greedy) {scores.score:.2f}" if scores.score is not None else ""
+        score = (
+            f" · {scores.metric}{' (greedy)' * (scores.metric == 'BLEU')} {scores.score:.2f}" if scores.score is not None else ""
+        )
         bits = f" · {scores.bits_per_byte:.3f} bits per byte" if scores.bits_per_byte is not None else ""
         star = " · best so far" if better else ""
         self.console.print(
@@ -125,7 +128,7 @@ class Progress:
         for example in scores.examples:
             self.console.print(f"  [dim]source[/]      {escape(example.source)}")
             self.console.print(f"  [dim]reference[/]   {escape(example.reference)}")
-            self.console.print(f"  [bold]translation[/] {escape(example.translation)}")
+            self.console.print(f"  [bold]answer[/]      {escape(example.translation)}")
         figures = {"update": update, "validation_loss": scores.loss, "validation_perplexity": scores.perplexity}
         if scores.score is not None and scores.metric is not None:
             figures[f"validation_{scores.metric.lower()}"] = scores.score

@@ -109,8 +109,10 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     folder = directory / TOKENIZERS
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
-    examples = TASKS[config.task].preparation.read(config.data.train, config.data)
-    tokenizers = train_tokenizers(config, examples)
+    task = TASKS[config.task]
+    tokenizers = train_tokenizers(config, task.preparation.read(config.data.train, config.data))
+    if task.labels is not None:
+        tokenizers.labels = task.labels(config)
     aside = directory / TOKENIZERS_ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -22,10 +22,10 @@ class LossOf(nn.Module):
 
     def __init__(self, model: Transformer, config: Config) -> None:
         super().__init__()
-        self.model, self.training_config, self.task = model, config.training, TASKS[config.task]
+        self.model, self.config, self.task = model, config, TASKS[config.task]
 
     def forward(self, batch: Batch) -> TokenLoss:
-        return self.task.loss(self.model, batch, self.training_config)
+        return self.task.loss(self.model, batch, self.config)
 
 
 @dataclass

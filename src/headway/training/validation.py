@@ -13,18 +13,20 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from headway.config import WITHOUT_TARGET, Config
-from headway.data.preparation import MemoryRows
+from headway.data.preparation import MemoryRows, Preparation
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import corpus_files, corpus_name, fingerprint
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
 from headway.inference.decoding import generate
+from headway.inference.labelling import MAIN_SCORE, label_answers, label_logits, label_scores
 from headway.model.transformer import Transformer
 from headway.tasks import TASKS
 from headway.training.parallel import World, all_reduce_sum
 
-SHOWN = 3  # translations that progress shows
+SHOWN = 3  # answers that progress shows
+MAIN_LABELS = {"one": "accuracy", "several": "F1", "number": "r"}
 BATCH_TOKENS = 4096
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Validation:
 
     examples: list[Any]
     rows: MemoryRows
+    preparation: Preparation
     fingerprint: str = ""  # of the files
 
     @classmethod
@@ -69,7 +72,7 @@ class Validation:
         if rows.cut:
             longest = config.data.max_length
             _log.warning("%d of %d validation pairs are longer than data.max_length=%d; cut to it", rows.cut, len(rows), longest)
-        return cls(examples, rows, fingerprint(corpus_files(corpus)))
+        return cls(examples, rows, preparation, fingerprint(corpus_files(corpus)))
 
     def text_bytes(self) -> int:
         """Bytes of the plain text, in UTF-8."""
@@ -81,15 +84,18 @@ def validate(
 ) -> ValidationScores:
     """Loss and score of the model as it is. The first rank computes, all ranks return the same figures."""
     nats, score = NegativeLogLikelihood(0.0, 0), 0.0
-    scored = config.training.validate_score and TASKS[config.task].translates
+    task = TASKS[config.task]
+    scored = config.training.validate_score and (task.translates or task.labels is not None)
     examples: list[Example] = []
     training = model.training
     model.eval()
     try:
         if world.first:
-            nats = negative_log_likelihood(model, validation.rows, config)
-            if scored:
+            nats = negative_log_likelihood(model, validation.rows, validation.preparation, config)
+            if scored and task.translates:
                 score, examples = _greedy_bleu(model, validation, config, tokenizers)
+            elif scored:
+                score, examples = _label_score(model, validation, tokenizers)
     finally:
         model.train(training)
     total, tokens, score = (all_reduce_sum(float(figure), world) for figure in (*nats, score))
@@ -99,7 +105,7 @@ def validate(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),
         score=score if scored else None,
-        metric="BLEU" if scored else None,
+        metric=(MAIN_LABELS[config.data.labels] if task.labels else "BLEU") if scored else None,
         bits_per_byte=total / math.log(2) / max(validation.text_bytes(), 1) if plain_text else None,
         examples=examples,
     )
@@ -113,23 +119,35 @@ class NegativeLogLikelihood(NamedTuple):
 
 
 @torch.no_grad()
-def negative_log_likelihood(model: Transformer, rows: MemoryRows, config: Config) -> NegativeLogLikelihood:
+def negative_log_likelihood(
+    model: Transformer, rows: MemoryRows, preparation: Preparation, config: Config
+) -> NegativeLogLikelihood:
     """That of all rows, without smoothing."""
     task, device = TASKS[config.task], next(model.parameters()).device
-    updates = task.epoch(rows, config, BATCH_TOKENS, None)
+    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
     total, tokens = 0.0, 0
     for index in range(len(updates)):
-        found = task.loss(model, updates.batch(index).to(device), config.training)
+        found = task.loss(model, updates.batch(index).to(device), config)
         total, tokens = total + float(found.negative_log_likelihood), tokens + found.tokens
     return NegativeLogLikelihood(total, tokens)
+
+
+def _label_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:
+    labels = tokenizers.labels
+    assert labels is not None
+    logits_NL = label_logits(model, validation.rows, validation.preparation)
+    score = label_scores(logits_NL, validation.examples, labels)[MAIN_SCORE[labels.kind]].score
+    texts = [answer.text for answer in label_answers(logits_NL, labels)]
+    shown = [Example(given.source, ", ".join(given.labels), text) for given, text in zip(validation.examples, texts, strict=True)]
+    return score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
 
 
 @torch.no_grad()
 def _greedy_bleu(
     model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers
 ) -> tuple[float, list[Example]]:
-    task, device, data = TASKS[config.task], next(model.parameters()).device, config.data
-    updates = task.epoch(validation.rows, config, BATCH_TOKENS, None)
+    device, data = next(model.parameters()).device, config.data
+    updates = validation.preparation.updates(validation.rows, BATCH_TOKENS, 0, None)
     greedy = config.decoding.model_copy(update={"method": "greedy", "n_best": 1})
     target = Preprocessor(data.preprocessing, data.target_language)
     sources, references = ([getattr(pair, side) for pair in validation.examples] for side in ("source", "target"))

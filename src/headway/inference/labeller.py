@@ -1,0 +1,61 @@
+"""How a classifier answers: texts in, labels out, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import Any
+
+from headway.config import TrainingConfig
+from headway.data.labelled import Labelled
+from headway.errors import UsageError
+from headway.inference.labelling import LabelAnswer, label_answers, label_logits
+from headway.inference.precision import choose_inference_precision, prepare
+from headway.inference.predictor import PIECE_LINES, decoding_options, whole_characters
+from headway.model_dir import LoadedModel, load_model
+from headway.tasks import TASKS
+from headway.training.parallel import choose_device, keep_freed_memory
+
+
+class Labeller:
+    """Labels texts with a trained classifier.
+
+    Args:
+        path: a run directory, a model directory, or a model that is loaded.
+        decoding: of its settings only ``precision`` concerns a classifier.
+
+    Raises:
+        ModelError: there is no whole model. UsageError: a setting is not valid.
+    """
+
+    many_lines = False  # whether an answer may have line breaks
+
+    def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
+        keep_freed_memory()
+        loaded = path if isinstance(path, LoadedModel) else load_model(path)
+        config = loaded.config
+        options = decoding_options(config, decoding)
+        assert loaded.tokenizers.labels is not None
+        self.labels = loaded.tokenizers.labels
+        self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+        device = choose_device(TrainingConfig())
+        self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """The label of each text; several are separated by commas. Raises UsageError for a text that is no list."""
+        if isinstance(texts, str):
+            raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{texts[:40]!r}])")
+        return [answer.text for answer in self.answer(texts)]
+
+    def answer(self, texts: Sequence[str]) -> list[LabelAnswer]:
+        """The labels of each text, with the probabilities of all."""
+        return [answers[0] for answers in self.answer_pieces([list(texts)])]
+
+    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[LabelAnswer]]:
+        """One answer to each text of lists: the answers to a list do not wait for the next one."""
+        for texts in pieces:
+            for start in range(0, len(texts), PIECE_LINES):
+                examples = [Labelled(whole_characters(text), ("0",), 0) for text in texts[start : start + PIECE_LINES]]
+                rows = self._preparation.rows_of_all(examples)
+                for answer in label_answers(label_logits(self._model, rows, self._preparation), self.labels):
+                    yield [answer]

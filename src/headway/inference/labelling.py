@@ -1,0 +1,85 @@
+"""Labels out of the model: rows in, what the head makes of each out, and from that the answers and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headway.data.labelled import Labelled
+from headway.data.labels import Labels
+from headway.data.preparation import MemoryRows, Preparation
+from headway.evaluation.label_scores import number_scores, one_label_scores, several_label_scores
+from headway.evaluation.metrics import Measurement
+from headway.model.transformer import Transformer
+from headway.tasks import label
+
+BATCH_TOKENS = 4096
+MAIN_SCORE = {"one": "accuracy", "several": "micro_f1", "number": "pearson"}
+
+
+@dataclass(frozen=True)
+class LabelAnswer:
+    """What a model says of a text."""
+
+    labels: tuple[str, ...]  # one, any number of them, or a number as text
+    probabilities: tuple[float, ...]  # of all labels in their order; none for a number
+
+    @property
+    def text(self) -> str:
+        return ", ".join(self.labels)
+
+    @property
+    def score(self) -> float:
+        """The probability of the label, or of the least likely of several; 1 where there is none to doubt."""
+        return max(self.probabilities, default=1.0)
+
+
+@torch.inference_mode()
+def label_logits(model: Transformer, rows: MemoryRows, preparation: Preparation) -> Tensor:
+    """What the head makes of each row, [N, L] float32 on the CPU."""
+    device = next(model.parameters()).device
+    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
+    found: Tensor | None = None
+    for index in range(len(updates)):
+        batch = updates.batch(index)
+        logits_BL = label.logits(model, batch.source_ids.to(device), batch.source_mask.to(device)).cpu()
+        if found is None:
+            found = logits_BL.new_empty(len(rows), logits_BL.shape[1])
+        found[batch.indices] = logits_BL
+    assert found is not None
+    return found
+
+
+def label_answers(logits_NL: Tensor, labels: Labels) -> list[LabelAnswer]:
+    """The label with the highest probability; all with more than a half where there may be several; the number."""
+    if labels.kind == "number":
+        return [LabelAnswer((f"{value * labels.deviation + labels.mean:.6g}",), ()) for value in logits_NL[:, 0].tolist()]
+    if labels.kind == "several":
+        chosen = [tuple(labels.names[i] for i, p in enumerate(row) if p > 0.5) for row in logits_NL.sigmoid().tolist()]
+        return [LabelAnswer(names, tuple(row)) for names, row in zip(chosen, logits_NL.sigmoid().tolist(), strict=True)]
+    rows = logits_NL.softmax(1).tolist()
+    return [LabelAnswer((labels.names[max(range(len(row)), key=row.__getitem__)],), tuple(row)) for row in rows]
+
+
+def label_scores(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labels) -> dict[str, Measurement]:
+    """The scores of what the head makes of some examples."""
+    if labels.kind == "number":
+        found = logits_NL[:, 0].double().numpy() * labels.deviation + labels.mean
+        return number_scores(found, np.array([float(example.labels[0]) for example in examples]))
+    if labels.kind == "several":
+        return several_label_scores(logits_NL.numpy() > 0, gold_matrix(examples, labels))
+    probability, chosen = logits_NL.double().softmax(1).max(1)
+    gold = np.array([labels.numbers.get(example.labels[0], -1) for example in examples])
+    return one_label_scores(chosen.numpy(), gold, probability.numpy(), labels.outputs)
+
+
+def gold_matrix(examples: Sequence[Labelled], labels: Labels) -> np.ndarray:
+    """Which labels each example has, bool [N, L]; those that the model does not know have no column."""
+    gold = np.zeros((len(examples), labels.outputs), dtype=bool)
+    for row, example in enumerate(examples):
+        gold[row, [labels.numbers[name] for name in example.labels if name in labels.numbers]] = True
+    return gold
