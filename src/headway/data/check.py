@@ -20,6 +20,7 @@ from headway.data.checks.lines import Lines, forget_words
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding
 from headway.data.checks.scan import CorpusScan
 from headway.data.checks.texts import TextScan, scan_texts, text_findings
+from headway.data.labelled import read_labelled
 from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
 from headway.data.readers import corpus_name, count, read_pairs
@@ -55,7 +56,7 @@ def check(
     """
     began = time.monotonic()
     found: list[Finding] = []
-    kind = _TextRun if config.task in WITHOUT_TARGET else _PairRun
+    kind = _PairRun if config.task == "translation" else _TextRun
     run = kind(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:
         tokenizers = run.tokenizers()
@@ -143,7 +144,7 @@ class _Run:
 
 
 class _TextRun(_Run):
-    """Of documents."""
+    """Of documents, or of texts with labels."""
 
     CHECKS = (READING, judge.DROPPED, judge.ENCODING, judge.DUPLICATES, judge.OVERLAP)
 
@@ -156,7 +157,10 @@ class _TextRun(_Run):
         return (self.config.data.source_language,)
 
     def read(self) -> Iterator[Example]:
-        return read_texts(self.config.data.train, self.config.data.documents)
+        data = self.config.data
+        if self.config.task in WITHOUT_TARGET:
+            return read_texts(data.train, data.documents)
+        return read_labelled(data.train, data)
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         self.scans[name] = scan_texts(name, corpus, self.config, tokenizers, quick=self.quick)

@@ -1,13 +1,13 @@
 """Evaluation of every task but translation: scores with intervals and their statistics, printed and written to disk.
 
 RUN/evaluation/<split>.json holds the scores, <split>.statistics.json what each example adds to them, so that two runs can be
-compared without answering anything again.
+compared without answering anything again, and <split>.answers.jsonl the answers.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from headway.config import TrainingConfig
 from headway.evaluation.analysis import visible
+from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.records import FORMAT_VERSION, Record, ScoreRecord, record_path, write_whole
+from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord
+from headway.evaluation.records import ScoreRecord, record_path, write_whole
 from headway.evaluation.request import Request, with_interval
-from headway.evaluation.text import row_losses, text_scores
-from headway.tasks import TASKS
-from headway.training.parallel import choose_device
+from headway.evaluation.text import text_outcome
 
-
-class OutcomeRecord(Record):
-    """All that an evaluation found, and all that it takes to do it again."""
-
-    format_version: int = FORMAT_VERSION
-    task: str
-    split: str
-    examples: int
-    scores: dict[str, ScoreRecord]
-    bootstrap: dict[str, int | float]
-    warnings: list[str]
-    fingerprints: dict[str, str]
-    seconds: dict[str, float]
-    versions: dict[str, str]
+SHOWN_WRONG = 5
+OUTCOMES: dict[str, Callable[[Request], Outcome]] = {"language_model": text_outcome, "classification": label_outcome}
 
 
 @dataclass(frozen=True)
@@ -48,6 +35,7 @@ class OutcomeResult:
     """What was found, and where it was written."""
 
     record: OutcomeRecord
+    outcome: Outcome
     files: list[Path]
 
     @property
@@ -56,63 +44,95 @@ class OutcomeResult:
 
 
 def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
-    """Scores the examples, writes RUN/evaluation/<split>.* and prints a summary."""
+    """Answers and scores the examples, writes RUN/evaluation/<split>.* and prints a summary."""
     config = request.config
     with request.clock.measure("answer"):
-        measured = _measure(request)
+        outcome = OUTCOMES[config.task](request)
+
+    def intervals(measured: Mapping[str, Measurement]) -> dict[str, ScoreRecord]:
+        return {name: with_interval(measurement, config) for name, measurement in measured.items()}
+
     settings = config.evaluation
     with request.clock.measure("score"):
-        scores = {name: with_interval(measurement, config) for name, measurement in measured.items()}
+        scores = intervals(outcome.measurements)
+        baselines = {name: intervals(measured) for name, measured in outcome.baselines.items()}
     record = OutcomeRecord(
         task=config.task,
         split=request.split,
         examples=len(request.examples),
         scores=scores,
+        baselines=baselines,
+        tables=outcome.tables,
         bootstrap={"samples": settings.bootstrap_samples, "confidence": settings.confidence, "seed": settings.seed},
         **request.made_of(),
     )
-    files = _save(request.run, record, measured)
-    _print(record, console, f"Evaluation of {request.run}")
+    files = _save(request.run, record, outcome)
+    _print(record, outcome, console, f"Evaluation of {request.run}")
     console.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
-    return OutcomeResult(record, files)
+    return OutcomeResult(record, outcome, files)
 
 
-def _measure(request: Request) -> dict[str, Measurement]:
-    loaded, config = request.loaded, request.config
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
-    rows = preparation.rows_of_all(request.examples)
-    model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    text_bytes = sum(len(example.source.encode()) for example in request.examples)
-    return text_scores(row_losses(model, rows, preparation), text_bytes)
-
-
-def _save(run: Path, record: OutcomeRecord, measured: Mapping[str, Measurement]) -> list[Path]:
-    """Writes both files, the scores last, so that they never speak of statistics that are not there. Raises ResourceError."""
+def _save(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Path]:
+    """Writes the files, the scores last, so that they never speak of what is not there. Raises ResourceError."""
     path = record_path(run, record.split)
-    details = path.with_name(f"{record.split}.statistics.json")
-    statistics: dict[str, Any] = {name: measurement.statistics.tolist() for name, measurement in measured.items()}
-    write_whole(details, json.dumps(statistics, allow_nan=False) + "\n")
+    statistics, answers = (path.with_name(f"{record.split}.{name}") for name in ("statistics.json", "answers.jsonl"))
+    sums: dict[str, Any] = {name: measurement.statistics.tolist() for name, measurement in outcome.measurements.items()}
+    write_whole(statistics, json.dumps(sums, allow_nan=False) + "\n")
+    files = [path, statistics]
+    if outcome.answers:
+        lines = (json.dumps(answer.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for answer in outcome.answers)
+        write_whole(answers, "".join(lines))
+        files.append(answers)
     write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
-    return [path, details]
+    return files
 
 
-def _print(record: OutcomeRecord, console: Console, title: str) -> None:
+def _print(record: OutcomeRecord, outcome: Outcome, console: Console, title: str) -> None:
     console.print(Rule(Text(visible(title), style="bold")))
     seconds = record.seconds.get("answer", 0.0)
     console.print(Text(f"{record.split} set: {record.examples:,} examples, {seconds:.1f} s"))
+    console.print(_score_table(record))
+    for table in record.tables:
+        console.print(_figures(table))
+    wrong = [answer for answer in outcome.answers if answer.answer != answer.reference]
+    if wrong:
+        wrong.sort(key=lambda answer: -(answer.probability or 0.0))
+        console.print(Rule(Text("Surest of what was wrong")))
+        for answer in wrong[:SHOWN_WRONG]:
+            sure = f", {answer.probability:.0%} sure" if answer.probability is not None else ""
+            console.print(Text(f"line {answer.line}: {visible(answer.source[:300])}"), soft_wrap=True)
+            console.print(Text(f"  wanted {answer.reference}, got {answer.answer}{sure}", style="dim"), soft_wrap=True)
+    for warning in record.warnings:
+        console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
+
+
+def _score_table(record: OutcomeRecord) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("score")
     table.add_column("", justify="right")
     table.add_column(f"{100 * record.bootstrap['confidence']:g} % interval", justify="right")
+    for name in record.baselines:
+        table.add_column(Text(name, style="dim"), justify="right")
     table.add_column("")
-    for score in record.scores.values():
+    for name, score in record.scores.items():
         better = "higher is better" if score.higher_is_better else "lower is better"
-        interval = Text(f"{score.low:.4f} – {score.high:.4f}", style="cyan")
-        table.add_row(Text(score.label), Text(f"{score.score:.4f}", style="bold"), interval, Text(better, style="dim"))
+        interval = Text(f"{_figure(score.low)} – {_figure(score.high)}", style="cyan")
+        others = [Text(_figure(scores[name].score), style="dim") for scores in record.baselines.values()]
+        row = [Text(score.label), Text(_figure(score.score), style="bold"), interval, *others]
+        table.add_row(*row, Text(f"{better}; {score.signature}", style="dim"))
     drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
     table.caption = Text(drawn, style="dim")
-    console.print(table)
-    for score in record.scores.values():
-        console.print(Text(f"  {score.label}: {score.signature}", style="dim"), soft_wrap=True)
-    for warning in record.warnings:
-        console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
+    return table
+
+
+def _figures(figures: TableRecord) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(figures.title, style="bold"), title_justify="left")
+    for number, name in enumerate(figures.head):
+        table.add_column(Text(visible(name)), justify="right" if number else "left")
+    for row in figures.rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return table
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"

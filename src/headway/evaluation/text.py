@@ -12,10 +12,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from headway.config import TrainingConfig
 from headway.data.preparation import MemoryRows, Preparation
 from headway.evaluation.metrics import Measurement
+from headway.evaluation.outcome_record import Outcome
+from headway.evaluation.request import Request
 from headway.model.transformer import Transformer
+from headway.tasks import TASKS
 from headway.training.losses import token_losses
+from headway.training.parallel import choose_device
 from headway.training.validation import BATCH_TOKENS
 
 
@@ -31,6 +36,16 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -
         losses = token_losses(hidden, model.output_weight, batch.target_out)
         found.append(torch.stack((losses.sum(1), (batch.target_out >= 0).sum(1).double()), dim=1))
     return torch.cat(found).cpu().numpy()
+
+
+def text_outcome(request: Request) -> Outcome:
+    """The scores of a language model on the documents of a set."""
+    loaded, config = request.loaded, request.config
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    rows = preparation.rows_of_all(request.examples)
+    model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
+    text_bytes = sum(len(example.source.encode()) for example in request.examples)
+    return Outcome(text_scores(row_losses(model, rows, preparation), text_bytes))
 
 
 def text_scores(losses: np.ndarray, text_bytes: int) -> dict[str, Measurement]:

@@ -70,7 +70,7 @@ class CheckReport:
 
     @property
     def _noun(self) -> str:
-        return "pairs" if len(self.languages) == 2 else "documents"
+        return "pairs" if len(self.languages) == 2 else "texts"
 
     def as_json(self) -> dict[str, Any]:
         corpora = [{**asdict(figures), "used": figures.used} for figures in self.corpora]

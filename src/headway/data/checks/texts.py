@@ -1,15 +1,20 @@
-"""The pre-flight of plain text: corpora of documents → figures and findings. Every corpus is read once, held-out ones first."""
+"""The pre-flight of text that has no partner: documents, or texts with labels → figures and findings.
+
+Every corpus is read once, held-out ones first.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
-from headway.config import Config, CorpusConfig
+from headway.config import WITHOUT_TARGET, Config, CorpusConfig
 from headway.data.checks import findings as judge
 from headway.data.checks.lines import hash_text, normalise
 from headway.data.checks.report import CorpusFigures, Finding, Level
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
+from headway.data.labelled import read_labelled
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.readers import corpus_name, corpus_paths
@@ -21,7 +26,9 @@ TELLING_CHARACTERS = 40  # shorter lines may well be written twice
 MOST_HASHES = 4_000_000  # lines and documents that are remembered, some 60 bytes each
 LEAK_WARN, LEAK_STOP = 0.05, 0.5
 DUPLICATES_WARN = 0.1
-EMPTY = "empty"
+EMPTY, LABELS = "empty", "labels"
+ONE_LABEL_WARN = 0.9
+SHOWN_LABELS = 5
 
 
 class TextScan:
@@ -37,10 +44,15 @@ class TextScan:
         self.faults = {fault: Places() for fault in FAULTS}
         self.first_duplicates: list[str] = []
         self.lines: dict[int, int] = {}  # hash of a telling line → where it stands
+        self.labels: Counter[str] = Counter()
+        self.first_of_label: dict[str, int] = {}
         self._whole: dict[int, int] = {}
         self._tokens_of_document = 0
 
-    def add(self, text: Text) -> None:
+    def add(self, text: Text, labels: Iterable[str] = ()) -> None:
+        for label in labels:
+            self.labels[label] += 1
+            self.first_of_label.setdefault(label, text.line)
         blank = is_blank(text.source)
         self.documents += text.ends
         self.empty += blank and text.ends
@@ -86,11 +98,20 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
     scan = TextScan(name, corpus, config, tokenizers)
     limit = QUICK_PIECES if quick else None
     with PairsProgress(f"checking {corpus_name(corpus)}", None) as progress:
-        for text in itertools.islice(read_texts(corpus, config.data.documents), limit):
-            scan.add(text)
+        for text, labels in itertools.islice(_read(corpus, config), limit):
+            scan.add(text, labels)
             progress.advance(1)
     scan.documents = max(scan.documents, 1)  # the quick look at one long document does not reach its end
     return scan
+
+
+def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[str, ...]]]:
+    if config.task in WITHOUT_TARGET:
+        yield from ((text, ()) for text in read_texts(corpus, config.data.documents))
+    else:
+        for example in read_labelled(corpus, config.data):
+            names = () if config.data.labels == "number" else example.labels
+            yield Text(example.source, example.line), names
 
 
 def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
@@ -116,6 +137,30 @@ def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Findin
                 remedy="keep each once: what stands often is learned by heart" if many else None,
             )  # fmt: skip
     yield from _overlaps(scans)
+    yield from _labels(scans)
+
+
+def _labels(scans: dict[str, TextScan]) -> Iterator[Finding]:
+    """Labels that are never learned, and a corpus that hardly holds more than one."""
+    train = scans.get("train")
+    if train is None or not train.labels:
+        return
+    for name, scan in scans.items():
+        if unknown := [label for label in scan.labels if label not in train.labels]:
+            shown = ", ".join(repr(label[:40]) for label in unknown[:SHOWN_LABELS]) + (
+                " …" if len(unknown) > SHOWN_LABELS else ""
+            )
+            count = sum(scan.labels[label] for label in unknown)
+            places = tuple(f"{scan.path}:{scan.first_of_label[label]}" for label in unknown[:KEPT_PLACES])
+            problem = f"{count:,} labels are not in train and cannot be answered: {shown}"
+            yield Finding("warn", LABELS, name, problem, places, "look for misspelt labels, or add such texts to train", count)
+    label, most = train.labels.most_common(1)[0]
+    share, kinds = most / train.labels.total(), len(train.labels)
+    level: Level = "warn" if share > ONE_LABEL_WARN else "note"
+    remedy = "accuracy will say little: read the F1 of each label" if level == "warn" else None
+    yield Finding(
+        level, LABELS, "train", f"{kinds:,} labels; the most frequent, {label[:40]!r}, is {share:.1%} of all", remedy=remedy
+    )
 
 
 def _overlaps(scans: dict[str, TextScan]) -> Iterator[Finding]:

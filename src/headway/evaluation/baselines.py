@@ -1,0 +1,85 @@
+"""What simple methods reach on the same data: if a Transformer is not above them, it does not earn its keep.
+
+The commonest label, and logistic regression on TF-IDF weights of words and pairs of words (of characters where no spaces are
+written), its strength chosen on the validation set. Both learn from the training texts alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from headway.config import Config
+from headway.data.labelled import Labelled
+from headway.data.labels import Labels
+from headway.errors import UsageError
+from headway.evaluation.metrics import Measurement, writes_spaces
+from headway.inference.labelling import MAIN_SCORE, gold_matrix, label_scores
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # inverse of the regularisation
+
+
+def label_baselines(
+    train: Sequence[Labelled], validation: Sequence[Labelled], test: Sequence[Labelled], labels: Labels, config: Config
+) -> dict[str, dict[str, Measurement]]:
+    """Name of each baseline → its scores on `test`.
+
+    Raises:
+        UsageError: scikit-learn is missing.
+    """
+    vectorizer, strengths = _tf_idf(config.data.source_language), STRENGTHS
+    train_texts = vectorizer.fit_transform([example.source for example in train])
+    fitted = [_fit(train_texts, train, labels, strength) for strength in strengths]
+    main = MAIN_SCORE[labels.kind]
+
+    def scores(model: Any, examples: Sequence[Labelled]) -> dict[str, Measurement]:
+        found = _logits(model, vectorizer.transform([example.source for example in examples]), labels)
+        return label_scores(found, examples, labels)
+
+    best = max(fitted, key=lambda model: scores(model, validation)[main].score)
+    name = "ridge regression" if labels.kind == "number" else "logistic regression"
+    found = {f"TF-IDF + {name}": scores(best, test)}
+    if labels.kind == "one":
+        constant = torch.zeros(len(test), labels.outputs)
+        constant[:, 0] = 20.0  # the first label is the most frequent
+        found[f"always {labels.names[0]!r}"] = label_scores(constant, test, labels)
+    return found
+
+
+def _tf_idf(language: str) -> Any:
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError:
+        raise UsageError("baselines need the package scikit-learn", remedy='pip install "headway[metrics]"') from None
+    if writes_spaces(language):
+        return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"\S+")
+    return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 3), analyzer="char")
+
+
+def _fit(texts: Any, train: Sequence[Labelled], labels: Labels, strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
+
+    if labels.kind == "number":
+        numbers = [(float(example.labels[0]) - labels.mean) / labels.deviation for example in train]
+        return Ridge(alpha=1 / strength).fit(texts, numbers)
+    logistic = LogisticRegression(C=strength, max_iter=1000)
+    if labels.kind == "several":
+        return OneVsRestClassifier(logistic).fit(texts, gold_matrix(train, labels).astype(int))
+    return logistic.fit(texts, [labels.numbers[example.labels[0]] for example in train])
+
+
+def _logits(model: Any, texts: Any, labels: Labels) -> torch.Tensor:
+    """As the head of a Transformer gives them, [N, L]."""
+    if labels.kind == "number":
+        return torch.from_numpy(np.asarray(model.predict(texts), dtype=np.float32))[:, None]
+    probability = np.asarray(model.predict_proba(texts), dtype=np.float64)
+    if labels.kind == "several":
+        found = np.log(probability.clip(1e-9, 1 - 1e-9)) - np.log1p(-probability.clip(1e-9, 1 - 1e-9))
+        return torch.from_numpy(found).float()
+    columns = np.full((len(probability), labels.outputs), 1e-9)
+    columns[:, model.classes_] = probability.clip(min=1e-9)
+    return torch.from_numpy(np.log(columns)).float()
