@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -90,3 +92,35 @@ def test_token_losses_are_those_of_the_plain_loss(monkeypatch: pytest.MonkeyPatc
     logits = hidden @ weight.t()
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none").view(3, 5)
     torch.testing.assert_close(found, expected.double(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["one", "several", "number"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_label_losses_are_the_plain_ones(kind: Any, smoothing: float) -> None:
+    torch.manual_seed(4)
+    first, second = torch.randn(6, 1 if kind == "number" else 3), torch.randn(6, 1 if kind == "number" else 3)
+    if kind == "one":
+        targets = torch.tensor([[0], [2], [1], [IGNORED], [1], [0]])
+        kept = targets[:, 0] != IGNORED
+        each = [F.cross_entropy(x[kept], targets[kept, 0], label_smoothing=smoothing, reduction="sum") for x in (first, second)]
+        p, q = first.softmax(1), second.softmax(1)
+        apart = (p * (p / q).log()).sum() + (q * (q / p).log()).sum()
+        count = 5
+    elif kind == "several":
+        targets = torch.randint(0, 2, (6, 3))
+        soft = targets * (1 - smoothing) + smoothing / 2
+        each = [-(soft * F.logsigmoid(x) + (1 - soft) * F.logsigmoid(-x)).sum() for x in (first, second)]
+        p, q = first.sigmoid(), second.sigmoid()
+        both = [(a * (a / b).log() + (1 - a) * ((1 - a) / (1 - b)).log()).sum() for a, b in ((p, q), (q, p))]
+        apart, count = both[0] + both[1], 18
+    else:
+        numbers = torch.randn(6, 1)
+        targets = numbers.view(torch.int32).long() & 0xFFFFFFFF
+        each = [0.5 * (x - numbers).square().sum() for x in (first, second)]
+        apart, count = 0.5 * (first - second).square().sum(), 6
+    alone = losses.label_loss(first, targets, kind, smoothing=smoothing)
+    torch.testing.assert_close(alone.loss, each[0])
+    assert alone.tokens == count
+    twice = losses.label_loss(torch.cat((first, second)), targets.repeat(2, 1), kind, smoothing=smoothing, consistency=3.0)
+    torch.testing.assert_close(twice.loss, each[0] + each[1] + 1.5 * apart)
+    assert twice.tokens == 2 * count

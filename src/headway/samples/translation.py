@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from headway.errors import UsageError
 from headway.samples import chinese, english, german
+from headway.samples.grammar import Tree
 from headway.samples.speaker import Combination, Speaker
 
 HELD_OUT_SHARE = 0.03  # of the word combinations; a sentence has a handful, so about one sentence in ten is held out
@@ -14,17 +16,21 @@ MOST = 1_000_000
 _EVALUATION_SHARE = 20  # one validation and one test triple for so many of training
 _PATIENCE = 50  # draws a triple may take before the world counts as said out
 
-Triple = tuple[str, str, str]
+Said = tuple[str, ...]
 
 
 @dataclass
 class Split:
-    """Distinct (English, German, Chinese) triples. None of `held_out` occurs in `train`; each other triple has one."""
+    """Distinct examples, such as (English, German, Chinese). None of `held_out` occurs in `train`; each other one has some."""
 
-    train: list[Triple] = field(default_factory=list)
-    validation: list[Triple] = field(default_factory=list)
-    test: list[Triple] = field(default_factory=list)
+    train: list[Said] = field(default_factory=list)
+    validation: list[Said] = field(default_factory=list)
+    test: list[Said] = field(default_factory=list)
     held_out: set[Combination] = field(default_factory=set)
+
+
+def three_languages(tree: Tree) -> Said:
+    return english.say(tree), german.say(tree), chinese.say(tree)
 
 
 def translation_files(seed: int, size: int) -> dict[str, str]:
@@ -37,17 +43,21 @@ def translation_files(seed: int, size: int) -> dict[str, str]:
     split = draw(seed, size)
     files = {"README.md": _readme(split, seed)}
     for name in ("train", "validation", "test"):
-        triples: list[Triple] = getattr(split, name)
+        triples: list[Said] = getattr(split, name)
         for column, language in enumerate(("en", "de", "zh")):
             files[f"{name}.{language}"] = "".join(triple[column] + "\n" for triple in triples)
     return files
 
 
-def draw(seed: int, size: int) -> Split:
-    """Speaks until all three parts are full. A sentence with a held-out combination is never used for training."""
+def draw(seed: int, size: int, say: Callable[[Tree], Said] = three_languages, distinct: int = 3) -> Split:
+    """Speaks until all three parts are full. A sentence with a held-out combination is never used for training.
+
+    Args:
+        say: what an example is made of; the first `distinct` texts of it differ from those of every other example.
+    """
     speaker, split = Speaker(seed), Split()
     wanted = max(1, size // _EVALUATION_SHARE)
-    seen: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+    seen: list[set[str]] = [set() for _ in range(distinct)]
     hidden: dict[Combination, bool] = {}
     for _ in range(_PATIENCE * (size + 20 * wanted)):
         tree = speaker.speak()
@@ -58,12 +68,12 @@ def draw(seed: int, size: int) -> Split:
         part = split.train if not new else split.test if len(split.test) <= len(split.validation) else split.validation
         if len(part) == (wanted if new else size):
             continue
-        triple = english.say(tree), german.say(tree), chinese.say(tree)
-        if any(sentence in known for sentence, known in zip(triple, seen, strict=True)):
+        said = say(tree)
+        if any(text in known for text, known in zip(said, seen, strict=False)):
             continue
-        for sentence, known in zip(triple, seen, strict=True):
-            known.add(sentence)
-        part.append(triple)
+        for text, known in zip(said, seen, strict=False):
+            known.add(text)
+        part.append(said)
         split.held_out |= new
         if len(split.train) == size and len(split.validation) == len(split.test) == wanted:
             return split

@@ -1,0 +1,201 @@
+"""A classifier on the way from labelled texts to labels: training, resuming, evaluating, answering."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from test_loop import assert_same_checkpoint, figures, losses, train_and_die
+from tiny_run import TINY_MODEL, TINY_TRAINING
+
+import headway
+from headway.cli import main
+from headway.config import Config
+from headway.data.check import check
+from headway.data.labelled import Labelled, read_labelled
+from headway.data.labels import Labels
+from headway.errors import DataError, ModelError
+from headway.evaluation.evaluate import evaluate_run
+from headway.evaluation.outcome import OutcomeResult
+from headway.inference.labeller import Labeller
+from headway.model_dir import load_model
+from headway.samples import write_sample
+from headway.training.loop import train
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("kinds")
+    write_sample("classification", directory, seed=1, size=800)
+    return directory
+
+
+def label_config(sample: Path, run: Path, **sections: Any) -> Config:
+    corpora = {
+        name: {"path": str(sample / f"{name}.jsonl"), "source": "text", "target": "label"}
+        for name in ("train", "validation", "test")
+    }
+    model = {**TINY_MODEL, "decoder_layers": 0, "positions": "relative", **sections.get("model", {})}
+    return Config.model_validate(
+        {
+            "run_directory": str(run),
+            "task": "classification",
+            "data": {**corpora, **sections.get("data", {})},
+            "tokenizer": {"vocabulary_size": 300, **sections.get("tokenizer", {})},
+            "model": model,
+            "training": {**TINY_TRAINING, **sections.get("training", {})},
+            "evaluation": {"bootstrap_samples": 200},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "sections", [{}, {"tokenizer": {"dropout": 0.1}, "training": {"r_drop": 1.0, "accumulation": 2}}], ids=["plain", "sampled"]
+)
+def test_a_killed_run_resumes_bit_for_bit(
+    sections: dict[str, Any], kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, killed = (label_config(kinds, tmp_path / name, **sections) for name in ("straight", "killed"))
+    train(straight, quiet=True)
+    train_and_die(killed, 7, monkeypatch)
+    train(killed, quiet=True)
+    assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
+    assert losses(tmp_path / "straight") == losses(tmp_path / "killed")
+
+
+@pytest.fixture(scope="module")
+def run(kinds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    training = {"updates": 200, "validate_every": 100, "save_every": 200, "learning_rate": 1e-2, "averaging": "none"}
+    return train(label_config(kinds, tmp_path_factory.mktemp("label") / "run", training=training), quiet=True)
+
+
+def test_the_made_kinds_are_learned_near_perfectly(run: Path) -> None:
+    assert figures(run, "validation_accuracy")[-1] >= 95
+
+
+def test_an_evaluation_says_what_was_answered_and_what_simple_methods_reach(run: Path, kinds: Path) -> None:
+    pytest.importorskip("sklearn")
+    console = Console(file=io.StringIO(), width=120)
+    found = evaluate_run(run, console=console)
+    assert isinstance(found, OutcomeResult)
+    assert found.scores["accuracy"] >= 95
+    examples = [json.loads(line) for line in (kinds / "test.jsonl").read_text("utf-8").splitlines()]
+    answers = [json.loads(line) for line in (run / "evaluation" / "test.answers.jsonl").read_text("utf-8").splitlines()]
+    assert [answer["source"] for answer in answers] == [example["text"] for example in examples]
+    right = [answer["answer"] == example["label"] for answer, example in zip(answers, examples, strict=True)]
+    assert found.scores["accuracy"] == pytest.approx(100 * sum(right) / len(right))
+    written = json.loads((run / "evaluation" / "test.json").read_text("utf-8"))
+    always, regression = (written["baselines"][name]["accuracy"]["score"] for name in sorted(written["baselines"])[::-1])
+    assert always < 60 < regression <= 100
+    assert [row[0] for row in written["tables"][0]["rows"]] == list(load_model(run).tokenizers.labels.names)  # type: ignore[union-attr]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "TF-IDF + logistic regression" in shown
+    assert "calibration error" in shown
+
+
+def test_labels_come_one_a_line(run: Path, kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    examples = [json.loads(line) for line in (kinds / "test.jsonl").read_text("utf-8").splitlines()][:30]
+    texts = [example["text"] for example in examples]
+    labeller = headway.load(str(run))
+    assert isinstance(labeller, Labeller)
+    labels = labeller.predict(texts)
+    assert sum(label == example["label"] for label, example in zip(labels, examples, strict=True)) >= 28
+    assert labeller.predict([texts[3]]) == [labels[3]]
+    answer = labeller.answer(["", texts[0]])[1]
+    assert answer.labels == (labels[0],)
+    assert sum(answer.probabilities) == pytest.approx(1)
+    assert answer.score == max(answer.probabilities)
+    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    assert main(["predict", str(run), str(tmp_path / "in.txt"), "--scores"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1] for line in lines] == labels
+
+
+def test_several_labels(kinds: Path, tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        examples = [json.loads(line) for line in (kinds / f"{name}.jsonl").read_text("utf-8").splitlines()]
+        rows = []
+        for example in examples:
+            marks = [mark for mark, word in (("the", " the "), ("question", "?"), ("not", " not ")) if word in example["text"]]
+            rows.append(json.dumps({"text": example["text"], "label": "; ".join(marks)}))
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    training = {"updates": 150, "validate_every": 150, "learning_rate": 1e-2, "averaging": "none"}
+    config = label_config(tmp_path, tmp_path / "run", data={"labels": "several", "label_separator": ";"}, training=training)
+    run = train(config, quiet=True)
+    found = evaluate_run(run, console=Console(file=io.StringIO()))
+    assert found.scores["micro_f1"] > 90
+    assert figures(run, "validation_f1")[-1] > 90
+    assert set(headway.load(str(run)).predict(["Is the dog not here?"])[0].split(", ")) <= {"the", "question", "not"}
+
+
+def test_numbers(kinds: Path, tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        examples = [json.loads(line) for line in (kinds / f"{name}.jsonl").read_text("utf-8").splitlines()]
+        rows = (json.dumps({"text": e["text"], "label": str(100 + 3.5 * len(e["text"].split()))}) for e in examples)
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    training = {"updates": 150, "validate_every": 150, "learning_rate": 1e-2, "averaging": "none"}
+    run = train(label_config(tmp_path, tmp_path / "run", data={"labels": "number"}, training=training), quiet=True)
+    found = evaluate_run(run, console=Console(file=io.StringIO()))
+    assert found.scores["pearson"] > 0.9
+    (number,) = headway.load(str(run)).predict(["The dog is here."])
+    assert float(number) == pytest.approx(114, abs=12)
+
+
+def corpus(tmp_path: Path, *rows: str) -> Config:
+    (tmp_path / "t.tsv").write_text("".join(row + "\n" for row in rows), encoding="utf-8")
+    table = {"path": str(tmp_path / "t.tsv"), "source": 0, "target": 1}
+    return Config.model_validate(
+        {"run_directory": str(tmp_path / "run"), "task": "classification", "data": {"train": table, "validation": table}}
+    )
+
+
+def test_mistakes_in_the_labels_are_named(tmp_path: Path) -> None:
+    config = corpus(tmp_path, "a\tx", "b\t ", "c\ty")
+    with pytest.raises(DataError, match=r"t.tsv:2: has no label"):
+        list(read_labelled(config.data.train, config.data))
+    numbers = config.data.model_copy(update={"labels": "number"})
+    with pytest.raises(DataError, match="'x' is no number"):
+        list(read_labelled(config.data.train, numbers))
+    with pytest.raises(DataError, match="same label"):
+        Labels.learn("one", [("a",), ("a",)], "t.tsv")
+    with pytest.raises(DataError, match="the same"):
+        Labels.learn("number", [("2",), ("2",)], "t.tsv")
+    several = config.data.model_copy(update={"labels": "several"})
+    (tmp_path / "t.tsv").write_text("a\tx, y,x\nb\t\n", encoding="utf-8")
+    assert list(read_labelled(config.data.train, several)) == [Labelled("a", ("x", "y"), 1), Labelled("b", (), 2)]
+
+
+def test_a_check_tells_of_labels(tmp_path: Path) -> None:
+    config = corpus(tmp_path, *["word number one\tgood"] * 95, *["another word\tbad"] * 5)
+    (tmp_path / "v.tsv").write_text("some text\tgoood\n", encoding="utf-8")
+    validation = config.data.validation.model_copy(update={"path": str(tmp_path / "v.tsv")})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"validation": validation})})
+    report = check(config, None, quick=True)
+    found = {(finding.corpus, finding.check): finding.problem for finding in report.findings}
+    assert "1 labels are not in train and cannot be answered: 'goood'" in found[("validation", "labels")]
+    assert "2 labels; the most frequent, 'good', is 95.0% of all" in found[("train", "labels")]
+    assert report.ok
+
+
+def test_damaged_labels_are_refused(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    Labels("one", ("a", "b")).save(path)
+    assert Labels.load(path) == Labels("one", ("a", "b"))
+    good = json.loads(path.read_text("utf-8"))
+    for change in ({"names": ["a", "a"]}, {"names": [1]}, {"kind": "number"}, {"kind": "x"}, {"deviation": 0}, {"mean": "nan"}):
+        path.write_text(json.dumps({**good, **change}), encoding="utf-8")
+        with pytest.raises(ModelError, match="is damaged"):
+            Labels.load(path)
+    path.write_text("[", encoding="utf-8")
+    with pytest.raises(ModelError, match="is damaged"):
+        Labels.load(path)
+    labels = run / "model" / "labels.json"
+    before = labels.read_bytes()
+    labels.write_bytes(before.replace(b"condition", b"conditiom"))
+    with pytest.raises(ModelError):
+        load_model(run)
+    labels.write_bytes(before)
