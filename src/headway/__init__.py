@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headway.inference.labeller import Labeller as Labeller
     from headway.inference.predictor import Predictor as Predictor
+    from headway.inference.tagger import Tagger as Tagger
     from headway.inference.writer import Writer as Writer
     from headway.model.transformer import Transformer as Transformer
     from headway.training.loop import train as train
@@ -22,7 +23,7 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller:
+def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger:
     """The model of a run directory or model directory, ready to answer: all kinds have ``predict(list of texts)``.
 
     Args:
@@ -33,12 +34,13 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller:
     """
     from headway.inference.labeller import Labeller
     from headway.inference.predictor import Predictor
+    from headway.inference.tagger import Tagger
     from headway.inference.writer import Writer
     from headway.model_dir import load_model
 
     loaded = load_model(path)
-    kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller]] = {
-        "translation": Predictor, "language_model": Writer, "classification": Labeller,
+    kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller] | type[Tagger]] = {
+        "translation": Predictor, "language_model": Writer, "classification": Labeller, "tagging": Tagger,
     }  # fmt: skip
     return kinds[loaded.config.task](loaded, **decoding)
 

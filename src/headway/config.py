@@ -37,13 +37,14 @@ __all__ = [
     "config_difference", "config_warnings", "dump_config", "load_config", "parse_config",
 ]  # fmt: skip
 
-TaskName = Literal["translation", "language_model", "classification"]
+TaskName = Literal["translation", "language_model", "classification", "tagging"]
 
 # The stacks that a task needs; the others it must do without.
 STACKS: dict[str, tuple[str, ...]] = {
     "translation": ("encoder", "decoder"),
     "language_model": ("decoder",),
     "classification": ("encoder",),
+    "tagging": ("encoder",),
 }
 WITHOUT_TARGET = ("language_model",)  # tasks on plain text: nothing is to be answered
 
@@ -55,6 +56,7 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
         "decoding": {"method": "sample"},
     },
     "classification": {"model": {"decoder_layers": 0}},
+    "tagging": {"model": {"decoder_layers": 0}, "training": {"label_smoothing": 0.0}},
 }
 
 

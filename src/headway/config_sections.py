@@ -89,6 +89,9 @@ class DataConfig(Section):
         "file", description="what is one document in a plain text file; a paragraph ends at a blank line"
     )
     labels: LabelKind = Field("one", description="what classification answers with: one label, several at once, or a number")
+    tags: Literal["auto", "iob1", "iob2", "bioes", "bmes", "plain"] = Field(
+        "auto", description="how tags mark entities; plain: each word's tag stands for itself; auto: told from the training data"
+    )
     label_separator: str = Field(",", min_length=1, max_length=8, description="between several labels of an example")
     max_length: int = Field(
         256, gt=0, le=1 << 20, description="tokens of a source or target; longer pairs are dropped and counted, documents cut up"

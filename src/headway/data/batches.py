@@ -151,6 +151,18 @@ def collate_labels(rows: Rows, indices: NDArray[np.integer], *, several: int | N
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
+def collate_tags(rows: Rows, indices: NDArray[np.integer], *, untagged: int) -> Batch:
+    """Some of the rows as one padded batch with a label for each position, [B, S]; `untagged` is where none is wanted."""
+    import torch
+
+    source_ids, source_mask = _padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
+    target_out, _ = _padded([rows.target(int(i)) for i in indices], IGNORED, after=IGNORED)
+    target_out[target_out == untagged] = IGNORED
+    nothing = np.empty((len(indices), 0), dtype=np.int64)
+    arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
 def _padded(
     rows: list[NDArray[np.integer]], fill: int, *, before: int | None = None, after: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -24,6 +24,7 @@ from headway.data.labelled import read_labelled
 from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
 from headway.data.readers import corpus_name, count, read_pairs
+from headway.data.tagged import read_tagged
 from headway.data.texts import read_texts
 from headway.data.token_cache import in_pieces
 from headway.data.tokenizer import Tokenizers, train_tokenizers
@@ -160,7 +161,7 @@ class _TextRun(_Run):
         data = self.config.data
         if self.config.task in WITHOUT_TARGET:
             return read_texts(data.train, data.documents)
-        return read_labelled(data.train, data)
+        return read_tagged(data.train) if self.config.task == "tagging" else read_labelled(data.train, data)
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         self.scans[name] = scan_texts(name, corpus, self.config, tokenizers, quick=self.quick)

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
-from headway.config import LabelKind
+from headway.data.tags import SCHEMES, Scheme
 from headway.errors import DataError, ModelError
 
+AnswerKind: TypeAlias = Literal["one", "several", "number", "tags"]
 MOST_LABELS = 100_000
 MAX_BYTES = 16 << 20
 
@@ -24,15 +25,17 @@ class Labels:
     """The answers that a model gives.
 
     Attributes:
-        kind: "one" label of several, "several" labels at once, or a "number".
-        names: of the labels, the most frequent in training first; empty for numbers.
+        kind: "one" label of several, "several" labels at once, a "number", or "tags" for the words of a text.
+        names: of the labels, the most frequent in training first; empty for numbers; of entities the BIOES tags.
+        scheme: of tags: how the training data writes them.
         mean, deviation: of the numbers in training, so that the model learns figures of usual size.
     """
 
-    kind: LabelKind
+    kind: AnswerKind
     names: tuple[str, ...] = ()
     mean: float = 0.0
     deviation: float = 1.0
+    scheme: Scheme = "plain"
 
     @property
     def outputs(self) -> int:
@@ -49,7 +52,7 @@ class Labels:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @classmethod
-    def learn(cls, kind: LabelKind, answers: Iterable[tuple[str, ...]], where: str) -> Labels:
+    def learn(cls, kind: AnswerKind, answers: Iterable[tuple[str, ...]], where: str) -> Labels:
         """From the answers of the training corpus `where`. Raises DataError where they teach nothing."""
         if kind == "number":
             return cls._of_numbers([float(answer[0]) for answer in answers], where)
@@ -84,12 +87,14 @@ class Labels:
             names = content["names"]
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
                 raise ValueError("its names are not different texts")
-            if content["kind"] not in ("one", "several", "number") or bool(names) == (content["kind"] == "number"):
+            if content["kind"] not in get_args(AnswerKind) or bool(names) == (content["kind"] == "number"):
                 raise ValueError("its kind does not fit its names")
+            if content["scheme"] not in SCHEMES:
+                raise ValueError("its scheme is unknown")
             figures = float(content["mean"]), float(content["deviation"])
             if not all(map(math.isfinite, figures)) or figures[1] <= 0:
                 raise ValueError("its mean and deviation are no figures")
-            return cls(content["kind"], tuple(names), *figures)
+            return cls(content["kind"], tuple(names), *figures, content["scheme"])
         except OSError as error:
             raise ModelError(f"cannot be read: {error.strerror}", where=str(path), remedy="restore the file") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:

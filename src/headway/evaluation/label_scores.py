@@ -28,8 +28,8 @@ def one_label_scores(
     right_N = chosen_N == gold_N
     by_label = _confusions(chosen_N[:, None] == np.arange(labels), gold_N[:, None] == np.arange(labels))
     found = [
-        _measurement("accuracy", "accuracy", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), _ratio),
-        *_averages(by_label, "macro"),
+        measurement_of("accuracy", "accuracy", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), ratio),
+        *averages(by_label, "macro"),
         _calibration(right_N, probability_N),
     ]
     return {measurement.name: measurement for measurement in found}
@@ -40,9 +40,9 @@ def several_label_scores(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_
     by_label = _confusions(chosen_NL, gold_NL)
     right_N = (chosen_NL == gold_NL).all(1)
     found = [
-        *_averages(by_label, "micro"),
-        *_averages(by_label, "macro"),
-        _measurement("exact", "all labels right", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), _ratio),
+        *averages(by_label, "micro"),
+        *averages(by_label, "macro"),
+        measurement_of("exact", "all labels right", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), ratio),
     ]
     return {measurement.name: measurement for measurement in found}
 
@@ -52,11 +52,11 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
     error_N, ones_N = found_N - gold_N, np.ones_like(found_N)
     moments = np.stack((ones_N, found_N, gold_N, found_N**2, gold_N**2, found_N * gold_N), 1)
     results = [
-        _measurement("pearson", "Pearson's r", "correlation", moments, _pearson),
-        _measurement(
+        measurement_of("pearson", "Pearson's r", "correlation", moments, _pearson),
+        measurement_of(
             "mae", "mean absolute error", "in the unit of the numbers", np.stack((abs(error_N), ones_N), 1), _mean, False
         ),
-        _measurement(
+        measurement_of(
             "rmse", "root mean squared error", "likewise", np.stack((error_N**2, ones_N), 1), lambda s: _mean(s) ** 0.5, False
         ),
     ]
@@ -65,12 +65,17 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
 
 def per_label(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_], names: Sequence[str]) -> list[dict[str, float | str]]:
     """Precision, recall and F1 of each label in per cent, and how many texts have it."""
-    right, wrong, missed = _confusions(chosen_NL, gold_NL).sum(0).reshape(3, -1)
+    return figures_of_kinds(_confusions(chosen_NL, gold_NL).sum(0), names)
+
+
+def figures_of_kinds(sums: Numbers, names: Sequence[str]) -> list[dict[str, float | str]]:
+    """Precision, recall and F1 in per cent of sums of right, wrong and missed ones, [3 kinds]; `texts` is how many there are."""
+    right, wrong, missed = sums.reshape(3, -1)
     rows: list[dict[str, float | str]] = []
     for number, name in enumerate(names):
-        sums = np.array([right[number], wrong[number], missed[number]])
-        precision, recall, f1 = (float(function(sums)) for function in (_precision, _recall, _f1))
-        rows.append({"label": name, "precision": precision, "recall": recall, "f1": f1, "texts": float(sums[0] + sums[2])})
+        own = np.array([right[number], wrong[number], missed[number]])
+        precision, recall, f1 = (float(function(own)) for function in (_precision, _recall, _f1))
+        rows.append({"label": name, "precision": precision, "recall": recall, "f1": f1, "texts": float(own[0] + own[2])})
     return rows
 
 
@@ -96,7 +101,7 @@ def _f1(sums: np.ndarray) -> np.ndarray:
     return _share(2 * sums[..., 0], 2 * sums[..., 0] + sums[..., 1] + sums[..., 2])
 
 
-def _averages(by_label: Numbers, kind: str) -> list[Measurement]:
+def averages(by_label: Numbers, kind: str) -> list[Measurement]:
     """Macro: the mean over the labels that are chosen or gold at all; micro: of all decisions together."""
 
     def average(function: ScoreFunction) -> ScoreFunction:
@@ -111,7 +116,7 @@ def _averages(by_label: Numbers, kind: str) -> list[Measurement]:
 
     names = {"precision": _precision, "recall": _recall, "f1": _f1}
     return [
-        _measurement(
+        measurement_of(
             f"{kind}_{name}", f"{kind} {name.replace('f1', 'F1')}", f"{kind}-averaged over labels", by_label, average(function)
         )
         for name, function in names.items()
@@ -128,10 +133,10 @@ def _calibration(right_N: NDArray[np.bool_], probability_N: Numbers) -> Measurem
     def error(sums: np.ndarray) -> np.ndarray:
         return 100.0 * np.abs(sums[..., :-1]).sum(-1) / np.maximum(sums[..., -1], 1.0)
 
-    return _measurement("calibration", "calibration error", f"{CALIBRATION_BINS} bins of confidence", statistics, error, False)
+    return measurement_of("calibration", "calibration error", f"{CALIBRATION_BINS} bins of confidence", statistics, error, False)
 
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
+def ratio(sums: np.ndarray) -> np.ndarray:
     return _share(sums[..., 0], sums[..., 1])
 
 
@@ -145,7 +150,7 @@ def _pearson(sums: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, (n * xy - x * y) / np.where(spread > 0, spread, 1.0), 0.0)
 
 
-def _measurement(
+def measurement_of(
     name: str, label: str, unit: str, statistics: np.ndarray, score: Callable[[np.ndarray], np.ndarray], higher: bool = True
 ) -> Measurement:
     statistics = np.asarray(statistics, dtype=np.float64)

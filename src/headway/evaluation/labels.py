@@ -59,8 +59,12 @@ def _baselines(request: Request, labels: Labels) -> dict[str, dict[str, Measurem
         train, validation = (list(read_labelled(corpus, data)) for corpus in (data.train, data.validation))
         return label_baselines(train, validation, request.examples, labels, request.config)
     except HeadwayError as error:
-        _log.warning("no baseline beside these scores: %s", error)
+        say_no_baseline(error)
         return {}
+
+
+def say_no_baseline(error: HeadwayError) -> None:
+    _log.warning("no baseline beside these scores: %s", error)
 
 
 def _tables(examples: Sequence[Labelled], answers: Sequence[LabelAnswer], labels: Labels) -> list[TableRecord]:

@@ -24,10 +24,15 @@ from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord
 from headway.evaluation.records import ScoreRecord, record_path, write_whole
 from headway.evaluation.request import Request, with_interval
+from headway.evaluation.tags import tag_outcome
 from headway.evaluation.text import text_outcome
 
 SHOWN_WRONG = 5
-OUTCOMES: dict[str, Callable[[Request], Outcome]] = {"language_model": text_outcome, "classification": label_outcome}
+OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
+    "language_model": text_outcome,
+    "classification": label_outcome,
+    "tagging": tag_outcome,
+}
 
 
 @dataclass(frozen=True)

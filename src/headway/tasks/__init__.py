@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headway.config import Config
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import Batch
 from headway.data.labelled import LabelledPreparation, learn_labels
 from headway.data.labels import Labels
 from headway.data.pairs import PairPreparation
 from headway.data.preparation import Preparation
+from headway.data.tagged import TaggedPreparation, learn_tags
 from headway.data.texts import TextPreparation
 from headway.tasks import label, pretraining, sequence
 from headway.training.losses import TokenLoss
@@ -31,11 +32,12 @@ class Task:
     preparation: type[Preparation]
     loss: Callable[[Any, Batch, Config], TokenLoss]
     translates: bool = False
-    labels: Callable[[Config], Labels] | None = None
+    labels: Callable[[CorpusConfig, DataConfig], Labels] | None = None
 
 
 TASKS: dict[str, Task] = {
     "translation": Task(PairPreparation, sequence.loss, translates=True),
     "language_model": Task(TextPreparation, pretraining.next_token_loss),
-    "classification": Task(LabelledPreparation, label.loss, labels=lambda config: learn_labels(config.data.train, config.data)),
+    "classification": Task(LabelledPreparation, label.loss, labels=learn_labels),
+    "tagging": Task(TaggedPreparation, label.tag_loss, labels=learn_tags),
 }

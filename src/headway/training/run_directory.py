@@ -112,7 +112,7 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     task = TASKS[config.task]
     tokenizers = train_tokenizers(config, task.preparation.read(config.data.train, config.data))
     if task.labels is not None:
-        tokenizers.labels = task.labels(config)
+        tokenizers.labels = task.labels(config.data.train, config.data)
     aside = directory / TOKENIZERS_ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -19,8 +19,10 @@ from headway.data.readers import corpus_files, corpus_name, fingerprint
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
+from headway.evaluation.tag_scores import tag_scores
 from headway.inference.decoding import generate
 from headway.inference.labelling import MAIN_SCORE, label_answers, label_logits, label_scores
+from headway.inference.tagging import tag_sentences
 from headway.model.transformer import Transformer
 from headway.tasks import TASKS
 from headway.training.parallel import World, all_reduce_sum
@@ -94,6 +96,8 @@ def validate(
             nats = negative_log_likelihood(model, validation.rows, validation.preparation, config)
             if scored and task.translates:
                 score, examples = _greedy_bleu(model, validation, config, tokenizers)
+            elif scored and config.task == "tagging":
+                score, examples = _tag_score(model, validation, tokenizers)
             elif scored:
                 score, examples = _label_score(model, validation, tokenizers)
     finally:
@@ -105,7 +109,7 @@ def validate(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),
         score=score if scored else None,
-        metric=(MAIN_LABELS[config.data.labels] if task.labels else "BLEU") if scored else None,
+        metric=_metric(tokenizers) if scored else None,
         bits_per_byte=total / math.log(2) / max(validation.text_bytes(), 1) if plain_text else None,
         examples=examples,
     )
@@ -130,6 +134,26 @@ def negative_log_likelihood(
         found = task.loss(model, updates.batch(index).to(device), config)
         total, tokens = total + float(found.negative_log_likelihood), tokens + found.tokens
     return NegativeLogLikelihood(total, tokens)
+
+
+def _metric(tokenizers: Tokenizers) -> str:
+    """The name of the score."""
+    labels = tokenizers.labels
+    if labels is None:
+        return "BLEU"
+    if labels.kind == "tags":
+        return "accuracy" if labels.scheme == "plain" else "F1"
+    return MAIN_LABELS[labels.kind]
+
+
+def _tag_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:
+    labels = tokenizers.labels
+    assert labels is not None
+    found = tag_sentences(model, validation.examples, validation.preparation, labels)
+    scores = tag_scores(found, [example.tags for example in validation.examples], labels.scheme)
+    pairs = list(zip(validation.examples, found, strict=True))
+    shown = [Example(given.source, " ".join(given.tags), " ".join(tags)) for given, tags in pairs]
+    return scores["accuracy" if labels.scheme == "plain" else "f1"].score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
 
 
 def _label_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:

@@ -18,6 +18,7 @@ from headway.data.labelled import read_labelled
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.readers import corpus_name, corpus_paths
+from headway.data.tagged import read_tagged
 from headway.data.texts import Text, read_texts
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
@@ -108,6 +109,9 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
 def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[str, ...]]]:
     if config.task in WITHOUT_TARGET:
         yield from ((text, ()) for text in read_texts(corpus, config.data.documents))
+    elif config.task == "tagging":
+        for sentence in read_tagged(corpus):
+            yield Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags))
     else:
         for example in read_labelled(corpus, config.data):
             names = () if config.data.labels == "number" else example.labels

@@ -1,0 +1,100 @@
+"""Tags of words ↔ entities: IOB1, IOB2, BIOES and BMES all say where an entity begins and ends, each in its own way.
+
+Inside Headway tags are BIOES: B and E at both ends of an entity, I between, S for one of a single word, O for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+Scheme: TypeAlias = Literal["iob1", "iob2", "bioes", "bmes", "plain"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+OUTSIDE = "O"
+_PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES", "bmes": "BMES"}
+
+
+class Entity(NamedTuple):
+    """Words `first` to before `end` are one entity."""
+
+    kind: str
+    first: int
+    end: int
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """``B-LOC`` → ("B", "LOC"); a tag without an entity gives ("O", "")."""
+    mark, dash, kind = tag.partition("-")
+    return (mark, kind) if dash else (OUTSIDE, "")
+
+
+def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
+    """The scheme that tags are written in; "plain" where they are no entities, such as parts of speech."""
+    marks: set[str] = set()
+    begun_by_inside = False
+    for tags in sentences:
+        before = (OUTSIDE, "")
+        for tag in tags:
+            mark, kind = split_tag(tag)
+            if tag != OUTSIDE and (mark not in "BIMES" or len(mark) != 1 or not kind):
+                return "plain"
+            begun_by_inside |= mark == "I" and (before[0] == OUTSIDE or before[1] != kind)
+            marks.add(mark)
+            before = (mark, kind)
+    if "M" in marks:
+        return "bmes"
+    if "E" in marks:
+        return "bioes"
+    if "S" in marks:
+        return "bioes" if "I" in marks else "bmes"
+    return "plain" if marks <= {OUTSIDE} else "iob1" if begun_by_inside else "iob2"
+
+
+def entities(tags: Sequence[str], scheme: Scheme) -> list[Entity]:
+    """The entities that tags tell of. Tags that break their scheme begin a new entity rather than lose one."""
+    found: list[Entity] = []
+    kind, first = "", 0
+
+    def close(end: int) -> None:
+        nonlocal kind
+        if kind:
+            found.append(Entity(kind, first, end))
+        kind = ""
+
+    for place, tag in enumerate(tags):
+        mark, own = split_tag(tag)
+        goes_on = bool(kind) and own == kind and mark in ("I", "M", "E")
+        if mark == OUTSIDE or not goes_on:
+            close(place)
+            if mark != OUTSIDE:
+                kind, first = own, place
+        if mark in ("E", "S") and scheme in ("bioes", "bmes"):
+            close(place + 1)
+    close(len(tags))
+    return found
+
+
+def write_tags(found: Sequence[Entity], words: int, scheme: Scheme) -> list[str]:
+    """Tags of so many words in a scheme. Entities must not overlap."""
+    tags = [OUTSIDE] * words
+    before: Entity | None = None
+    for entity in sorted(found, key=lambda entity: entity.first):
+        length = entity.end - entity.first
+        if scheme in ("bioes", "bmes"):
+            inside = "I" if scheme == "bioes" else "M"
+            marks = ["S"] if length == 1 else ["B", *[inside] * (length - 2), "E"]
+        else:
+            touching = before is not None and before.end == entity.first and before.kind == entity.kind
+            marks = ["B" if scheme == "iob2" or touching else "I", *["I"] * (length - 1)]
+        tags[entity.first : entity.end] = [f"{mark}-{entity.kind}" for mark in marks]
+        before = entity
+    return tags
+
+
+def may_follow(before: str | None, tag: str | None) -> bool:
+    """Whether a BIOES tag may stand after another; None is the beginning or the end of a sentence."""
+    mark, kind = split_tag(before) if before is not None else (OUTSIDE, "")
+    next_mark, next_kind = split_tag(tag) if tag is not None else (OUTSIDE, "")
+    if mark in ("B", "I"):
+        return next_mark in ("I", "E") and next_kind == kind
+    return next_mark in (OUTSIDE, "B", "S")

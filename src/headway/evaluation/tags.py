@@ -1,0 +1,69 @@
+"""A tagger and sentences it has not seen → scores, figures of each kind of entity, and what the commonest tags reach."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from headway.config import TrainingConfig
+from headway.data.tagged import Tagged, read_tagged
+from headway.data.tags import Scheme
+from headway.errors import HeadwayError
+from headway.evaluation.label_scores import figures_of_kinds
+from headway.evaluation.labels import say_no_baseline
+from headway.evaluation.metrics import Measurement
+from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord
+from headway.evaluation.request import Request
+from headway.evaluation.tag_scores import entity_kinds, entity_sums, tag_scores
+from headway.inference.tagging import tag_sentences
+from headway.tasks import TASKS
+from headway.training.parallel import choose_device
+
+
+def tag_outcome(request: Request) -> Outcome:
+    """What the model says of the sentences of a set, and how good that is."""
+    loaded, config = request.loaded, request.config
+    examples: list[Tagged] = request.examples
+    labels = loaded.tokenizers.labels
+    assert labels is not None
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
+    found = tag_sentences(model, examples, preparation, labels)
+    gold = [example.tags for example in examples]
+    return Outcome(
+        measurements=tag_scores(found, gold, labels.scheme),
+        answers=[
+            AnswerRecord(line=one.line, source=one.source, reference=" ".join(one.tags), answer=" ".join(tags))
+            for one, tags in zip(examples, found, strict=True)
+        ],
+        tables=_tables(found, gold, labels.scheme),
+        baselines=_baselines(request, labels.scheme),
+    )
+
+
+def _tables(found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme) -> list[TableRecord]:
+    if scheme == "plain":
+        return []
+    kinds = entity_kinds(gold, scheme) | entity_kinds(found, scheme)
+    rows: list[list[Any]] = [
+        [row["label"], *(f"{row[name]:.1f}" for name in ("precision", "recall", "f1")), f"{row['texts']:,.0f}"]
+        for row in figures_of_kinds(entity_sums(found, gold, scheme, kinds).sum(0), sorted(kinds))
+    ]
+    return [TableRecord(title="each kind of entity", head=["kind", "precision", "recall", "F1", "entities"], rows=rows)]
+
+
+def _baselines(request: Request, scheme: Scheme) -> dict[str, dict[str, Measurement]]:
+    """Every word gets the tag that it has most often in training; one that was not seen gets the commonest of all."""
+    try:
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for sentence in read_tagged(request.config.data.train):
+            for word, tag in zip(sentence.words, sentence.tags, strict=True):
+                counts[word][tag] += 1
+    except HeadwayError as error:
+        say_no_baseline(error)
+        return {}
+    commonest = sum(counts.values(), Counter()).most_common(1)[0][0]
+    best = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
+    found = [[best.get(word, commonest) for word in one.words] for one in request.examples]
+    return {"commonest tag of each word": tag_scores(found, [one.tags for one in request.examples], scheme)}

@@ -1,0 +1,87 @@
+"""How a tagger answers: texts in, words with their tags out, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from headway.config import TrainingConfig
+from headway.data.tagged import Tagged
+from headway.data.tags import Entity, entities
+from headway.errors import UsageError
+from headway.evaluation.metrics import writes_spaces
+from headway.inference.precision import choose_inference_precision, prepare
+from headway.inference.predictor import PIECE_LINES, decoding_options, whole_characters
+from headway.inference.tagging import tag_sentences
+from headway.model_dir import LoadedModel, load_model
+from headway.tasks import TASKS
+from headway.training.parallel import choose_device, keep_freed_memory
+
+
+@dataclass(frozen=True)
+class TaggedText:
+    """The words of a text with a tag for each."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    entities: tuple[Entity, ...]  # none where tags are plain
+    score: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """A line for each word: the word, a tab, its tag."""
+        return "\n".join(f"{word}\t{tag}" for word, tag in zip(self.words, self.tags, strict=True))
+
+
+class Tagger:
+    """Tags the words of texts with a trained tagger.
+
+    Args:
+        path: a run directory, a model directory, or a model that is loaded.
+        decoding: of its settings only ``precision`` concerns a tagger.
+
+    Raises:
+        ModelError: there is no whole model. UsageError: a setting is not valid.
+    """
+
+    many_lines = True  # an answer has a line for each word
+
+    def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
+        keep_freed_memory()
+        loaded = path if isinstance(path, LoadedModel) else load_model(path)
+        config = loaded.config
+        options = decoding_options(config, decoding)
+        assert loaded.tokenizers.labels is not None
+        self.labels = loaded.tokenizers.labels
+        self._spaces = writes_spaces(config.data.source_language)
+        self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+        device = choose_device(TrainingConfig())
+        self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """For each text a line for each word, with its tag. Raises UsageError for a text that is no list."""
+        if isinstance(texts, str):
+            raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{texts[:40]!r}])")
+        return [answer.text for answer in self.tag(texts)]
+
+    def tag(self, texts: Sequence[str]) -> list[TaggedText]:
+        """The words of each text with their tags; a text is cut at blanks, into characters where no spaces are written."""
+        return [answers[0] for answers in self.answer_pieces([list(texts)])]
+
+    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[TaggedText]]:
+        """One answer to each text of lists: the answers to a list do not wait for the next one."""
+        for texts in pieces:
+            for start in range(0, len(texts), PIECE_LINES):
+                sentences = [self._words(text) for text in texts[start : start + PIECE_LINES]]
+                found = tag_sentences(self._model, sentences, self._preparation, self.labels)
+                for sentence, tags in zip(sentences, found, strict=True):
+                    named = () if self.labels.scheme == "plain" else tuple(entities(tags, self.labels.scheme))
+                    yield [TaggedText(sentence.words, tuple(tags), named)]
+
+    def _words(self, text: str) -> Tagged:
+        words = whole_characters(text).split()
+        if not self._spaces and len(words) == 1:
+            words = list(words[0])
+        return Tagged(tuple(words), ("O",) * len(words), 0)
