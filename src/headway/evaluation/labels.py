@@ -15,7 +15,7 @@ from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
 from headway.evaluation.label_scores import per_label
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord
+from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
 from headway.evaluation.request import Request
 from headway.inference.labelling import LabelAnswer, gold_matrix, label_answers, label_logits, label_scores
 from headway.tasks import TASKS
@@ -34,9 +34,11 @@ def label_outcome(request: Request) -> Outcome:
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     logits_NL = label_logits(model, preparation.rows_of_all(examples), preparation)
     answers = label_answers(logits_NL, labels)
+    answered = [_record(example, answer) for example, answer in zip(examples, answers, strict=True)]
     return Outcome(
         measurements=label_scores(logits_NL, examples, labels),
-        answers=[_record(example, answer) for example, answer in zip(examples, answers, strict=True)],
+        answers=answered,
+        wrong=_surest_wrong(answered),
         tables=_tables(examples, answers, labels),
         baselines=_baselines(request, labels),
     )
@@ -50,6 +52,13 @@ def _record(example: Labelled, answer: LabelAnswer) -> AnswerRecord:
         answer=answer.text,
         probability=answer.score if answer.probabilities else None,
     )
+
+
+def _surest_wrong(answers: Sequence[AnswerRecord]) -> list[Wrong]:
+    """Wrong labels, those first that the model was surest of."""
+    wrong = [one for one in answers if one.answer != one.reference and one.probability is not None]
+    wrong.sort(key=lambda one: -(one.probability or 0.0))
+    return [Wrong(one.line, one.source, f"wanted {one.reference}, got {one.answer}, {one.probability:.0%} sure") for one in wrong]
 
 
 def _baselines(request: Request, labels: Labels) -> dict[str, dict[str, Measurement]]:

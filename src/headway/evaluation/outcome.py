@@ -97,16 +97,16 @@ def _print(record: OutcomeRecord, outcome: Outcome, console: Console, title: str
     seconds = record.seconds.get("answer", 0.0)
     console.print(Text(f"{record.split} set: {record.examples:,} examples, {seconds:.1f} s"))
     console.print(_score_table(record))
+    for score in record.scores.values():
+        better = "" if score.higher_is_better else ", lower is better"
+        console.print(Text(f"  {score.label}: {score.signature}{better}", style="dim"), soft_wrap=True)
     for table in record.tables:
         console.print(_figures(table))
-    wrong = [answer for answer in outcome.answers if answer.answer != answer.reference]
-    if wrong:
-        wrong.sort(key=lambda answer: -(answer.probability or 0.0))
-        console.print(Rule(Text("Surest of what was wrong")))
-        for answer in wrong[:SHOWN_WRONG]:
-            sure = f", {answer.probability:.0%} sure" if answer.probability is not None else ""
-            console.print(Text(f"line {answer.line}: {visible(answer.source[:300])}"), soft_wrap=True)
-            console.print(Text(f"  wanted {answer.reference}, got {answer.answer}{sure}", style="dim"), soft_wrap=True)
+    if outcome.wrong:
+        console.print(Rule(Text("Some of what was wrong")))
+    for wrong in outcome.wrong[:SHOWN_WRONG]:
+        console.print(Text(f"line {wrong.line}: {visible(wrong.source[:300])}"), soft_wrap=True)
+        console.print(Text(f"  {visible(wrong.problem)}", style="dim"), soft_wrap=True)
     for warning in record.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
 
@@ -118,13 +118,10 @@ def _score_table(record: OutcomeRecord) -> Table:
     table.add_column(f"{100 * record.bootstrap['confidence']:g} % interval", justify="right")
     for name in record.baselines:
         table.add_column(Text(name, style="dim"), justify="right")
-    table.add_column("")
     for name, score in record.scores.items():
-        better = "higher is better" if score.higher_is_better else "lower is better"
         interval = Text(f"{_figure(score.low)} – {_figure(score.high)}", style="cyan")
         others = [Text(_figure(scores[name].score), style="dim") for scores in record.baselines.values()]
-        row = [Text(score.label), Text(_figure(score.score), style="bold"), interval, *others]
-        table.add_row(*row, Text(f"{better}; {score.signature}", style="dim"))
+        table.add_row(Text(score.label), Text(_figure(score.score), style="bold"), interval, *others)
     drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
     table.caption = Text(drawn, style="dim")
     return table

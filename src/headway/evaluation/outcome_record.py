@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.records import FORMAT_VERSION, Record, ScoreRecord
@@ -43,6 +44,14 @@ class OutcomeRecord(Record):
     versions: dict[str, str]
 
 
+class Wrong(NamedTuple):
+    """A wrong answer, for people to read: the worst come first."""
+
+    line: int
+    source: str
+    problem: str
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Scores with the statistics of each example, and where the model's answers are texts or labels, these too."""
@@ -51,3 +60,4 @@ class Outcome:
     answers: list[AnswerRecord] = field(default_factory=list)
     tables: list[TableRecord] = field(default_factory=list)
     baselines: dict[str, dict[str, Measurement]] = field(default_factory=dict)
+    wrong: list[Wrong] = field(default_factory=list)

@@ -8,12 +8,12 @@ from typing import Any
 
 from headway.config import TrainingConfig
 from headway.data.tagged import Tagged, read_tagged
-from headway.data.tags import Scheme
+from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
 from headway.evaluation.label_scores import figures_of_kinds
 from headway.evaluation.labels import say_no_baseline
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord
+from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
 from headway.evaluation.request import Request
 from headway.evaluation.tag_scores import entity_kinds, entity_sums, tag_scores
 from headway.inference.tagging import tag_sentences
@@ -37,9 +37,22 @@ def tag_outcome(request: Request) -> Outcome:
             AnswerRecord(line=one.line, source=one.source, reference=" ".join(one.tags), answer=" ".join(tags))
             for one, tags in zip(examples, found, strict=True)
         ],
+        wrong=[wrong for one, tags in zip(examples, found, strict=True) if (wrong := _wrong(one, tags, labels.scheme))],
         tables=_tables(found, gold, labels.scheme),
         baselines=_baselines(request, labels.scheme),
     )
+
+
+def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None:
+    """What was missed in a sentence and what was found where nothing is."""
+    if scheme == "plain":
+        pairs = zip(example.words, example.tags, tags, strict=True)
+        parts = [f"{word}: wanted {gold}, got {found}" for word, gold, found in pairs if gold != found]
+    else:
+        gold, chosen = entities(example.tags, scheme), entities(tags, scheme)
+        named = [("missed", [one for one in gold if one not in chosen]), ("wrongly", [one for one in chosen if one not in gold])]
+        parts = [f"{name} {' '.join(example.words[one.first : one.end])}/{one.kind}" for name, some in named for one in some]
+    return Wrong(example.line, example.source, "; ".join(parts)) if parts else None
 
 
 def _tables(found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme) -> list[TableRecord]:

@@ -12,12 +12,14 @@ from typing import Any
 
 from headway.errors import ResourceError, UsageError
 from headway.samples.classification import classification_files
+from headway.samples.tagging import tagging_files
 from headway.samples.translation import translation_files
 
 # kind → (seed, size) → {file name: content}
 SAMPLES: dict[str, Callable[[int, int], dict[str, str]]] = {
     "translation": translation_files,
     "classification": classification_files,
+    "tagging": tagging_files,
 }
 
 _RECORD = "sample.json"  # what was written here, with digests: only files that are still so are ever replaced

@@ -1,0 +1,170 @@
+"""A tagger on the way from a CoNLL file to entities: reading, training, resuming, evaluating, answering."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from test_loop import assert_same_checkpoint, figures, train_and_die
+from tiny_run import TINY_MODEL, TINY_TRAINING
+
+import headway
+from headway.cli import main
+from headway.config import Config, CorpusConfig, DataConfig, TokenizerConfig
+from headway.data.tagged import Tagged, TaggedPreparation, learn_tags, read_tagged
+from headway.data.tokenizer import Tokenizers, train_tokenizer
+from headway.errors import DataError
+from headway.evaluation.evaluate import evaluate_run
+from headway.evaluation.tag_scores import tag_scores
+from headway.inference.tagger import Tagger
+from headway.inference.tagging import best_path
+from headway.samples import write_sample
+from headway.training.loop import train
+
+
+@pytest.fixture(scope="session")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("marked")
+    write_sample("tagging", directory, seed=1, size=1000)
+    return directory
+
+
+def tag_config(sample: Path, run: Path, **sections: Any) -> Config:
+    names = ("train", "validation", "test")
+    corpora = {name: {"path": str(sample / f"{name}.conll"), "source": 0, "target": 1} for name in names}
+    return Config.model_validate(
+        {
+            "run_directory": str(run),
+            "task": "tagging",
+            "data": {**corpora, **sections.get("data", {})},
+            "tokenizer": {"vocabulary_size": 300},
+            "model": {**TINY_MODEL, "decoder_layers": 0, "positions": "relative"},
+            "training": {**TINY_TRAINING, **sections.get("training", {})},
+            "evaluation": {"bootstrap_samples": 200},
+        }
+    )
+
+
+@pytest.mark.parametrize("training", [{}, {"r_drop": 1.0, "accumulation": 2}])
+def test_a_killed_run_resumes_bit_for_bit(
+    training: dict[str, Any], marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, killed = (tag_config(marked, tmp_path / name, training=training) for name in ("straight", "killed"))
+    train(straight, quiet=True)
+    train_and_die(killed, 7, monkeypatch)
+    train(killed, quiet=True)
+    assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
+
+
+@pytest.fixture(scope="module")
+def run(marked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    training = {"updates": 400, "validate_every": 400, "save_every": 400, "learning_rate": 1e-2, "averaging": "none"}
+    return train(tag_config(marked, tmp_path_factory.mktemp("tag") / "run", training=training), quiet=True)
+
+
+def test_the_made_entities_are_found_near_perfectly(run: Path) -> None:
+    assert figures(run, "validation_f1")[-1] >= 95
+
+
+def test_an_evaluation_tells_of_each_kind(run: Path) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    found = evaluate_run(run, console=console)
+    assert found.scores["f1"] >= 95
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for word in ("PERSON", "PLACE", "TIME", "commonest tag of each word", "entity F1"):
+        assert word in shown
+
+
+def test_words_come_with_their_tags(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tagger = headway.load(str(run))
+    assert isinstance(tagger, Tagger)
+    (answer,) = tagger.tag(["The doctor danced in the garden yesterday evening ."])
+    assert [(one.kind, answer.words[one.first : one.end]) for one in answer.entities] == [
+        ("PERSON", ("doctor",)), ("PLACE", ("garden",)), ("TIME", ("yesterday", "evening")),
+    ]  # fmt: skip
+    (tmp_path / "in.txt").write_text("The doctor danced .\n\nPaul sang .\n", encoding="utf-8")
+    assert main(["predict", str(run), str(tmp_path / "in.txt")]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[:4] == ["The\tO", "doctor\tB-PERSON", "danced\tO", ".\tO"]
+    assert lines[4:7] == ["", "", ""]
+    assert lines[7] == "Paul\tB-PERSON"
+
+
+# ---- the rows ------------------------------------------------------------------------------------------------------
+
+
+def conll(tmp_path: Path, text: str) -> CorpusConfig:
+    (tmp_path / "a.conll").write_text(text, encoding="utf-8")
+    return CorpusConfig(path=str(tmp_path / "a.conll"), source=0, target=1)
+
+
+def test_sentences_of_a_conll_file(tmp_path: Path) -> None:
+    corpus = conll(tmp_path, "-DOCSTART- -X- O\n\nEU\tB-ORG\nrejects\tO\n\n\n北 B-LOC\n京  E-LOC\n")
+    assert list(read_tagged(corpus)) == [
+        Tagged(("EU", "rejects"), ("B-ORG", "O"), 3), Tagged(("北", "京"), ("B-LOC", "E-LOC"), 7),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line"), [("a\tO\nb\n", 2), ("a\t\n", 1), ("a O\n\nb\tO\n\tO\n", 4)])
+def test_a_line_without_its_columns_is_named(text: str, line: int, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"a.conll:{line}: has not a text in each"):
+        list(read_tagged(conll(tmp_path, text)))
+
+
+def test_an_empty_file_and_other_formats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no sentence"):
+        list(read_tagged(conll(tmp_path, "\n\n")))
+    with pytest.raises(DataError, match="numbers its columns"):
+        list(read_tagged(CorpusConfig(source="a", target="b")))
+
+
+def test_a_tag_stands_at_the_first_subword_of_its_word(tmp_path: Path) -> None:
+    corpus = conll(tmp_path, "Redondo\tB-LOC\nBeach\tI-LOC\nis\tO\nnice\tO\n")
+    data = DataConfig(train=corpus, validation=corpus, max_length=14)
+    labels = learn_tags(corpus, data)
+    assert labels.scheme == "iob2"
+    assert set(labels.names) == {"O", "B-LOC", "I-LOC", "E-LOC", "S-LOC"}
+    tokenizer = train_tokenizer(["Redondo Beach is nice"], TokenizerConfig(kind="character", minimum_frequency=1))
+    preparation = TaggedPreparation(Tokenizers(tokenizer, tokenizer, labels), data)
+    rows = preparation.rows_of_all(list(read_tagged(corpus)))
+    assert rows.cut == 1  # ▁Redondo has 8 characters and ▁Beach 6: is does not fit
+    named = [labels.names[number] if number < labels.outputs else "-" for number in rows.target_rows[0]]
+    assert named == ["B-LOC", *"-------", "E-LOC", *"-----"]
+    assert len(rows.source_rows[0]) == len(rows.target_rows[0]) == 14
+    found = preparation.prepare(list(read_tagged(corpus)), Counter())
+    assert found.cut == 1
+
+
+# ---- the answers ---------------------------------------------------------------------------------------------------
+
+
+def test_the_best_path_is_the_best_of_all_allowed_ones() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(30):
+        scores, follow = random.normal(size=(4, 3)), random.random((3, 3)) < 0.7
+        begin, end = random.random(3) < 0.8, random.random(3) < 0.8
+        paths = [(a, b, c, d) for a in range(3) for b in range(3) for c in range(3) for d in range(3)]
+        fine = [p for p in paths if begin[p[0]] and end[p[3]] and all(follow[x, y] for x, y in itertools.pairwise(p))]
+        if fine:
+            best = max(fine, key=lambda p: sum(scores[i, tag] for i, tag in enumerate(p)))
+            assert tuple(best_path(scores, follow, begin, end)) == best
+    assert best_path(np.zeros((0, 3)), follow, begin, end) == []
+
+
+def test_entity_scores_agree_with_seqeval() -> None:
+    seqeval = pytest.importorskip("seqeval.metrics")
+    random = np.random.default_rng(2)
+    tags = ["O", "B-A", "I-A", "B-B", "I-B"]
+    gold = [[tags[i] for i in random.integers(0, 5, 12)] for _ in range(40)]
+    found = [[tag if random.random() < 0.7 else tags[random.integers(0, 5)] for tag in sentence] for sentence in gold]
+    scores = tag_scores(found, gold, "iob2")
+    for name, function in (("precision", "precision_score"), ("recall", "recall_score"), ("f1", "f1_score")):
+        assert scores[name].score == pytest.approx(100 * getattr(seqeval, function)(gold, found))
+    assert scores["macro_f1"].score == pytest.approx(100 * seqeval.f1_score(gold, found, average="macro"))
+    assert scores["accuracy"].score == pytest.approx(100 * seqeval.accuracy_score(gold, found))
