@@ -30,8 +30,9 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger:
         decoding: settings that differ from those of the training configuration, such as ``beam_size=1``.
 
     Raises:
-        ModelError: there is no whole model.
+        ModelError: there is no whole model. UsageError: its task has no answers.
     """
+    from headway.errors import UsageError
     from headway.inference.labeller import Labeller
     from headway.inference.predictor import Predictor
     from headway.inference.tagger import Tagger
@@ -42,6 +43,9 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger:
     kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller] | type[Tagger]] = {
         "translation": Predictor, "language_model": Writer, "classification": Labeller, "tagging": Tagger,
     }  # fmt: skip
+    if loaded.config.task not in kinds:
+        problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"
+        raise UsageError(problem, where=path, remedy=f"start a task from it: model.start_from={path}")
     return kinds[loaded.config.task](loaded, **decoding)
 
 

@@ -23,6 +23,7 @@ from headway.config_sections import (
     EvaluationConfig,
     LabelKind,
     ModelConfig,
+    NoiseConfig,
     PathText,
     PreprocessingStep,
     Section,
@@ -32,21 +33,27 @@ from headway.config_sections import (
 
 __all__ = [
     "LANGUAGE", "PRESETS", "TASK_DEFAULTS", "WITHOUT_TARGET",
-    "Config", "CorpusConfig", "DataConfig", "DecodingConfig", "EvaluationConfig", "LabelKind", "ModelConfig",
+    "Config", "CorpusConfig", "DataConfig", "DecodingConfig", "EvaluationConfig", "LabelKind", "ModelConfig", "NoiseConfig",
     "PreprocessingStep", "TaskName", "TokenizerConfig", "TrainingConfig",
     "config_difference", "config_warnings", "dump_config", "load_config", "parse_config",
 ]  # fmt: skip
 
-TaskName = Literal["translation", "language_model", "classification", "tagging"]
+TaskName = Literal[
+    "translation", "language_model", "masked_language_model", "span_corruption", "denoising", "classification", "tagging",
+]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
 STACKS: dict[str, tuple[str, ...]] = {
     "translation": ("encoder", "decoder"),
     "language_model": ("decoder",),
+    "masked_language_model": ("encoder",),
+    "span_corruption": ("encoder", "decoder"),
+    "denoising": ("encoder", "decoder"),
     "classification": ("encoder",),
     "tagging": ("encoder",),
 }
-WITHOUT_TARGET = ("language_model",)  # tasks on plain text: nothing is to be answered
+# Tasks on plain text: nothing is to be answered.
+WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
 
 # What is left out of a configuration has these values where the task is not translation.
 TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -54,6 +61,15 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
         "model": {"encoder_layers": 0},
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
         "decoding": {"method": "sample"},
+    },
+    "masked_language_model": {
+        "model": {"decoder_layers": 0},
+        "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
+    },
+    "span_corruption": {"training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False}},
+    "denoising": {
+        "noise": {"rate": 0.3},
+        "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
     },
     "classification": {"model": {"decoder_layers": 0}},
     "tagging": {"model": {"decoder_layers": 0}, "training": {"label_smoothing": 0.0}},
@@ -67,6 +83,7 @@ class Config(Section):
     task: TaskName = "translation"
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
+    noise: NoiseConfig = NoiseConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()

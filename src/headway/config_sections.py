@@ -162,6 +162,8 @@ class ModelConfig(Section):
     tied_embeddings: Literal["none", "decoder", "all"] = Field("all", description="embeddings that share the output matrix")
     query_key_norm: bool = False
     pooling: Literal["mean", "first"] = Field("mean", description="how an encoder sums up a text: all tokens, or the first")
+    start_from: PathText | None = Field(None, description="a run that encoder and decoder begin with, as far as it has them")
+    start_decoder_from: PathText | None = Field(None, description="another run that the decoder begins with")
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sub-layer adds")
     attention_dropout: float = Field(0.0, ge=0, lt=1, description="on attention weights")
     feed_forward_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
@@ -181,6 +183,8 @@ class ModelConfig(Section):
             yield f"heads={self.heads} does not divide width={self.width}"
         if self.key_value_heads and self.heads % self.key_value_heads:
             yield f"key_value_heads={self.key_value_heads} does not divide heads={self.heads}"
+        if self.start_decoder_from and not self.start_from:
+            yield f"start_decoder_from={self.start_decoder_from} needs start_from for the encoder, or give start_from alone"
         if self.encoder_layers == 0 and self.decoder_layers == 0:
             yield "encoder_layers=0 and decoder_layers=0 leave no model"
         if self.positions == "rotary" and (self.width // self.heads) % 2:
@@ -256,6 +260,16 @@ class DecodingConfig(Section):
             yield f"n_best={self.n_best} is more than beam_size={self.beam_size}"
         if self.minimum_length > self.maximum_length:
             yield f"minimum_length={self.minimum_length} is more than maximum_length={self.maximum_length}"
+
+
+class NoiseConfig(Section):
+    """How text is damaged for pre-training; the model learns to mend it."""
+
+    rate: float = Field(0.15, gt=0, lt=1, description="share of the tokens that are hidden")
+    unit: Literal["token", "word", "span"] = Field("token", description="masked_language_model: what is hidden as a whole")
+    span_length: float = Field(3.0, ge=1, le=100, description="mean length of a span: words (masked), else tokens")
+    deletion_rate: float = Field(0.0, ge=0, lt=1, description="denoising: share of the tokens that vanish without a trace")
+    permute_sentences: bool = Field(False, description="denoising: sentences of a document in another order")
 
 
 class EvaluationConfig(Section):

@@ -40,6 +40,7 @@ from headway.model_files import (
     restore,
     shown,
 )
+from headway.tasks import TASKS
 from headway.training import _fs
 from headway.training.manifest import write_file
 from headway.training.tensor_file import (
@@ -161,10 +162,11 @@ def _digests(tokenizers: Tokenizers) -> dict[str, str]:
 
 def build_model(config: Config, tokenizers: Tokenizers) -> Transformer:
     """A model of this configuration for these vocabularies, with its first weights."""
+    extra = TASKS[config.task].extra_pieces
     return Transformer(
         config.model,
-        tokenizers.source.vocabulary_size,
-        tokenizers.target.vocabulary_size,
+        tokenizers.source.vocabulary_size + extra,
+        tokenizers.target.vocabulary_size + extra,
         outputs=tokenizers.labels.outputs if tokenizers.labels else 0,
         seed=config.training.seed,
     )
@@ -306,7 +308,7 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
         raise damaged(path, f"is {describe_stranger(head) or f'no weights file of ours: its header claims {header:,} bytes'}")
     model = config.model
     layers = model.encoder_layers + model.decoder_layers
-    rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+    rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + TASKS[config.task].extra_pieces
     rows += model.max_positions if model.positions == "learned" else 0
     outputs = tokenizers.labels.outputs if tokenizers.labels else 0
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.

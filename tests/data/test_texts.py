@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.config import CorpusConfig, DataConfig, TokenizerConfig
+from headway.config import Config, CorpusConfig, DataConfig, TokenizerConfig
 from headway.data import texts
 from headway.data.texts import EMPTY, Text, TextPreparation, read_texts
 from headway.data.tokenizer import EOS_ID, Tokenizers, train_tokenizer
@@ -61,7 +61,8 @@ def test_rows_are_documents_with_their_end(tmp_path: Path) -> None:
     given = corpus(tmp_path, PROSE)
     settings = TokenizerConfig(kind="character", blanks="all", minimum_frequency=1, normalization="none")
     tokenizer = train_tokenizer([PROSE], settings)
-    preparation = TextPreparation(Tokenizers(tokenizer, tokenizer), DataConfig(train=given, validation=given))
+    data = DataConfig(train=given, validation=given)
+    preparation = TextPreparation(Tokenizers(tokenizer, tokenizer), Config(run_directory="r", task="language_model", data=data))
     dropped: Counter[str] = Counter()
     examples = [Text("First ", 1, ends=False), Text("Citizen:\n", 1), Text(" \n", 2), Text("All", 3)]
     found = preparation.prepare(examples, dropped)

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data import array_store, token_cache
 from headway.data.array_store import ArrayWriter, DamagedError, open_arrays
 from headway.data.pairs import EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG, PairPreparation, drop_reason
@@ -66,7 +66,8 @@ class Shelf:
 
     def open(self, **options: Any) -> TokenCache:
         tokenizers = cast(Tokenizers, type("Pair", (), {"source": self.tokenizer, "target": self.tokenizer}))
-        return open_cache(self.folder / "cache", self.corpus, PairPreparation(tokenizers, self.data), self.data, **options)
+        preparation = PairPreparation(tokenizers, Config(run_directory="run", data=self.data))
+        return open_cache(self.folder / "cache", self.corpus, preparation, self.data, **options)
 
     def files(self, name: str) -> list[Path]:
         return sorted((self.folder / "cache").glob(f"*/*/{name}"))

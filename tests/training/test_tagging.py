@@ -131,7 +131,9 @@ def test_a_tag_stands_at_the_first_subword_of_its_word(tmp_path: Path) -> None:
     assert labels.scheme == "iob2"
     assert set(labels.names) == {"O", "B-LOC", "I-LOC", "E-LOC", "S-LOC"}
     tokenizer = train_tokenizer(["Redondo Beach is nice"], TokenizerConfig(kind="character", minimum_frequency=1))
-    preparation = TaggedPreparation(Tokenizers(tokenizer, tokenizer, labels), data)
+    preparation = TaggedPreparation(
+        Tokenizers(tokenizer, tokenizer, labels), Config(run_directory="r", task="tagging", data=data)
+    )
     rows = preparation.rows_of_all(list(read_tagged(corpus)))
     assert rows.cut == 1  # ▁Redondo has 8 characters and ▁Beach 6: is does not fit
     named = [labels.names[number] if number < labels.outputs else "-" for number in rows.target_rows[0]]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_labels
 from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE
@@ -62,7 +62,8 @@ def _check_number(text: str, where: str) -> None:
 class LabelledPreparation:
     """`Preparation` of labelled texts. A text that is too long is cut, not dropped: its label is still true of it."""
 
-    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        data = config.data
         assert tokenizers.labels is not None
         self._tokenizer, self._labels = tokenizers.source, tokenizers.labels
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)

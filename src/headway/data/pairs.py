@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -19,7 +19,8 @@ EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long
 class PairPreparation:
     """`Preparation` of pairs: `max_length` counts tokens without special ones."""
 
-    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        data = config.data
         self._tokenizers = (tokenizers.source, tokenizers.target)
         self._max_length = data.max_length
         languages = (data.source_language, data.target_language)

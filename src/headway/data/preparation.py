@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import Epoch, Rows
 from headway.data.tokenizer import Tokenizers
 
@@ -59,7 +59,7 @@ class Preparation(Protocol):
     made_from: dict[str, Any]
     sampling: tuple[float, float]
 
-    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None: ...
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None: ...
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Any]:

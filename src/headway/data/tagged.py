@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
 from headway.data.labels import Labels
 from headway.data.lines import read_lines
@@ -104,7 +104,8 @@ class TaggedPreparation:
 
     sampling = (0.0, 0.0)
 
-    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        data = config.data
         assert tokenizers.labels is not None
         self._tokenizer, self._labels = tokenizers.source, tokenizers.labels
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)

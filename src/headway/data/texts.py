@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import Epoch, Rows
 from headway.data.lines import read_lines
 from headway.data.packing import PackedEpoch
@@ -85,7 +85,8 @@ class TextPreparation:
 
     sampling = (0.0, 0.0)
 
-    def __init__(self, tokenizers: Tokenizers, data: DataConfig) -> None:
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        data = config.data
         self._tokenizer = tokenizers.target
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
         self._max_length = data.max_length

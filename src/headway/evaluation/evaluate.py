@@ -180,7 +180,7 @@ def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
     from headway.training.validation import negative_log_likelihood
 
     config = loaded.config
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     rows = preparation.rows_of_all(pairs)
     loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     found = negative_log_likelihood(loaded.model, rows, preparation, config)

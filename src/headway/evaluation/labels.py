@@ -30,7 +30,7 @@ def label_outcome(request: Request) -> Outcome:
     loaded, config, examples = request.loaded, request.config, request.examples
     labels = loaded.tokenizers.labels
     assert labels is not None
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     logits_NL = label_logits(model, preparation.rows_of_all(examples), preparation)
     answers = label_answers(logits_NL, labels)

@@ -18,6 +18,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from headway.config import WITHOUT_TARGET
 from headway.evaluation.analysis import visible
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
@@ -29,7 +30,7 @@ from headway.evaluation.text import text_outcome
 
 SHOWN_WRONG = 5
 OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
-    "language_model": text_outcome,
+    **dict.fromkeys(WITHOUT_TARGET, text_outcome),
     "classification": label_outcome,
     "tagging": tag_outcome,
 }

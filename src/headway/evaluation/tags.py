@@ -27,7 +27,7 @@ def tag_outcome(request: Request) -> Outcome:
     examples: list[Tagged] = request.examples
     labels = loaded.tokenizers.labels
     assert labels is not None
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     found = tag_sentences(model, examples, preparation, labels)
     gold = [example.tags for example in examples]

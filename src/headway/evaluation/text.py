@@ -32,7 +32,12 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -
     found = []
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
-        hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)
+        if not model.decoder:
+            hidden = model.encode(batch.source_ids, batch.source_mask, segments_BS=batch.segments)
+        elif not model.encoder:
+            hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)
+        else:
+            hidden = model(batch.source_ids, batch.source_mask, batch.target_in)
         losses = token_losses(hidden, model.output_weight, batch.target_out)
         found.append(torch.stack((losses.sum(1), (batch.target_out >= 0).sum(1).double()), dim=1))
     return torch.cat(found).cpu().numpy()
@@ -41,11 +46,14 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -
 def text_outcome(request: Request) -> Outcome:
     """The scores of a language model on the documents of a set."""
     loaded, config = request.loaded, request.config
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     rows = preparation.rows_of_all(request.examples)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     text_bytes = sum(len(example.source.encode()) for example in request.examples)
-    return Outcome(text_scores(row_losses(model, rows, preparation), text_bytes))
+    scores = text_scores(row_losses(model, rows, preparation), text_bytes)
+    if config.task != "language_model":
+        del scores["bits_per_byte"]  # not all of the text is guessed
+    return Outcome(scores)
 
 
 def text_scores(losses: np.ndarray, text_bytes: int) -> dict[str, Measurement]:

@@ -37,7 +37,7 @@ class Labeller:
         options = decoding_options(config, decoding)
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
-        self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config.data)
+        self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
         device = choose_device(TrainingConfig())
         self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
 

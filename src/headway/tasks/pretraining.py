@@ -13,7 +13,17 @@ from headway.training.losses import TokenLoss
 def next_token_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
     """Cross-entropy of each token given those before it in its document (Radford et al. 2018, equation 1)."""
 
-    def hidden(target_in: Any, segments: Any) -> Any:
+    def states(target_in: Any, segments: Any) -> Any:
         return model.decode(target_in, None, None, segments_BT=segments)
 
-    return loss_of_targets(model, hidden, (batch.target_in, batch.segments), batch.target_out, config.training)
+    return loss_of_targets(model, states, (batch.target_in, batch.segments), batch.target_out, config.training)
+
+
+def masked_token_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
+    """Cross-entropy of the tokens that were hidden, given all others of their document (Devlin et al. 2019, section 3.1)."""
+
+    def states(source_ids: Any, source_mask: Any, segments: Any) -> Any:
+        return model.encode(source_ids, source_mask, segments_BS=segments)
+
+    inputs = (batch.source_ids, batch.source_mask, batch.segments)
+    return loss_of_targets(model, states, inputs, batch.target_out, config.training)

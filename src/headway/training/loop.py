@@ -51,6 +51,7 @@ from headway.training.run_directory import (
     make_run_directory,
     open_tokenizers,
 )
+from headway.training.start_from import inherit
 from headway.training.state import LossOf, TrainState
 from headway.training.stop_signals import StopSignal, stop_signals
 from headway.training.validation import Validation, validate
@@ -139,7 +140,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     barrier(world)
     tokenizers = open_tokenizers(directory, config)
     caches = cache_directory(config)
-    preparation = TASKS[config.task].preparation(tokenizers, config.data)
+    preparation = TASKS[config.task].preparation(tokenizers, config)
     if world.first:  # one process makes the caches, the others find them made
         open_cache(caches, config.data.train, preparation, config.data)
     barrier(world)
@@ -168,7 +169,10 @@ def _start(
     tensors, saved = newest.load() if newest else ({}, {})
     setting = saved.get("precision", settings.precision)
     precision = choose_precision(setting, world.device, config.model, world=world)
-    model = build_model(config, tokenizers).to(world.device)
+    model = build_model(config, tokenizers)
+    if newest is None and config.model.start_from:
+        progress.console.print(f"from {config.model.start_from}: {inherit(model, config, tokenizers)}")
+    model.to(world.device)
     model.compute_dtype = precision.dtype
     loss_of: nn.Module = LossOf(model, config)
     if settings.compile:
@@ -268,7 +272,7 @@ def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> I
     config, world = state.config, state.world
     settings = config.training
     pieces = world.size * settings.accumulation
-    preparation = TASKS[config.task].preparation(tokenizers, config.data)
+    preparation = TASKS[config.task].preparation(tokenizers, config)
     updates: Epoch | None = None
     rows, planned = corpus, -1
     while not _enough(state):

@@ -13,6 +13,7 @@ from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.errors import ResourceError, UsageError
 from headway.tasks import TASKS
 from headway.training import _fs
+from headway.training.start_from import inherited_tokenizers
 
 # What may change when a run goes on. `updates` moves the fall of the learning rate, `threads` the rounding; the rest only
 # how closely the run is watched and how its model answers.
@@ -110,7 +111,9 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
     task = TASKS[config.task]
-    tokenizers = train_tokenizers(config, task.preparation.read(config.data.train, config.data))
+    tokenizers = inherited_tokenizers(config)
+    if tokenizers is None or config.tokenizer.path is not None:
+        tokenizers = train_tokenizers(config, task.preparation.read(config.data.train, config.data))
     if task.labels is not None:
         tokenizers.labels = task.labels(config.data.train, config.data)
     aside = directory / TOKENIZERS_ASIDE

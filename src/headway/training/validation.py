@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
-from headway.config import WITHOUT_TARGET, Config
+from headway.config import Config
 from headway.data.preparation import MemoryRows, Preparation
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import corpus_files, corpus_name, fingerprint
@@ -66,7 +66,7 @@ class Validation:
     def open(cls, config: Config, tokenizers: Tokenizers) -> Self:
         """Raises DataError where the validation set is missing, damaged or empty."""
         corpus = config.data.validation
-        preparation = TASKS[config.task].preparation(tokenizers, config.data)
+        preparation = TASKS[config.task].preparation(tokenizers, config)
         examples = list(preparation.read(corpus, config.data))
         if not examples:
             raise DataError("holds no examples", where=corpus_name(corpus))
@@ -104,7 +104,7 @@ def validate(
         model.train(training)
     total, tokens, score = (all_reduce_sum(float(figure), world) for figure in (*nats, score))
     loss = total / max(tokens, 1)
-    plain_text = config.task in WITHOUT_TARGET
+    plain_text = config.task == "language_model"  # of the others only a part is guessed
     return ValidationScores(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),

@@ -1,0 +1,134 @@
+"""Pre-training on text alone, and tasks that start from it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from test_classification import kinds, label_config  # noqa: F401
+from test_language_model import text_config
+from test_loop import assert_same_checkpoint, figures, losses, train_and_die
+from tiny_run import tiny_config
+
+from headway.config import Config
+from headway.errors import UsageError
+from headway.evaluation.evaluate import evaluate_run
+from headway.model_dir import build_model, load_model
+from headway.training.loop import train
+from headway.training.run_directory import open_tokenizers
+from headway.training.start_from import inherit
+
+LAYERS = {
+    "masked_language_model": {"encoder_layers": 2, "decoder_layers": 0},
+    "span_corruption": {"encoder_layers": 2, "decoder_layers": 2},
+    "denoising": {"encoder_layers": 2, "decoder_layers": 2},
+}
+TASKS = list(LAYERS)
+
+
+def pretraining_config(task: str, sample: Path, folder: Path, run: str = "run", **sections: Any) -> Config:
+    values = text_config(sample, folder, run, **sections).model_dump()
+    values |= {"task": task, "tokenizer": {"vocabulary_size": 300, **sections.get("tokenizer", {})}}
+    values["model"] |= {**LAYERS[task], **sections.get("model", {})}
+    values["noise"] |= sections.get("noise", {})
+    return Config.model_validate(values)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_killed_run_resumes_bit_for_bit(
+    task: str, sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = {"unit": "word", "permute_sentences": True, "deletion_rate": 0.1}
+    straight, killed = (
+        pretraining_config(task, sample_directory, tmp_path, name, noise=noise) for name in ("straight", "killed")
+    )
+    train(straight, quiet=True)
+    train_and_die(killed, 13, monkeypatch)
+    train(killed, quiet=True)
+    assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
+    assert losses(tmp_path / "straight") == losses(tmp_path / "killed")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_it_learns_and_is_evaluated(task: str, sample_directory: Path, tmp_path: Path) -> None:
+    training = {"updates": 60, "validate_every": 60, "learning_rate": 1e-2, "averaging": "none"}
+    run = train(pretraining_config(task, sample_directory, tmp_path, training=training), quiet=True)
+    found = figures(run, "loss")
+    assert found[-1] < found[0] - 0.7
+    scores = evaluate_run(run, console=Console(file=io.StringIO()), split="validation").scores
+    assert scores["loss"] == pytest.approx(figures(run, "validation_loss")[0], rel=1e-4)
+
+
+# ---- starting from it ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def masked(sample_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("masked")
+    training = {"updates": 10, "validate_every": 10}
+    return train(pretraining_config("masked_language_model", sample_directory, folder, training=training), quiet=True)
+
+
+@pytest.fixture(scope="module")
+def writer(sample_directory: Path, masked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("writer")
+    values = text_config(sample_directory, folder, training={"updates": 10, "validate_every": 10}).model_dump()
+    values["tokenizer"] = {"path": str(masked / "model" / "tokenizer.json")}
+    return train(Config.model_validate(values), quiet=True)
+
+
+def started(config: Config, folder: Path) -> tuple[Any, Any]:
+    folder.mkdir(parents=True)
+    tokenizers = open_tokenizers(folder, config)
+    model = build_model(config, tokenizers)
+    return model, inherit(model, config, tokenizers)
+
+
+def test_an_encoder_becomes_a_classifier(masked: Path, kinds: Path, tmp_path: Path) -> None:  # noqa: F811
+    config = label_config(kinds, tmp_path / "run", model={"start_from": str(masked)})
+    model, found = started(config, tmp_path / "run")
+    old = load_model(masked)
+    assert model.source_embedding.tokens.num_embeddings == old.tokenizers.source.vocabulary_size  # without the mask
+    for name, tensor in old.model.state_dict().items():
+        ours = model.state_dict()[name]
+        assert torch.equal(ours, tensor[: len(ours)]), name
+    assert sorted(found.new) == ["head.bias", "head.weight"]
+    assert found.left == []
+    assert "taken: encoder.*" in str(found)
+    run = train(config.model_copy(update={"run_directory": str(tmp_path / "trained")}), quiet=True)
+    assert load_model(run).tokenizers.source.digest == old.tokenizers.source.digest
+
+
+def test_encoder_and_decoder_of_different_runs_become_a_translator(
+    masked: Path, writer: Path, sample_directory: Path, tmp_path: Path
+) -> None:
+    model = {"start_from": str(masked), "start_decoder_from": str(writer), "positions": "relative"}
+    config = tiny_config(sample_directory, tmp_path / "run", model=model)
+    built, found = started(config, tmp_path / "run")
+    decoder = load_model(writer).model.state_dict()
+    assert torch.equal(built.decoder[1].feed_forward.inner.weight, decoder["decoder.1.feed_forward.inner.weight"])
+    assert torch.equal(built.encoder[1].feed_forward.inner.weight, load_model(masked).model.encoder[1].feed_forward.inner.weight)
+    assert found.new
+    assert all("cross_attention" in name for name in found.new)
+
+
+def test_what_does_not_fit_is_refused(masked: Path, writer: Path, sample_directory: Path, kinds: Path, tmp_path: Path) -> None:  # noqa: F811
+    wider = label_config(kinds, tmp_path / "a", model={"start_from": str(masked), "width": 64})
+    with pytest.raises(UsageError, match=r"model.width=64 \(there: 32\)") as refused:
+        train(wider, quiet=True)
+    assert "set model.width=32" in str(refused.value)
+    no_encoder = label_config(kinds, tmp_path / "b", model={"start_from": str(writer)})
+    with pytest.raises(UsageError, match="has no encoder to start from"):
+        train(no_encoder, quiet=True)
+    own_tokenizer = tmp_path / "own"
+    own_tokenizer.mkdir()
+    open_tokenizers(own_tokenizer, tiny_config(sample_directory, own_tokenizer)).save(tmp_path)
+    other = label_config(
+        kinds, tmp_path / "c", model={"start_from": str(masked)}, tokenizer={"path": str(tmp_path / "tokenizer.json")}
+    )
+    with pytest.raises(UsageError, match="another tokenizer"):
+        train(other, quiet=True)
