@@ -10,16 +10,16 @@ Letters: S source and T target length, D width, H heads, V vocabulary, F width o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from headway.config import Config, ModelConfig
+from headway.config import WITHOUT_TARGET, Config, ModelConfig
 from headway.model.transformer import Transformer
-from headway.training.losses import CHUNK_ELEMENTS
+from headway.training.losses import CHUNK_ELEMENTS, IGNORED
+from headway.training.model_size import TYPICAL_LENGTH, Row, count
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights
 from headway.training.parallel import (
     Precision,
@@ -36,99 +36,11 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from headway.data.batches import Batch
-    from headway.data.checks.report import CheckReport
+    from headway.data.checks.report import CheckReport, CorpusFigures
 
-TYPICAL_LENGTH = 32  # tokens of a sentence, where nothing is known of the data
-RELATIVE_BUCKETS = 32
+OUTPUTS = {"classification": 2, "tagging": 2}  # of the head, where the labels are not known yet
 LIBRARIES_BYTES = 400 << 20  # Python and PyTorch themselves
 SLACK = 1.4  # measured: scratch space of the kernels and gaps of the allocator, for each byte of activations
-
-
-@dataclass(frozen=True)
-class Row:
-    """One part of the model: its parameters, and its multiplications and additions in a forward pass for a target token."""
-
-    stack: str  # "embeddings", "encoder", "decoder" or "output"
-    part: str
-    parameters: int
-    flops: float
-
-
-def count(
-    config: ModelConfig,
-    source_vocabulary: int,
-    target_vocabulary: int,
-    *,
-    source_length: float = TYPICAL_LENGTH,
-    target_length: float = TYPICAL_LENGTH,
-) -> list[Row]:
-    """The parts of the model. A product of [m, k] and [k, n] counts 2·m·n·k FLOPs; look-ups, norms and softmax count none.
-
-    FLOPs are of the forward pass and for one target token (for one source token where there is no decoder) of sentences of
-    these lengths; the backward pass takes twice as many.
-    """
-    return list(_rows(config, source_vocabulary, target_vocabulary, source_length, target_length))
-
-
-def _rows(config: ModelConfig, V_source: int, V_target: int, S: float, T: float) -> Iterator[Row]:
-    D, encoder, decoder = config.width, config.encoder_layers, config.decoder_layers
-    sources = S / T if decoder else 1.0  # source tokens for each target token
-    yield from _embedding_rows(config, V_source, V_target)
-    projections, kv_flops = _attention_parameters(config), 4.0 * D * _kv_width(config)
-    own_flops = 4.0 * D * D  # query and output
-    feed_forward = _feed_forward_parameters(config)
-    feed_forward_flops = 2.0 * (3 if config.gated else 2) * D * config.feed_forward_width
-    norm, final = _norm_parameters(config, D), _norm_parameters(config, D) if config.norm_place == "pre" else 0
-    relative = RELATIVE_BUCKETS * config.heads if config.positions == "relative" else 0
-    if encoder:
-        flops = encoder * sources * (own_flops + kv_flops + 4.0 * S * D)
-        yield Row("encoder", "self-attention", encoder * projections + relative, flops)
-        yield Row("encoder", "feed-forward", encoder * feed_forward, encoder * sources * feed_forward_flops)
-        yield Row("encoder", "norms", encoder * 2 * norm + final, 0.0)
-    if decoder:
-        yield Row("decoder", "self-attention", decoder * projections + relative, decoder * (own_flops + kv_flops + 4.0 * T * D))
-        if encoder:
-            flops = decoder * (own_flops + 4.0 * S * D + sources * kv_flops)
-            yield Row("decoder", "cross-attention", decoder * projections, flops)
-        yield Row("decoder", "feed-forward", decoder * feed_forward, decoder * feed_forward_flops)
-        yield Row("decoder", "norms", decoder * (3 if encoder else 2) * norm + final, 0.0)
-        own = D * V_target if config.tied_embeddings == "none" else 0
-        yield Row("output", "vocabulary" if own else "vocabulary (tied)", own, 2.0 * D * V_target)
-
-
-def _embedding_rows(config: ModelConfig, V_source: int, V_target: int) -> Iterator[Row]:
-    D, both = config.width, bool(config.encoder_layers and config.decoder_layers)
-    if both and config.tied_embeddings == "all":
-        yield Row("embeddings", "source and target", V_target * D, 0.0)
-    else:
-        if config.encoder_layers:
-            yield Row("embeddings", "source", V_source * D, 0.0)
-        if config.decoder_layers:
-            yield Row("embeddings", "target", V_target * D, 0.0)
-    if config.positions == "learned":
-        yield Row("embeddings", "positions", (1 + both) * config.max_positions * D, 0.0)
-
-
-def _kv_width(config: ModelConfig) -> int:
-    """Width of the keys, which is also that of the values."""
-    return (config.key_value_heads or config.heads) * (config.width // config.heads)
-
-
-def _norm_parameters(config: ModelConfig, width: int) -> int:
-    return 2 * width if config.norm == "layer" and config.bias else width
-
-
-def _attention_parameters(config: ModelConfig) -> int:
-    D, kv = config.width, _kv_width(config)
-    biases = 2 * D + 2 * kv if config.bias else 0
-    norms = 2 * _norm_parameters(config, D // config.heads) if config.query_key_norm else 0
-    return 2 * D * D + 2 * D * kv + biases + norms
-
-
-def _feed_forward_parameters(config: ModelConfig) -> int:
-    D, F = config.width, config.feed_forward_width
-    inner = 2 if config.gated else 1
-    return (inner + 1) * D * F + (inner * F + D if config.bias else 0)
 
 
 # --- memory ------------------------------------------------------------------------------------------------------
@@ -277,7 +189,9 @@ def calibrate(
 def _state(config: Config, world: World, precision: Precision, V_source: int | None, V_target: int | None) -> TrainState:
     V = config.tokenizer.vocabulary_size
     with torch.random.fork_rng(devices=[]):
-        model = Transformer(config.model, V_source or V, V_target or V, seed=config.training.seed).to(world.device)
+        outputs = OUTPUTS.get(config.task, 0)
+        sizes = (V_source or V, V_target or V)
+        model = Transformer(config.model, *sizes, outputs=outputs, seed=config.training.seed).to(world.device)
     model.compute_dtype = precision.dtype
     model.train()
     optimizer = build_optimizer(model, config.training, precision.dtype)
@@ -300,7 +214,15 @@ def _made_up(state: TrainState, pairs: int, source_length: float, target_length:
     embeddings = (state.model.source_embedding, state.model.target_embedding)
     sizes = [embedding.tokens.num_embeddings if embedding else 5 for embedding in embeddings]
     source, target = (torch.randint(4, max(5, V), shape, generator=generator) for shape, V in zip(shapes, sizes, strict=True))
-    return Batch(source, torch.ones_like(source, dtype=torch.bool), target, target, torch.arange(pairs))
+    nothing, wanted = source[:, :0], target
+    if not state.model.decoder:
+        task = state.config.task
+        hidden = torch.rand(source.shape, generator=generator) < state.config.noise.rate
+        none_hidden = torch.full_like(source, IGNORED)
+        wanted = torch.zeros_like(source) if task == "tagging" else torch.where(hidden, source, none_hidden)
+        wanted, target = wanted if task != "classification" else torch.zeros_like(source[:, :1]), nothing
+    source = source if state.model.encoder else nothing
+    return Batch(source, torch.ones_like(source, dtype=torch.bool), target, wanted, torch.arange(pairs))
 
 
 def _finish(device: torch.device) -> None:
@@ -322,7 +244,8 @@ class Forecast:
     batch_tokens: int
     precision: PrecisionName
     updates: int
-    pairs: int | None = None
+    noun: str = "pairs"  # what a row is
+    rows_of_epoch: int | None = None
     calibration: Calibration | None = None
     too_large_by: int = 0  # bytes
 
@@ -335,6 +258,22 @@ class Forecast:
         from headway.training.forecast_table import as_text
 
         return as_text(self)
+
+
+def _lengths(config: Config, figures: CorpusFigures | None) -> tuple[float, float, int | None]:
+    """Mean tokens of source and target, and how many such rows there are; of a text that has no partner both are alike."""
+    source = figures.source_tokens if figures else None
+    target = figures.target_tokens if figures else None
+    used, longest = figures.used if figures else None, config.data.max_length - 1
+    if config.task in ("language_model", "masked_language_model"):  # full rows
+        return longest, longest, max(1, round(source * used / longest)) if source and used else None
+    if config.task in WITHOUT_TARGET:
+        pieces = max(1.0, source / longest) if source else 1.0
+        length = (source or TYPICAL_LENGTH) / pieces
+        return length, length, round(used * pieces) if used else None
+    if config.task != "translation":
+        target = source = min(source or TYPICAL_LENGTH, longest)
+    return source or TYPICAL_LENGTH, target or TYPICAL_LENGTH, used
 
 
 def describe(
@@ -355,8 +294,7 @@ def describe(
     V = config.tokenizer.vocabulary_size
     V_source, V_target = source_vocabulary or V, target_vocabulary or V
     figures = next((figures for figures in report.corpora if figures.name == "train"), None) if report else None
-    S = (figures.source_tokens if figures else None) or TYPICAL_LENGTH
-    T = (figures.target_tokens if figures else None) or TYPICAL_LENGTH
+    S, T, rows = _lengths(config, figures)
     calibration, too_large_by = None, 0
     precision: PrecisionName = "bf16" if config.training.precision == "bf16" else "fp32"
     lengths = {"source_length": S, "target_length": T}
@@ -375,7 +313,8 @@ def describe(
         batch_tokens=config.training.batch_tokens,
         precision=precision,
         updates=config.training.updates,
-        pairs=figures.used if figures else None,
+        noun="pairs" if config.task == "translation" else "rows",
+        rows_of_epoch=rows,
         calibration=calibration,
         too_large_by=too_large_by,
     )

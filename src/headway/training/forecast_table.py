@@ -46,7 +46,8 @@ def _parts_table(forecast: Forecast) -> Table:
     table.add_section()
     table.add_row("total", "", f"{parameters:,}", "", scaled(flops), "", style="bold")
     lengths = f"sentences of {forecast.source_length:.0f} source and {forecast.target_length:.0f} target tokens"
-    table.caption = f"FLOPs: forward pass, for a target token, {lengths}; training takes 3 times as many"
+    what = f"a target token, {lengths}" if forecast.noun == "pairs" else f"a token, rows of {forecast.target_length:.0f}"
+    table.caption = f"FLOPs: forward pass, for {what}; training takes 3 times as many"
     return table
 
 
@@ -79,11 +80,11 @@ def _time(forecast: Forecast) -> RenderableType:
     lines = Table(title="Time", box=None, title_justify="left", title_style="bold", pad_edge=False, show_header=False)
     lines.add_column()
     lines.add_column(justify="right", style="bold")
-    lines.add_row("target tokens a second", f"{found.tokens_per_second:,.0f}")
+    lines.add_row("tokens a second" if forecast.noun != "pairs" else "target tokens a second", f"{found.tokens_per_second:,.0f}")
     lines.add_row("an update", as_time(found.seconds_per_update))
-    if forecast.pairs:
-        tokens = forecast.pairs * (forecast.target_length + 1)
-        lines.add_row(f"an epoch of {forecast.pairs:,} pairs", as_time(tokens / found.tokens_per_second))
+    if forecast.rows_of_epoch:
+        tokens = forecast.rows_of_epoch * (forecast.target_length + 1)
+        lines.add_row(f"an epoch of {forecast.rows_of_epoch:,} {forecast.noun}", as_time(tokens / found.tokens_per_second))
     lines.add_row(f"all {forecast.updates:,} updates, without validation", as_time(forecast.updates * found.seconds_per_update))
     where = f"{found.device}, {found.threads} threads, {found.precision.name}: {found.precision.reason}"
     return Group(lines, Text(where, style="dim italic"))
