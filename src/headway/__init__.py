@@ -41,7 +41,8 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger:
 
     loaded = load_model(path)
     kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller] | type[Tagger]] = {
-        "translation": Predictor, "language_model": Writer, "classification": Labeller, "tagging": Tagger,
+        **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
+        "language_model": Writer, "classification": Labeller, "tagging": Tagger,
     }  # fmt: skip
     if loaded.config.task not in kinds:
         problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"

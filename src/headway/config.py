@@ -39,12 +39,15 @@ __all__ = [
 ]  # fmt: skip
 
 TaskName = Literal[
-    "translation", "language_model", "masked_language_model", "span_corruption", "denoising", "classification", "tagging",
+    "translation", "summarisation", "dialogue", "language_model", "masked_language_model", "span_corruption", "denoising",
+    "classification", "tagging",
 ]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
 STACKS: dict[str, tuple[str, ...]] = {
     "translation": ("encoder", "decoder"),
+    "summarisation": ("encoder", "decoder"),
+    "dialogue": ("encoder", "decoder"),
     "language_model": ("decoder",),
     "masked_language_model": ("encoder",),
     "span_corruption": ("encoder", "decoder"),
@@ -57,6 +60,8 @@ WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", 
 
 # What is left out of a configuration has these values where the task is not translation.
 TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
+    "summarisation": {"data": {"target_language": "en", "too_long": "cut"}},
+    "dialogue": {"data": {"target_language": "en", "too_long": "cut"}},
     "language_model": {
         "model": {"encoder_layers": 0},
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
@@ -124,7 +129,10 @@ class Config(Section):
         for name, corpus in corpora.items():
             if corpus is None:
                 continue
-            if corpus.target is None and self.task not in WITHOUT_TARGET:
+            if self.task == "dialogue":
+                if corpus.path is None or corpus.target is not None:
+                    yield f"data.{name}.target={short(corpus.target)}: dialogue reads {{path: a.jsonl, source: turns}}"
+            elif corpus.target is None and self.task not in WITHOUT_TARGET:
                 yield f"data.{name}.target=null: task={self.task} needs what is to be answered — add it"
             elif corpus.target is not None and self.task in WITHOUT_TARGET:
                 yield f"data.{name}.target={short(corpus.target)} is not read by task={self.task} — leave it out"

@@ -96,6 +96,8 @@ class DataConfig(Section):
     max_length: int = Field(
         256, gt=0, le=1 << 20, description="tokens of a source or target; longer pairs are dropped and counted, documents cut up"
     )
+    too_long: Literal["drop", "cut"] = Field("drop", description="what becomes of a pair that is longer; both are counted")
+    history_turns: int = Field(4, gt=0, le=1000, description="dialogue: utterances that an answer looks back on")
     accept_dropped: float = Field(0.01, ge=0, le=1, description="largest share of pairs that may be dropped without stopping")
     cache_directory: PathText | None = Field(None, description="where tokenised data is kept; default: `cache` beside the run")
 

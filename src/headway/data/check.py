@@ -20,6 +20,7 @@ from headway.data.checks.lines import Lines, forget_words
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding
 from headway.data.checks.scan import CorpusScan
 from headway.data.checks.texts import TextScan, scan_texts, text_findings
+from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
 from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
@@ -161,6 +162,10 @@ class _TextRun(_Run):
         data = self.config.data
         if self.config.task in WITHOUT_TARGET:
             return read_texts(data.train, data.documents)
+        if self.config.task == "summarisation":
+            return read_pairs(data.train)
+        if self.config.task == "dialogue":
+            return read_dialogues(data.train, data.history_turns)
         return read_tagged(data.train) if self.config.task == "tagging" else read_labelled(data.train, data)
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:

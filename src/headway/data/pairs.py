@@ -22,7 +22,7 @@ class PairPreparation:
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
         self._tokenizers = (tokenizers.source, tokenizers.target)
-        self._max_length = data.max_length
+        self._max_length, self._cuts = data.max_length, data.too_long == "cut"
         languages = (data.source_language, data.target_language)
         self._preprocessors = [Preprocessor(data.preprocessing, language) for language in languages]
         self.sampling = (tokenizers.source.dropout, tokenizers.target.dropout)
@@ -30,7 +30,7 @@ class PairPreparation:
         self.made_from: dict[str, Any] = {
             "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
             "preprocessing": [data.preprocessing, data.source_language, data.target_language],
-            "max_length": data.max_length,
+            "max_length": [data.max_length, data.too_long],
         }
 
     @staticmethod
@@ -45,6 +45,7 @@ class PairPreparation:
         dropped.update({EMPTY_SOURCE: 0, EMPTY_TARGET: 0, TOO_LONG: 0})
         texts = self.texts(examples)
         sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, texts, strict=True))
+        cut = self._cut(sources, targets) if self._cuts else 0
         kept = []
         for row, (source_text, target_text, source, target) in enumerate(zip(*texts, sources, targets, strict=True)):
             reason = drop_reason(source_text, target_text, len(source), len(target), self._max_length)
@@ -54,7 +55,19 @@ class PairPreparation:
                 dropped[reason] += 1
         rows = [sources[row] for row in kept], [targets[row] for row in kept]
         kept_texts = [texts[0][row] for row in kept], [texts[1][row] for row in kept]
-        return Prepared([examples[row].line for row in kept], rows, kept_texts)
+        return Prepared([examples[row].line for row in kept], rows, kept_texts, cut)
+
+    def _cut(self, sources: list[list[int]], targets: list[list[int]]) -> int:
+        """Cuts what is too long, in place, and counts it."""
+        longest, cut = self._max_length, 0
+        for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
+            if max(len(source), len(target)) > longest:
+                sources[row], targets[row] = self.cut_source(source), target[:longest]
+                cut += 1
+        return cut
+
+    def cut_source(self, row: list[int]) -> list[int]:
+        return row[: self._max_length]
 
     def texts(self, examples: Sequence[Pair]) -> tuple[list[str], list[str]]:
         """Sources and targets as the tokenizers see them."""
@@ -68,10 +81,10 @@ class PairPreparation:
         return BucketedEpoch(rows, batch_tokens, seed, epoch)
 
     def rows_of_all(self, examples: Sequence[Pair]) -> MemoryRows:
-        longest = self._max_length
-        sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, self.texts(examples), strict=True))
-        cut = sum(max(map(len, sides)) > longest for sides in zip(sources, targets, strict=True))
-        return MemoryRows([row[:longest] for row in sources], [row[:longest] for row in targets], cut)
+        texts = self.texts(examples)
+        sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, texts, strict=True))
+        cut = self._cut(sources, targets)
+        return MemoryRows(sources, targets, cut)
 
 
 def drop_reason(source: str, target: str, source_tokens: int, target_tokens: int, max_length: int) -> str | None:

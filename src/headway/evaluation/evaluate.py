@@ -140,7 +140,7 @@ def evaluate_run(
     """
     request = open_request(run, overrides, split)
     output = console or Console()
-    if not TASKS[request.config.task].translates:
+    if request.config.task != "translation":
         return evaluate_outcome(request, output)
     loaded, config, pairs, clock = request.loaded, request.config, request.examples, request.clock
     with clock.measure("load"):

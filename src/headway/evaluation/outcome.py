@@ -20,6 +20,7 @@ from rich.text import Text
 
 from headway.config import WITHOUT_TARGET
 from headway.evaluation.analysis import visible
+from headway.evaluation.generated import generated_outcome
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord
@@ -30,6 +31,8 @@ from headway.evaluation.text import text_outcome
 
 SHOWN_WRONG = 5
 OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
+    "summarisation": generated_outcome,
+    "dialogue": generated_outcome,
     **dict.fromkeys(WITHOUT_TARGET, text_outcome),
     "classification": label_outcome,
     "tagging": tag_outcome,

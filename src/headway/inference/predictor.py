@@ -94,6 +94,7 @@ class Predictor:
         data = config.data
         self._source_steps = Preprocessor(data.preprocessing, data.source_language)
         self._target_steps = Preprocessor(data.preprocessing, data.target_language)
+        self._keeps_end = config.task == "dialogue"  # what was said last is what is answered
         self._longest = min(data.max_length, _positions(config.model) - 1)
 
     def predict(self, lines: Sequence[str]) -> list[str]:
@@ -142,7 +143,8 @@ class Predictor:
                 line = first + place + 1
                 _log.warning("line %d has %d pieces, more than the model reads; cut to %d", line, len(ids), self._longest)
             if ids and not is_blank(texts[place]):
-                sources.append(_Source(place, list(ids[: self._longest]), cut))
+                kept = ids[-self._longest :] if self._keeps_end else ids[: self._longest]
+                sources.append(_Source(place, list(kept), cut))
         return sources
 
     def _written(self, hypothesis: Hypothesis, cut: bool) -> Translation:

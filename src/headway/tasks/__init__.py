@@ -9,6 +9,7 @@ from typing import Any
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import Batch
 from headway.data.corrupted import DenoisingPreparation, MaskedPreparation, SpanPreparation
+from headway.data.dialogues import DialoguePreparation
 from headway.data.labelled import LabelledPreparation, learn_labels
 from headway.data.labels import Labels
 from headway.data.noise import SENTINELS
@@ -27,20 +28,22 @@ class Task:
     Attributes:
         preparation: how a corpus is read, becomes rows and updates.
         loss: the loss of a batch in the model.
-        translates: whether the answer to a source is a text that is generated.
+        writes: whether the answer to a source is a text that is written.
         extra_pieces: ids beyond the vocabulary that the model reads or writes: masks and sentinels.
         labels: of the training corpus, where the answers are such; the model's head has an output for each.
     """
 
     preparation: type[Preparation]
     loss: Callable[[Any, Batch, Config], TokenLoss]
-    translates: bool = False
+    writes: bool = False
     extra_pieces: int = 0
     labels: Callable[[CorpusConfig, DataConfig], Labels] | None = None
 
 
 TASKS: dict[str, Task] = {
-    "translation": Task(PairPreparation, sequence.loss, translates=True),
+    "translation": Task(PairPreparation, sequence.loss, writes=True),
+    "summarisation": Task(PairPreparation, sequence.loss, writes=True),
+    "dialogue": Task(DialoguePreparation, sequence.loss, writes=True),
     "language_model": Task(TextPreparation, pretraining.next_token_loss),
     "masked_language_model": Task(MaskedPreparation, pretraining.masked_token_loss, extra_pieces=1),
     "span_corruption": Task(SpanPreparation, sequence.loss, extra_pieces=1 + SENTINELS),

@@ -117,9 +117,8 @@ class Progress:
         )
 
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
-        score = (
-            f" · {scores.metric}{' (greedy)' * (scores.metric == 'BLEU')} {scores.score:.2f}" if scores.score is not None else ""
-        )
+        greedy = " (greedy)" if scores.metric in ("BLEU", "ROUGE-L") else ""
+        score = f" · {scores.metric}{greedy} {scores.score:.2f}" if scores.score is not None else ""
         bits = f" · {scores.bits_per_byte:.3f} bits per byte" if scores.bits_per_byte is not None else ""
         star = " · best so far" if better else ""
         self.console.print(

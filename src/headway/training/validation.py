@@ -19,6 +19,7 @@ from headway.data.readers import corpus_files, corpus_name, fingerprint
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
+from headway.evaluation.rouge import rouge
 from headway.evaluation.tag_scores import tag_scores
 from headway.inference.decoding import generate
 from headway.inference.labelling import MAIN_SCORE, label_answers, label_logits, label_scores
@@ -87,15 +88,15 @@ def validate(
     """Loss and score of the model as it is. The first rank computes, all ranks return the same figures."""
     nats, score = NegativeLogLikelihood(0.0, 0), 0.0
     task = TASKS[config.task]
-    scored = config.training.validate_score and (task.translates or task.labels is not None)
+    scored = config.training.validate_score and (task.writes or task.labels is not None)
     examples: list[Example] = []
     training = model.training
     model.eval()
     try:
         if world.first:
             nats = negative_log_likelihood(model, validation.rows, validation.preparation, config)
-            if scored and task.translates:
-                score, examples = _greedy_bleu(model, validation, config, tokenizers)
+            if scored and task.writes:
+                score, examples = _written_score(model, validation, config, tokenizers)
             elif scored and config.task == "tagging":
                 score, examples = _tag_score(model, validation, tokenizers)
             elif scored:
@@ -109,7 +110,7 @@ def validate(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),
         score=score if scored else None,
-        metric=_metric(tokenizers) if scored else None,
+        metric=_metric(config, tokenizers) if scored else None,
         bits_per_byte=total / math.log(2) / max(validation.text_bytes(), 1) if plain_text else None,
         examples=examples,
     )
@@ -136,11 +137,11 @@ def negative_log_likelihood(
     return NegativeLogLikelihood(total, tokens)
 
 
-def _metric(tokenizers: Tokenizers) -> str:
+def _metric(config: Config, tokenizers: Tokenizers) -> str:
     """The name of the score."""
     labels = tokenizers.labels
     if labels is None:
-        return "BLEU"
+        return "ROUGE-L" if config.task == "summarisation" else "BLEU"
     if labels.kind == "tags":
         return "accuracy" if labels.scheme == "plain" else "F1"
     return MAIN_LABELS[labels.kind]
@@ -167,7 +168,7 @@ def _label_score(model: Transformer, validation: Validation, tokenizers: Tokeniz
 
 
 @torch.no_grad()
-def _greedy_bleu(
+def _written_score(
     model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers
 ) -> tuple[float, list[Example]]:
     device, data = next(model.parameters()).device, config.data
@@ -186,7 +187,9 @@ def _greedy_bleu(
             text = "" if is_blank(sources[row]) else tokenizers.target.decode(answers[0].ids)
             texts[row] = text if tokenised else target.undo(text)
     hypotheses = [texts[row] for row in range(len(texts))]
-    if tokenised:
+    if config.task == "summarisation":
+        measure = rouge(hypotheses, references, language=data.target_language)["rougel"]
+    elif tokenised:
         references = [target.apply(reference) for reference in references]
         measure = tokenised_lowercased_bleu(hypotheses, references)
     else:

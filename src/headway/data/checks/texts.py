@@ -14,10 +14,11 @@ from headway.data.checks import findings as judge
 from headway.data.checks.lines import hash_text, normalise
 from headway.data.checks.report import CorpusFigures, Finding, Level
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
+from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
-from headway.data.readers import corpus_name, corpus_paths
+from headway.data.readers import corpus_name, corpus_paths, read_pairs
 from headway.data.tagged import read_tagged
 from headway.data.texts import Text, read_texts
 from headway.data.tokenizer import UNK_ID, Tokenizers
@@ -109,6 +110,10 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
 def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[str, ...]]]:
     if config.task in WITHOUT_TARGET:
         yield from ((text, ()) for text in read_texts(corpus, config.data.documents))
+    elif config.task == "summarisation":
+        yield from ((Text(pair.source, pair.line), ()) for pair in read_pairs(corpus))
+    elif config.task == "dialogue":
+        yield from ((Text(pair.target, pair.line), ()) for pair in read_dialogues(corpus, 1))
     elif config.task == "tagging":
         for sentence in read_tagged(corpus):
             yield Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags))

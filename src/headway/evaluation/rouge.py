@@ -1,0 +1,77 @@
+"""ROUGE (Lin 2004) of summaries, computed by the package `rouge-score`, and how varied answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from headway.errors import UsageError
+from headway.evaluation.label_scores import measurement_of
+from headway.evaluation.metrics import Measurement, base_language, check_pairs, writes_spaces
+
+KINDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+
+
+class _Characters:
+    """What `rouge-score` cuts Chinese and its kin with."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return [character for character in text.lower() if not character.isspace()]
+
+
+def rouge(hypotheses: Sequence[str], references: Sequence[str], *, language: str = "en") -> dict[str, Measurement]:
+    """The mean F-measure over summaries, in per cent.
+
+    Raises:
+        DataError: unequal counts. UsageError: the package is missing.
+    """
+    check_pairs(hypotheses, references)
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError:
+        raise UsageError("ROUGE needs the package rouge-score", remedy='pip install "headway[metrics]"') from None
+    words = writes_spaces(language)
+    stems = words and base_language(language) == "en"
+    scorer: Any = RougeScorer(list(KINDS), use_stemmer=stems, tokenizer=None if words else _Characters())
+    found = [scorer.score(reference, hypothesis) for hypothesis, reference in zip(hypotheses, references, strict=True)]
+    unit = "words, stemmed" if stems else "words" if words else "characters"
+    return {
+        kind.lower(): measurement_of(
+            kind.lower(), label, f"F-measure of {unit}, rouge-score", _with_count([one[kind].fmeasure for one in found]), _mean
+        )
+        for kind, label in KINDS.items()
+    }
+
+
+def distinct(hypotheses: Sequence[str], *, language: str = "en") -> dict[str, Measurement]:
+    """Distinct-1 and -2 (Li et al. 2016): different n-grams of all answers, for each n-gram that was written, in per cent.
+
+    The share falls with the amount of text, so its interval comes from the answers alone and is narrow; compare equal sets.
+    """
+    rows = [text.split() if writes_spaces(language) else list("".join(text.split())) for text in hypotheses]
+    results = {}
+    for n in (1, 2):
+        grams = [[tuple(row[i : i + n]) for i in range(len(row) - n + 1)] for row in rows]
+        seen: set[tuple[str, ...]] = set()
+        fresh = []
+        for row in grams:
+            fresh.append(len(set(row) - seen))
+            seen.update(row)
+        statistics = np.array([fresh, list(map(len, grams))], dtype=np.float64).T
+        name = f"distinct{n}"
+        results[name] = measurement_of(name, f"distinct-{n}", "different n-grams of all that were written", statistics, _share)
+    return results
+
+
+def _with_count(values: Sequence[float]) -> np.ndarray:
+    return np.stack((100.0 * np.asarray(values, dtype=np.float64), np.ones(len(values))), 1)
+
+
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1.0))
+
+
+def _share(sums: np.ndarray) -> np.ndarray:
+    return np.asarray(100.0 * sums[..., 0] / np.maximum(sums[..., 1], 1.0))
