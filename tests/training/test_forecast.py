@@ -157,7 +157,7 @@ def test_an_update_is_carried_over_from_two_sizes(tmp_path: Path, monkeypatch: p
 
 def test_the_tables_show_everything(tmp_path: Path) -> None:
     figures = CorpusFigures(
-        "train", ("a", "b"), rows_of_epoch=1000, checked=1000, dropped={"long": 10}, source_tokens=9.0, target_tokens=11.0
+        "train", ("a", "b"), pairs=1000, checked=1000, dropped={"long": 10}, source_tokens=9.0, target_tokens=11.0
     )
     report = CheckReport((figures,), (), (), ("en", "de"), "learned", False, 1.0)
     config = tiny_config(tmp_path, tmp_path)
