@@ -35,11 +35,8 @@ def corpora(sample: Path, folder: Path, task: str) -> dict[str, dict[str, Any]]:
             rows.append(json.dumps(row))
         (folder / f"{name}.{task}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
         path = str(folder / f"{name}.{task}.jsonl")
-        found[name] = (
-            {"path": path, "source": "text", "target": "summary"}
-            if task == "summarisation"
-            else {"path": path, "source": "turns"}
-        )
+        columns = {"source": "text", "target": "summary"} if task == "summarisation" else {"source": "turns"}
+        found[name] = {"path": path, **columns}
     return found
 
 
