@@ -39,7 +39,7 @@ def test_a_log_that_takes_no_more_does_not_end_the_training(tmp_path: Path, monk
 def test_what_is_shown_goes_to_standard_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     Progress(tmp_path, tiny_config(tmp_path, tmp_path), enabled=True, record=False).end(1.0, tmp_path)
-    assert sys.stderr.getvalue().startswith("done: best validation BLEU 1.000")  # type: ignore[attr-defined]
+    assert sys.stderr.getvalue().startswith("done: best validation score 1.000")  # type: ignore[attr-defined]
 
 
 def test_damaged_lines_of_the_metrics_are_passed_over(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def _score_table(record: OutcomeRecord) -> Table:
         table.add_column(Text(name, style="dim"), justify="right")
     for name, score in record.scores.items():
         interval = Text(f"{_figure(score.low)} – {_figure(score.high)}", style="cyan")
-        others = [Text(_figure(scores[name].score), style="dim") for scores in record.baselines.values()]
+        others = [Text(_figure(found[name].score) if name in found else "–", style="dim") for found in record.baselines.values()]
         table.add_row(Text(score.label), Text(_figure(score.score), style="bold"), interval, *others)
     drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
     table.caption = Text(drawn, style="dim")

@@ -61,6 +61,7 @@ class Progress:
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not enabled or not self.console.is_terminal)
         self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
         self._updates, self._tokens, self._seconds, self._loss_sum = 0, 0, 0.0, 0.0
+        self._metric = "score"  # its name, once a validation has told it
 
     def machine(self, world: World, threads: int, precision: Precision, resumed_at: int | None) -> None:
         ranks = f", {world.size} processes" if world.size > 1 else ""
@@ -117,6 +118,7 @@ class Progress:
         )
 
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
+        self._metric = scores.metric or self._metric
         greedy = " (greedy)" if scores.metric in ("BLEU", "ROUGE-L") else ""
         score = f" · {scores.metric}{greedy} {scores.score:.2f}" if scores.score is not None else ""
         bits = f" · {scores.bits_per_byte:.3f} bits per byte" if scores.bits_per_byte is not None else ""
@@ -136,7 +138,7 @@ class Progress:
         self._record(figures)
 
     def end(self, best: float | None, directory: Path) -> None:
-        kind = self.settings.best_by
+        kind = "loss" if self.settings.best_by == "loss" else self._metric
         shown = "none" if best is None else f"{abs(best):.3f}"
         self.console.print(f"done: best validation {kind} {shown}; the model is in {directory / 'model'}")
 
