@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headway.inference.labeller import Labeller as Labeller
     from headway.inference.predictor import Predictor as Predictor
+    from headway.inference.reader import Reader as Reader
     from headway.inference.tagger import Tagger as Tagger
     from headway.inference.writer import Writer as Writer
     from headway.model.transformer import Transformer as Transformer
@@ -23,7 +24,7 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger:
+def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger | Reader:
     """The model of a run directory or model directory, ready to answer: all kinds have ``predict(list of texts)``.
 
     Args:
@@ -35,14 +36,16 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger:
     from headway.errors import UsageError
     from headway.inference.labeller import Labeller
     from headway.inference.predictor import Predictor
+    from headway.inference.reader import Reader
     from headway.inference.tagger import Tagger
     from headway.inference.writer import Writer
     from headway.model_dir import load_model
 
     loaded = load_model(path)
-    kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller] | type[Tagger]] = {
+    kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller] | type[Tagger] | type[Reader]] = {
         **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
         "language_model": Writer, "classification": Labeller, "tagging": Tagger,
+        "question_answering": Reader,
     }  # fmt: skip
     if loaded.config.task not in kinds:
         problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"

@@ -40,7 +40,7 @@ __all__ = [
 
 TaskName = Literal[
     "translation", "summarisation", "dialogue", "language_model", "masked_language_model", "span_corruption", "denoising",
-    "classification", "tagging",
+    "classification", "tagging", "question_answering",
 ]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
@@ -54,6 +54,7 @@ STACKS: dict[str, tuple[str, ...]] = {
     "denoising": ("encoder", "decoder"),
     "classification": ("encoder",),
     "tagging": ("encoder",),
+    "question_answering": ("encoder",),
 }
 # Tasks on plain text: nothing is to be answered.
 WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
@@ -77,6 +78,7 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
     },
     "classification": {"model": {"decoder_layers": 0}},
+    "question_answering": {"model": {"decoder_layers": 0}, "data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
     "tagging": {"model": {"decoder_layers": 0}, "training": {"label_smoothing": 0.0}},
 }
 
@@ -129,9 +131,10 @@ class Config(Section):
         for name, corpus in corpora.items():
             if corpus is None:
                 continue
-            if self.task == "dialogue":
+            if self.task in ("dialogue", "question_answering"):
+                column = "turns" if self.task == "dialogue" else "context"
                 if corpus.path is None or corpus.target is not None:
-                    yield f"data.{name}.target={short(corpus.target)}: dialogue reads {{path: a.jsonl, source: turns}}"
+                    yield f"data.{name}.target={short(corpus.target)}: {self.task} reads {{path: a.jsonl, source: {column}}}"
             elif corpus.target is None and self.task not in WITHOUT_TARGET:
                 yield f"data.{name}.target=null: task={self.task} needs what is to be answered — add it"
             elif corpus.target is not None and self.task in WITHOUT_TARGET:

@@ -98,6 +98,8 @@ class DataConfig(Section):
     )
     too_long: Literal["drop", "cut"] = Field("drop", description="what becomes of a pair that is longer; both are counted")
     history_turns: int = Field(4, gt=0, le=1000, description="dialogue: utterances that an answer looks back on")
+    window_stride: int = Field(128, gt=0, le=1 << 20, description="question_answering: tokens between windows of a long passage")
+    unanswerable: bool = Field(False, description="question_answering: whether a passage may hold no answer")
     accept_dropped: float = Field(0.01, ge=0, le=1, description="largest share of pairs that may be dropped without stopping")
     cache_directory: PathText | None = Field(None, description="where tokenised data is kept; default: `cache` beside the run")
 

@@ -164,6 +164,17 @@ def collate_tags(rows: Rows, indices: NDArray[np.integer], *, untagged: int) -> 
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
+def collate_spans(rows: Rows, indices: NDArray[np.integer]) -> Batch:
+    """Some of the rows as one padded batch with two places each, [B, 2]: where the answer begins and where it ends."""
+    import torch
+
+    source_ids, source_mask = _padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
+    target_out = np.array([rows.target(int(i)) for i in indices], dtype=np.int64).reshape(len(indices), 2)
+    nothing = np.empty((len(indices), 0), dtype=np.int64)
+    arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
 def _padded(
     rows: list[NDArray[np.integer]], fill: int, *, before: int | None = None, after: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

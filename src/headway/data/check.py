@@ -24,6 +24,7 @@ from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
 from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
+from headway.data.questions import read_questions
 from headway.data.readers import corpus_name, count, read_pairs
 from headway.data.tagged import read_tagged
 from headway.data.texts import read_texts
@@ -166,6 +167,8 @@ class _TextRun(_Run):
             return read_pairs(data.train)
         if self.config.task == "dialogue":
             return read_dialogues(data.train, data.history_turns)
+        if self.config.task == "question_answering":
+            return read_questions(data.train)
         return read_tagged(data.train) if self.config.task == "tagging" else read_labelled(data.train, data)
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:

@@ -108,6 +108,11 @@ class Tokenizer:
             rows.append(row)
         return rows
 
+    def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """As `encode`, and for each piece the characters of `text` that it stands for, from the first to before the second."""
+        found = self._backend.encode(text, add_special_tokens=False)
+        return [number if number >= UNK_ID else UNK_ID for number in found.ids], list(found.offsets)
+
     def _spelled_out(self, text: str) -> list[int]:
         """As the backend does, but without the special pieces, which some models of others take from text."""
         from headway.data.subword_sampling import segmenter

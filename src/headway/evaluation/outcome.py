@@ -26,6 +26,7 @@ from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord
 from headway.evaluation.records import ScoreRecord, record_path, write_whole
 from headway.evaluation.request import Request, with_interval
+from headway.evaluation.spans import span_outcome
 from headway.evaluation.tags import tag_outcome
 from headway.evaluation.text import text_outcome
 
@@ -36,6 +37,7 @@ OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
     **dict.fromkeys(WITHOUT_TARGET, text_outcome),
     "classification": label_outcome,
     "tagging": tag_outcome,
+    "question_answering": span_outcome,
 }
 
 

@@ -15,9 +15,10 @@ from headway.data.labels import Labels
 from headway.data.noise import SENTINELS
 from headway.data.pairs import PairPreparation
 from headway.data.preparation import Preparation
+from headway.data.questions import QuestionPreparation
 from headway.data.tagged import TaggedPreparation, learn_tags
 from headway.data.texts import TextPreparation
-from headway.tasks import label, pretraining, sequence
+from headway.tasks import label, pretraining, sequence, span
 from headway.training.losses import TokenLoss
 
 
@@ -30,6 +31,7 @@ class Task:
         loss: the loss of a batch in the model.
         writes: whether the answer to a source is a text that is written.
         extra_pieces: ids beyond the vocabulary that the model reads or writes: masks and sentinels.
+        outputs: of the model's head, where the labels do not tell.
         labels: of the training corpus, where the answers are such; the model's head has an output for each.
     """
 
@@ -37,6 +39,7 @@ class Task:
     loss: Callable[[Any, Batch, Config], TokenLoss]
     writes: bool = False
     extra_pieces: int = 0
+    outputs: int = 0
     labels: Callable[[CorpusConfig, DataConfig], Labels] | None = None
 
 
@@ -49,5 +52,6 @@ TASKS: dict[str, Task] = {
     "span_corruption": Task(SpanPreparation, sequence.loss, extra_pieces=1 + SENTINELS),
     "denoising": Task(DenoisingPreparation, sequence.loss, extra_pieces=1),
     "classification": Task(LabelledPreparation, label.loss, labels=learn_labels),
+    "question_answering": Task(QuestionPreparation, span.loss, outputs=2),
     "tagging": Task(TaggedPreparation, label.tag_loss, labels=learn_tags),
 }

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from headway.data.batches import Batch
     from headway.data.checks.report import CheckReport, CorpusFigures
 
-OUTPUTS = {"classification": 2, "tagging": 2}  # of the head, where the labels are not known yet
+OUTPUTS = {"classification": 2, "tagging": 2, "question_answering": 2}  # of the head, where the labels are not known yet
 LIBRARIES_BYTES = 400 << 20  # Python and PyTorch themselves
 SLACK = 1.4  # measured: scratch space of the kernels and gaps of the allocator, for each byte of activations
 
@@ -220,7 +220,8 @@ def _made_up(state: TrainState, pairs: int, source_length: float, target_length:
         hidden = torch.rand(source.shape, generator=generator) < state.config.noise.rate
         none_hidden = torch.full_like(source, IGNORED)
         wanted = torch.zeros_like(source) if task == "tagging" else torch.where(hidden, source, none_hidden)
-        wanted, target = wanted if task != "classification" else torch.zeros_like(source[:, :1]), nothing
+        ends = {"classification": 1, "question_answering": 2}.get(task)
+        wanted, target = wanted if ends is None else torch.zeros_like(source[:, :ends]), nothing
     source = source if state.model.encoder else nothing
     return Batch(source, torch.ones_like(source, dtype=torch.bool), target, wanted, torch.arange(pairs))
 

@@ -15,14 +15,17 @@ import torch
 from headway.config import Config
 from headway.data.preparation import MemoryRows, Preparation
 from headway.data.preprocessing import Preprocessor, is_blank
+from headway.data.questions import QuestionPreparation
 from headway.data.readers import corpus_files, corpus_name, fingerprint
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
 from headway.evaluation.rouge import rouge
+from headway.evaluation.span_scores import span_scores
 from headway.evaluation.tag_scores import tag_scores
 from headway.inference.decoding import generate
 from headway.inference.labelling import MAIN_SCORE, label_answers, label_logits, label_scores
+from headway.inference.reading import answer_questions
 from headway.inference.tagging import tag_sentences
 from headway.model.transformer import Transformer
 from headway.tasks import TASKS
@@ -88,7 +91,7 @@ def validate(
     """Loss and score of the model as it is. The first rank computes, all ranks return the same figures."""
     nats, score = NegativeLogLikelihood(0.0, 0), 0.0
     task = TASKS[config.task]
-    scored = config.training.validate_score and (task.writes or task.labels is not None)
+    scored = config.training.validate_score and (task.writes or task.labels is not None or task.outputs > 0)
     examples: list[Example] = []
     training = model.training
     model.eval()
@@ -97,6 +100,8 @@ def validate(
             nats = negative_log_likelihood(model, validation.rows, validation.preparation, config)
             if scored and task.writes:
                 score, examples = _written_score(model, validation, config, tokenizers)
+            elif scored and config.task == "question_answering":
+                score, examples = _span_score(model, validation, config)
             elif scored and config.task == "tagging":
                 score, examples = _tag_score(model, validation, tokenizers)
             elif scored:
@@ -140,11 +145,26 @@ def negative_log_likelihood(
 def _metric(config: Config, tokenizers: Tokenizers) -> str:
     """The name of the score."""
     labels = tokenizers.labels
+    if config.task == "question_answering":
+        return "F1"
     if labels is None:
         return "ROUGE-L" if config.task == "summarisation" else "BLEU"
     if labels.kind == "tags":
         return "accuracy" if labels.scheme == "plain" else "F1"
     return MAIN_LABELS[labels.kind]
+
+
+def _span_score(model: Transformer, validation: Validation, config: Config) -> tuple[float, list[Example]]:
+    questions, preparation = validation.examples, validation.preparation
+    assert isinstance(preparation, QuestionPreparation)
+    found = answer_questions(model, questions, preparation, may_be_none=config.data.unanswerable)
+    wanted = [[answer.text for answer in question.answers] for question in questions]
+    score = span_scores([one.text for one in found], wanted, config.data.source_language)["f1"].score
+    shown = [
+        Example(question.question, " | ".join(references), one.text)
+        for question, references, one in zip(questions, wanted, found, strict=True)
+    ]
+    return score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
 
 
 def _tag_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:

@@ -18,6 +18,7 @@ from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
+from headway.data.questions import read_questions
 from headway.data.readers import corpus_name, corpus_paths, read_pairs
 from headway.data.tagged import read_tagged
 from headway.data.texts import Text, read_texts
@@ -112,6 +113,8 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[st
         yield from ((text, ()) for text in read_texts(corpus, config.data.documents))
     elif config.task == "summarisation":
         yield from ((Text(pair.source, pair.line), ()) for pair in read_pairs(corpus))
+    elif config.task == "question_answering":
+        yield from ((Text(one.source, one.line), ()) for one in read_questions(corpus))
     elif config.task == "dialogue":
         yield from ((Text(pair.target, pair.line), ()) for pair in read_dialogues(corpus, 1))
     elif config.task == "tagging":

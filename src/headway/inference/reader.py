@@ -1,0 +1,70 @@
+"""How a reader of passages answers: a question and a passage in, a span of the passage out, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import Any
+
+from headway.config import TrainingConfig
+from headway.data.questions import Question, QuestionPreparation
+from headway.errors import UsageError
+from headway.inference.precision import choose_inference_precision, prepare
+from headway.inference.predictor import PIECE_LINES, decoding_options, whole_characters
+from headway.inference.reading import Found, answer_questions
+from headway.model_dir import LoadedModel, load_model
+from headway.training.parallel import choose_device, keep_freed_memory
+
+
+class Reader:
+    """Answers questions on passages with a trained model.
+
+    Args:
+        path: a run directory, a model directory, or a model that is loaded.
+        decoding: of its settings only ``precision`` concerns a reader.
+
+    Raises:
+        ModelError: there is no whole model. UsageError: a setting is not valid.
+    """
+
+    many_lines = False  # an answer is one line
+
+    def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
+        keep_freed_memory()
+        loaded = path if isinstance(path, LoadedModel) else load_model(path)
+        config = loaded.config
+        options = decoding_options(config, decoding)
+        self._may_be_none = config.data.unanswerable
+        self._preparation = QuestionPreparation(loaded.tokenizers, config)
+        device = choose_device(TrainingConfig())
+        self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
+
+    def predict(self, questions: Sequence[str]) -> list[str]:
+        """The answer to each ``question TAB passage``, empty where there is none. Raises UsageError for one without a tab."""
+        if isinstance(questions, str):
+            raise UsageError("predict takes a list of questions, and this is one text", remedy='predict(["question\\tpassage"])')
+        return [answers[0].text for answers in self.answer_pieces([list(questions)])]
+
+    def answer(self, question: str, passage: str) -> Found:
+        """The answer to one question, with its place in the passage."""
+        return self._answer([Question(question, passage, (), 1)])[0]
+
+    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Found]]:
+        """One answer to each line of lists: the answers to a list do not wait for the next one."""
+        line = 0
+        for lines in pieces:
+            for start in range(0, len(lines), PIECE_LINES):
+                questions = []
+                for text in lines[start : start + PIECE_LINES]:
+                    line += 1
+                    question, tab, passage = whole_characters(text).partition("\t")
+                    if not tab and text.strip():
+                        raise UsageError(
+                            "has no tab between question and passage", where=f"line {line}", remedy="question TAB passage"
+                        )
+                    questions.append(Question(question, passage, (), line))
+                for found in self._answer(questions):
+                    yield [Found(" ".join(found.text.split()), found.start, found.score)]
+
+    def _answer(self, questions: Sequence[Question]) -> list[Found]:
+        return answer_questions(self._model, questions, self._preparation, may_be_none=self._may_be_none)

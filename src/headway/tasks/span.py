@@ -1,0 +1,38 @@
+"""Answers that are spans of a passage: where they begin and where they end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from headway.config import Config
+from headway.data.batches import Batch
+from headway.data.tokenizer import EOS_ID
+from headway.training.losses import TokenLoss, label_loss
+
+NEVER = -1e9
+
+
+def span_logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
+    """For each position how well it begins and how well it ends the answer, [B, S, 2] float32.
+
+    Only the passage can answer, and the place between question and passage, which stands for no answer.
+    """
+    logits_BS2 = model.head(model.encode(source_ids, source_mask)).float()
+    places_S = torch.arange(source_ids.shape[1], device=source_ids.device)
+    question_ends_B = (source_ids == EOS_ID).int().argmax(1)
+    passage_ends_B = source_mask.sum(1) - 1
+    open_BS = (places_S >= question_ends_B[:, None]) & (places_S < passage_ends_B[:, None])
+    return logits_BS2.masked_fill(~open_BS[:, :, None], NEVER)
+
+
+def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
+    """Cross-entropy of the first and of the last token (Devlin et al. 2019, section 4.2); R-Drop as for labels."""
+    consistency = config.training.r_drop if model.training else 0.0
+    passes = 2 if consistency else 1
+    logits_BS2 = span_logits(model, batch.source_ids.repeat(passes, 1), batch.source_mask.repeat(passes, 1))
+    targets_B2 = batch.target_out.repeat(passes, 1)
+    ends = [label_loss(logits_BS2[:, :, end], targets_B2[:, end : end + 1], "one", consistency=consistency) for end in (0, 1)]
+    total, plain, count = (sum(getattr(one, name) for one in ends) for name in TokenLoss._fields)
+    return TokenLoss(total / passes, plain / passes, count // passes)

@@ -1,0 +1,197 @@
+"""Questions on passages: reading SQuAD's JSON, windows, spans back to the same characters, training, evaluating, answering."""
+
+from __future__ import annotations
+
+import io
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from test_loop import assert_same_checkpoint, figures, train_and_die
+from tiny_run import TINY_MODEL, TINY_TRAINING
+
+import headway
+from headway.config import Config, CorpusConfig, TokenizerConfig
+from headway.data.questions import Answer, Question, QuestionPreparation, read_questions
+from headway.data.tokenizer import EOS_ID, Tokenizers, train_tokenizer
+from headway.errors import DataError, UsageError
+from headway.evaluation.evaluate import evaluate_run
+from headway.evaluation.span_scores import f1, normalise, span_scores
+from headway.inference.reader import Reader
+from headway.inference.reading import best_span
+from headway.training.loop import train
+
+PEOPLE = ("Anna", "Paul", "Thomas", "Maria", "Peter", "Lena", "Max", "Eva")
+PLACES = ("garden", "kitchen", "station", "park", "library", "market", "harbour", "school")
+TIMES = ("today", "yesterday", "at noon", "last night", "in the morning")
+
+
+def passage(rng: np.random.Generator, *, unanswerable: bool) -> dict[str, Any]:
+    """Somebody somewhere at some time, in any order, between other words; asked is who, where and when, or what is not said."""
+    parts = {
+        "Who danced?": (f"{rng.choice(PEOPLE)} danced", 0),
+        "Where was it?": (f"it was in the {rng.choice(PLACES)}", len("it was in the ")),
+        "When was it?": (f"it happened {rng.choice(TIMES)}", len("it happened ")),
+    }
+    said = [question for question in rng.permutation(list(parts)) if not unanswerable or rng.random() < 0.7] or ["Who danced?"]
+    context, qas = "", []
+    for question in said:
+        text, skipped = parts[str(question)]
+        wanted = text[skipped:].removesuffix(" danced")
+        qas.append({"question": question, "answers": [{"text": wanted, "answer_start": len(context) + skipped}]})
+        context += text + " . "
+    qas += [{"question": question, "answers": [], "is_impossible": True} for question in parts if question not in said]
+    return {"context": context, "qas": qas}
+
+
+def question_config(folder: Path, run: str = "run", *, unanswerable: bool = False, **sections: Any) -> Config:
+    rng = np.random.default_rng(1)
+    corpora = {}
+    for name, count in (("train", 300), ("validation", 20), ("test", 30)):
+        lines = (json.dumps(passage(rng, unanswerable=unanswerable)) for _ in range(count))
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        corpora[name] = {"path": str(folder / f"{name}.jsonl"), "source": "context"}
+    return Config.model_validate(
+        {
+            "run_directory": str(folder / run),
+            "task": "question_answering",
+            "data": {**corpora, "max_length": 48, "window_stride": 12, "unanswerable": unanswerable, **sections.get("data", {})},
+            "tokenizer": {"vocabulary_size": 200},
+            "model": {**TINY_MODEL, "decoder_layers": 0, "positions": "relative"},
+            "training": {**TINY_TRAINING, **sections.get("training", {})},
+            "evaluation": {"bootstrap_samples": 200},
+        }
+    )
+
+
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = {"r_drop": 1.0, "accumulation": 2}
+    straight, killed = (question_config(tmp_path, name, training=training) for name in ("straight", "killed"))
+    train(straight, quiet=True)
+    train_and_die(killed, 7, monkeypatch)
+    train(killed, quiet=True)
+    assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("unanswerable", [False, True])
+def test_who_where_and_when_is_learned_and_told(unanswerable: bool, tmp_path: Path) -> None:
+    training = {"updates": 400, "validate_every": 400, "save_every": 400, "batch_tokens": 2048, "learning_rate": 5e-3}
+    training |= {"averaging": "none", "warmup_updates": 50}
+    run = train(question_config(tmp_path, unanswerable=unanswerable, training=training), quiet=True)
+    assert figures(run, "validation_f1")[-1] >= 95
+    found = evaluate_run(run, console=Console(file=io.StringIO()))
+    assert found.scores["exact"] >= 95
+    assert ("unanswerable" in found.scores) is unanswerable
+    reader = headway.load(str(run))
+    assert isinstance(reader, Reader)
+    text = "it was in the market . Paul danced . "
+    answer = reader.answer("Where was it?", text)
+    assert answer.text == "market"
+    assert text[answer.start :].startswith("market")
+    assert reader.predict([f"Who danced?\t{text}"]) == ["Paul"]
+    if unanswerable:
+        assert reader.predict([f"When was it?\t{text}", ""]) == ["", ""]
+    with pytest.raises(UsageError, match="has no tab"):
+        reader.predict(["Who danced?"])
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_a_squad_file_and_a_passage_a_line_give_the_same(tmp_path: Path) -> None:
+    one = {"context": "A b.", "qas": [{"question": "q", "answers": [{"text": "b", "answer_start": 2}], "id": "7"}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(one) + "\n", encoding="utf-8")
+    (tmp_path / "a.json").write_text(json.dumps({"data": [{"paragraphs": [one]}]}, indent=1), encoding="utf-8")
+    expected = [Question("q", "A b.", (Answer("b", 2),), 1, "7")]
+    for name in ("a.jsonl", "a.json"):
+        assert list(read_questions(CorpusConfig(path=str(tmp_path / name), source="context"))) == expected
+
+
+LINES = ["{", '{"context": "a"}', '{"context": 1, "qas": [{"question": "q"}]}', "[]", '{"context": "a", "qas": [1]}']
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_what_is_no_passage_is_named(line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"context": "a", "qas": []}) + "\n" + line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.jsonl"):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="context")))
+
+
+def preparation(texts: list[str], tmp_path: Path, **data: Any) -> QuestionPreparation:
+    tokenizer = train_tokenizer(texts, TokenizerConfig(vocabulary_size=120, minimum_frequency=1))
+    corpus = {"path": str(tmp_path / "a.jsonl"), "source": "context"}
+    values = {"train": corpus, "validation": corpus, "max_length": 24, "window_stride": 6, **data}
+    config = Config.model_validate({"run_directory": "r", "task": "question_answering", "data": values})
+    return QuestionPreparation(Tokenizers(tokenizer, tokenizer), config)
+
+
+def test_an_answer_is_in_every_window_that_holds_it_whole(tmp_path: Path) -> None:
+    words = [f"word{number}" for number in range(30)]
+    text = " ".join(words)
+    start = text.index("word17")
+    asked = Question("what word", text, (Answer("word17", start),), 1)
+    windows = preparation([text, "what word"], tmp_path).windows([asked])
+    assert len(windows) > 2
+    holding = [window for window in windows if window.first >= window.begins]
+    assert holding
+    for window in windows:
+        assert len(window.ids) <= 24
+        assert window.ids[window.begins - 1] == EOS_ID
+        if window in holding:
+            first, last = window.spans[window.first - window.begins][0], window.spans[window.last - window.begins][1]
+            assert text[first:last].strip() == "word17"
+        else:
+            assert window.first == window.last == window.begins - 1
+    covered = {span for window in windows for span in window.spans}
+    assert min(covered)[0] == 0
+    assert max(covered)[1] == len(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40))
+def test_spans_of_pieces_cover_the_text(text: str) -> None:
+    tokenizer = train_tokenizer([text + " x"], TokenizerConfig(vocabulary_size=120, minimum_frequency=1, normalization="none"))
+    ids, spans = tokenizer.encode_with_spans(text)
+    assert ids == tokenizer.encode(text)
+    assert all(0 <= first <= last <= len(text) for first, last in spans)
+    assert all(before[0] <= after[0] for before, after in pairwise(spans))
+
+
+def test_a_misplaced_answer_is_dropped_and_counted(tmp_path: Path) -> None:
+    from collections import Counter
+
+    dropped: Counter[str] = Counter()
+    asked = [Question("q", "a b", (Answer("b", 0),), 1), Question("q", "a b", (Answer("b", 2),), 2), Question(" ", "a", (), 3)]
+    found = preparation(["q a b"], tmp_path).prepare(asked, dropped)
+    assert found.lines == [2]
+    assert sorted(dropped.values()) == [1, 1]
+
+
+# ---- scores --------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_span_is_the_best_of_all() -> None:
+    log_p = np.log(np.random.default_rng(1).random((9, 2)))
+    score, first, last = best_span(log_p, 3, 9)
+    every = {(a, b): log_p[a, 0] + log_p[b, 1] - log_p[2].sum() for a in range(3, 9) for b in range(a, 9)}
+    assert (first, last) == max(every, key=every.__getitem__)
+    assert score == pytest.approx(max(every.values()))
+    assert best_span(log_p, 3, 3)[0] == -np.inf
+
+
+def test_the_rules_of_squad() -> None:
+    assert normalise("The  Cat's, a dog!", "en") == "cats dog"
+    assert f1("the big cat", "cat", "en") == pytest.approx(2 / 3)
+    assert f1("北京大学", "北京", "zh") == pytest.approx(2 / 3)
+    found = span_scores(["cat", "", "dog"], [["a cat", "kitten"], [], []], "en")
+    assert found["exact"].score == pytest.approx(200 / 3)
+    assert found["f1"].score == pytest.approx(200 / 3)
+    assert found["answerable_f1"].score == 100
+    assert found["unanswerable"].score == 50
+    assert "unanswerable" not in span_scores(["x"], [["x"]], "en")
