@@ -6,15 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-from headway.config import TrainingConfig
 from headway.data.labelled import Labelled
-from headway.errors import UsageError
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
-from headway.inference.precision import choose_inference_precision, prepare
-from headway.inference.predictor import PIECE_LINES, decoding_options, whole_characters
+from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
-from headway.training.parallel import choose_device, keep_freed_memory
 
 
 class Labeller:
@@ -31,20 +27,16 @@ class Labeller:
     many_lines = False  # whether an answer may have line breaks
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
-        keep_freed_memory()
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
-        options = decoding_options(config, decoding)
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
         self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
-        device = choose_device(TrainingConfig())
-        self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
+        self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The label of each text; several are separated by commas. Raises UsageError for a text that is no list."""
-        if isinstance(texts, str):
-            raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{texts[:40]!r}])")
+        refuse_one_text(texts, repr(texts[:40]))
         return [answer.text for answer in self.answer(texts)]
 
     def answer(self, texts: Sequence[str]) -> list[LabelAnswer]:

@@ -28,6 +28,7 @@ from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, PAD_ID
 from headway.errors import UsageError
 from headway.inference.decoding import Hypothesis, generate
 from headway.inference.precision import choose_inference_precision, prepare
+from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
 from headway.training.parallel import choose_device, keep_freed_memory
 
@@ -66,6 +67,23 @@ class _Source:
 def decoding_options(config: Config, given: dict[str, Any]) -> DecodingConfig:
     """The decoding settings of a configuration, but for those given. Raises UsageError for one that is not valid."""
     return validate(DecodingConfig, Document("decoding options", {**config.decoding.model_dump(), **given}))
+
+
+def ready_to_compute(loaded: LoadedModel, decoding: dict[str, Any]) -> Transformer:
+    """The model on its device, laid out for the precision that `decoding` or its configuration asks for.
+
+    Raises UsageError for a setting that is not valid.
+    """
+    keep_freed_memory()
+    options, device = decoding_options(loaded.config, decoding), choose_device(TrainingConfig())
+    precision = choose_inference_precision(options.precision, device, loaded.config.model)
+    return prepare(loaded.model.to(device), precision)
+
+
+def refuse_one_text(texts: Sequence[str], example: str) -> None:
+    """Raises UsageError for a text where a list of texts is asked for: its characters would be taken for texts."""
+    if isinstance(texts, str):
+        raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{example}])")
 
 
 def whole_characters(text: str) -> str:

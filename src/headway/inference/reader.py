@@ -6,14 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-from headway.config import TrainingConfig
 from headway.data.questions import Question, QuestionPreparation
 from headway.errors import UsageError
-from headway.inference.precision import choose_inference_precision, prepare
-from headway.inference.predictor import PIECE_LINES, decoding_options, whole_characters
+from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
 from headway.inference.reading import Found, answer_questions
 from headway.model_dir import LoadedModel, load_model
-from headway.training.parallel import choose_device, keep_freed_memory
 
 
 class Reader:
@@ -30,19 +27,15 @@ class Reader:
     many_lines = False  # an answer is one line
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
-        keep_freed_memory()
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
-        options = decoding_options(config, decoding)
         self._may_be_none = config.data.unanswerable
         self._preparation = QuestionPreparation(loaded.tokenizers, config)
-        device = choose_device(TrainingConfig())
-        self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
+        self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, questions: Sequence[str]) -> list[str]:
         """The answer to each ``question TAB passage``, empty where there is none. Raises UsageError for one without a tab."""
-        if isinstance(questions, str):
-            raise UsageError("predict takes a list of questions, and this is one text", remedy='predict(["question\\tpassage"])')
+        refuse_one_text(questions, '"question\\tpassage"')
         return [answers[0].text for answers in self.answer_pieces([list(questions)])]
 
     def answer(self, question: str, passage: str) -> Found:

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from headway.config import TrainingConfig
 from headway.data.tagged import Tagged
 from headway.data.tags import Entity, entities
-from headway.errors import UsageError
 from headway.evaluation.metrics import writes_spaces
-from headway.inference.precision import choose_inference_precision, prepare
-from headway.inference.predictor import PIECE_LINES, decoding_options, whole_characters
+from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
 from headway.inference.tagging import tag_sentences
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
-from headway.training.parallel import choose_device, keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -49,21 +45,17 @@ class Tagger:
     many_lines = True  # an answer has a line for each word
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
-        keep_freed_memory()
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
-        options = decoding_options(config, decoding)
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
         self._spaces = writes_spaces(config.data.source_language)
         self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
-        device = choose_device(TrainingConfig())
-        self._model = prepare(loaded.model.to(device), choose_inference_precision(options.precision, device, config.model))
+        self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """For each text a line for each word, with its tag. Raises UsageError for a text that is no list."""
-        if isinstance(texts, str):
-            raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{texts[:40]!r}])")
+        refuse_one_text(texts, repr(texts[:40]))
         return [answer.text for answer in self.tag(texts)]
 
     def tag(self, texts: Sequence[str]) -> list[TaggedText]:
