@@ -59,6 +59,9 @@ STACKS: dict[str, tuple[str, ...]] = {
 # Tasks on plain text: nothing is to be answered.
 WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
 
+# Tasks that count places in the text, so that it is always cut into the same subwords.
+CUT_UP_ONCE = (*WITHOUT_TARGET, "tagging", "question_answering")
+
 # What is left out of a configuration has these values where the task is not translation.
 TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "summarisation": {"data": {"target_language": "en", "too_long": "cut"}},
@@ -139,7 +142,7 @@ class Config(Section):
                 yield f"data.{name}.target=null: task={self.task} needs what is to be answered — add it"
             elif corpus.target is not None and self.task in WITHOUT_TARGET:
                 yield f"data.{name}.target={short(corpus.target)} is not read by task={self.task} — leave it out"
-        if self.task in WITHOUT_TARGET and self.tokenizer.dropout:
+        if self.task in CUT_UP_ONCE and self.tokenizer.dropout:
             yield f"tokenizer.dropout={self.tokenizer.dropout} is not for task={self.task}: its text is cut up once"
 
 

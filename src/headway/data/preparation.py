@@ -82,6 +82,15 @@ class Preparation(Protocol):
         """The updates of an epoch; None for one without chance, as for validation."""
 
 
+class CutUpOnce:
+    """The part of a `Preparation` whose text is always cut into the same subwords: the configuration refuses to sample them."""
+
+    sampling = (0.0, 0.0)
+
+    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
+        raise AssertionError("no side has a rate")
+
+
 @dataclass(frozen=True)
 class MemoryRows:
     """Rows held in memory; the same to read as a cache."""

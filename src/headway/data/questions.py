@@ -17,7 +17,7 @@ from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_spans
 from headway.data.lines import read_lines
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.preparation import MemoryRows, Prepared, integer_type
+from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.readers import corpus_name
 from headway.data.tokenizer import EOS_ID, Tokenizers
 from headway.errors import DataError
@@ -115,10 +115,8 @@ class Window:
     last: int
 
 
-class QuestionPreparation:
+class QuestionPreparation(CutUpOnce):
     """`Preparation` of questions on passages."""
-
-    sampling = (0.0, 0.0)
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
@@ -152,9 +150,6 @@ class QuestionPreparation:
         windows = self.windows(kept)
         rows = [window.ids for window in windows], [[window.first, window.last] for window in windows]
         return Prepared([kept[window.question].line for window in windows], rows)
-
-    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        raise NotImplementedError("passages are cut up once")
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=collate_spans)

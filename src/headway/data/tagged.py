@@ -17,7 +17,7 @@ from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
 from headway.data.labels import Labels
 from headway.data.lines import read_lines
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.preparation import MemoryRows, Prepared, integer_type
+from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
 from headway.data.tags import Scheme, detect_scheme, entities, write_tags
@@ -99,10 +99,8 @@ def inner_tags(tags: Sequence[str], scheme: Scheme) -> list[str]:
     return list(tags) if scheme == "plain" else write_tags(entities(tags, scheme), len(tags), "bioes")
 
 
-class TaggedPreparation:
+class TaggedPreparation(CutUpOnce):
     """`Preparation` of tagged sentences: the target of a row has a number for each subword, that of its tag or of no tag."""
-
-    sampling = (0.0, 0.0)
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
@@ -131,9 +129,6 @@ class TaggedPreparation:
         dropped.update({EMPTY_SOURCE: 0})
         rows = self.rows_of_all(examples)
         return Prepared([example.line for example in examples], (rows.source_rows, rows.target_rows), cut=rows.cut)
-
-    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        raise NotImplementedError("words are cut up once")
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=partial(collate_tags, untagged=self._untagged))

@@ -14,7 +14,7 @@ from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import Epoch, Rows
 from headway.data.lines import read_lines
 from headway.data.packing import PackedEpoch
-from headway.data.preparation import MemoryRows, Prepared, integer_type
+from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import corpus_name
 from headway.data.tables import read_table
@@ -80,10 +80,8 @@ def _documents(path: str, documents: str) -> Iterator[Text]:
         yield Text("\n".join(lines) + ("\n" if documents == "file" else ""), first)
 
 
-class TextPreparation:
+class TextPreparation(CutUpOnce):
     """`Preparation` of documents: the target of a row is a document with its EOS, or a piece of one; there is no source."""
-
-    sampling = (0.0, 0.0)
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
@@ -113,9 +111,6 @@ class TextPreparation:
         tokens = self._tokenizer.encode_many([self._preprocessor.apply(text.source) for text in kept])
         rows = [[*row, EOS_ID] if text.ends else row for row, text in zip(tokens, kept, strict=True)]
         return Prepared([text.line for text in kept], ([[] for _ in rows], rows))
-
-    def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        raise NotImplementedError("documents are cut up once")
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         """Full rows of `max_length` tokens."""
