@@ -259,13 +259,9 @@ def test_sample_and_init(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Mo
 
 def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Capture) -> None:
     calls: list[Any] = []
-    evaluation = {"evaluate_run": lambda *given, **named: calls.append((given, named)), "EvaluationResult": object}
-    stand_in("headway.evaluation.evaluate", **evaluation)
-    report = {
-        "compare_runs": lambda *given, **named: calls.append((given, named)),
-        "write_page": lambda run, split: run / "page.html",
-    }
-    stand_in("headway.evaluation.report", **report)
+    stand_in("headway.evaluation.evaluate", evaluate_run=lambda *given, **named: calls.append((given, named)))
+    stand_in("headway.evaluation.comparison", compare_runs=lambda *given, **named: calls.append((given, named)))
+    stand_in("headway.evaluation.page", write_page=lambda run, split: run / "page.html")
     stand_in("headway.explain.attention", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     assert main(["evaluate", "run", "--split", "validation", "decoding.beam_size=1"]) == 0
     assert main(["compare", "a", "b"]) == 0

@@ -120,28 +120,27 @@ def evaluate(arguments: Arguments) -> None:
     """Score a run on its test set, with intervals: BLEU, chrF, TER and the worst sentences of a translator, perplexity and
     bits per byte of a language model.
 
-    Results are printed and written to RUN/evaluation.
+    Results are printed and written to RUN/evaluation, with a page to read.
 
     examples:
       headway evaluate runs/multi30k
       headway evaluate runs/multi30k --split validation decoding.beam_size=1
       headway evaluate runs/multi30k data.test.source=other.en data.test.target=other.de
     """
-    from headway.evaluation.evaluate import EvaluationResult, evaluate_run
-    from headway.evaluation.report import write_page
+    from headway.evaluation.evaluate import evaluate_run
+    from headway.evaluation.page import write_page
 
-    found = evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
-    if isinstance(found, EvaluationResult):
-        say(f"page: {write_page(Path(arguments.run), arguments.split)}")
+    evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
+    say(f"page: {write_page(Path(arguments.run), arguments.split)}")
 
 
 def compare(arguments: Arguments) -> None:
-    """Compare two evaluated runs on the same sentences: is the difference more than noise?
+    """Compare two evaluated runs of one task on the same examples: is the difference more than noise?
 
     examples:
       headway compare runs/seed1 runs/seed2
     """
-    from headway.evaluation.report import compare_runs
+    from headway.evaluation.comparison import compare_runs
 
     compare_runs(Path(arguments.run_a), Path(arguments.run_b), split=arguments.split)
 
@@ -214,7 +213,7 @@ def info(arguments: Arguments) -> None:
       headway info runs/multi30k
     """
     if Path(arguments.path).is_dir():
-        from headway.model_dir import load_model
+        from headway.model_dir import head_outputs, load_model
 
         if arguments.overrides:
             raise UsageError(
@@ -223,15 +222,15 @@ def info(arguments: Arguments) -> None:
         loaded = load_model(arguments.path)
         tokenizers = loaded.tokenizers
         sizes = tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size
-        config = loaded.config
+        config, outputs = loaded.config, head_outputs(loaded.config, tokenizers)
     else:
         from headway.config import load_config
 
         config = load_config(arguments.path, arguments.overrides)
-        sizes = config.tokenizer.vocabulary_size, config.tokenizer.vocabulary_size
+        sizes, outputs = (config.tokenizer.vocabulary_size,) * 2, None
     from headway.training.forecast import describe
 
-    print(describe(config, source_vocabulary=sizes[0], target_vocabulary=sizes[1]))
+    print(describe(config, source_vocabulary=sizes[0], target_vocabulary=sizes[1], outputs=outputs))
 
 
 # ---- their arguments -----------------------------------------------------------------------------------------------

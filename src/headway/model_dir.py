@@ -160,8 +160,8 @@ def _digests(tokenizers: Tokenizers) -> dict[str, str]:
     return digests | ({"labels": tokenizers.labels.digest} if tokenizers.labels else {})
 
 
-def _outputs(config: Config, tokenizers: Tokenizers) -> int:
-    """Of the head."""
+def head_outputs(config: Config, tokenizers: Tokenizers) -> int:
+    """Figures that the model's head computes; 0 for no head."""
     return tokenizers.labels.outputs if tokenizers.labels else TASKS[config.task].outputs
 
 
@@ -172,7 +172,7 @@ def build_model(config: Config, tokenizers: Tokenizers) -> Transformer:
         config.model,
         tokenizers.source.vocabulary_size + extra,
         tokenizers.target.vocabulary_size + extra,
-        outputs=_outputs(config, tokenizers),
+        outputs=head_outputs(config, tokenizers),
         seed=config.training.seed,
     )
 
@@ -315,7 +315,7 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     layers = model.encoder_layers + model.decoder_layers
     rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + TASKS[config.task].extra_pieces
     rows += model.max_positions if model.positions == "learned" else 0
-    outputs = _outputs(config, tokenizers)
+    outputs = head_outputs(config, tokenizers)
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
     most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows + outputs) + outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,25 @@ def test_labels_come_one_a_line(run: Path, kinds: Path, tmp_path: Path, capsys: 
     assert main(["predict", str(run), str(tmp_path / "in.txt"), "--scores"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[1] for line in lines] == labels
+
+
+def test_its_size_counts_the_head_and_its_attention_is_no_translations(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(run)]) == 0
+    assert f"{load_model(run).model.parameter_count():,} " in capsys.readouterr().out
+    assert main(["explain", str(run), "A man.", "-o", str(tmp_path / "x.png")]) == 4
+    assert f"{run}: has no cross-attention" in capsys.readouterr().err
+
+
+def test_a_comparison_of_two_evaluations(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(run / "model", tmp_path / name)
+        assert main(["evaluate", str(tmp_path / name), "evaluation.bootstrap_samples=100"]) == 0
+    assert (tmp_path / "a" / "evaluation" / "test.html").read_text("utf-8").count("TF-IDF + logistic regression") == 1
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "accuracy: A and B score the same." in capsys.readouterr().out
 
 
 def test_several_labels(kinds: Path, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ N texts, L labels. They agree with scikit-learn, which the tests compare them wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.evaluation.metrics import Measurement, ScoreFunction
+from headway.evaluation import formulas
+from headway.evaluation.metrics import Measurement
 
 CALIBRATION_BINS = 10
 Numbers = NDArray[np.float64]
@@ -28,7 +29,7 @@ def one_label_scores(
     right_N = chosen_N == gold_N
     by_label = _confusions(chosen_N[:, None] == np.arange(labels), gold_N[:, None] == np.arange(labels))
     found = [
-        measurement_of("accuracy", "accuracy", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), ratio),
+        measurement_of("accuracy", "accuracy", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), "share"),
         *averages(by_label, "macro"),
         _calibration(right_N, probability_N),
     ]
@@ -42,7 +43,7 @@ def several_label_scores(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_
     found = [
         *averages(by_label, "micro"),
         *averages(by_label, "macro"),
-        measurement_of("exact", "all labels right", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), ratio),
+        measurement_of("exact", "all labels right", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), "share"),
     ]
     return {measurement.name: measurement for measurement in found}
 
@@ -51,14 +52,11 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
     """Mean absolute error, root of the mean squared error, Pearson's correlation."""
     error_N, ones_N = found_N - gold_N, np.ones_like(found_N)
     moments = np.stack((ones_N, found_N, gold_N, found_N**2, gold_N**2, found_N * gold_N), 1)
+    absolute, squared = np.stack((abs(error_N), ones_N), 1), np.stack((error_N**2, ones_N), 1)
     results = [
-        measurement_of("pearson", "Pearson's r", "correlation", moments, _pearson),
-        measurement_of(
-            "mae", "mean absolute error", "in the unit of the numbers", np.stack((abs(error_N), ones_N), 1), _mean, False
-        ),
-        measurement_of(
-            "rmse", "root mean squared error", "likewise", np.stack((error_N**2, ones_N), 1), lambda s: _mean(s) ** 0.5, False
-        ),
+        measurement_of("pearson", "Pearson's r", "correlation", moments, "pearson"),
+        measurement_of("mae", "mean absolute error", "in the unit of the numbers", absolute, "mean", False),
+        measurement_of("rmse", "root mean squared error", "likewise", squared, "root_mean", False),
     ]
     return {measurement.name: measurement for measurement in results}
 
@@ -74,7 +72,7 @@ def figures_of_kinds(sums: Numbers, names: Sequence[str]) -> list[dict[str, floa
     rows: list[dict[str, float | str]] = []
     for number, name in enumerate(names):
         own = np.array([right[number], wrong[number], missed[number]])
-        precision, recall, f1 = (float(function(own)) for function in (_precision, _recall, _f1))
+        precision, recall, f1 = (float(function(own)) for function in (formulas.precision, formulas.recall, formulas.f1))
         rows.append({"label": name, "precision": precision, "recall": recall, "f1": f1, "texts": float(own[0] + own[2])})
     return rows
 
@@ -85,41 +83,14 @@ def _confusions(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_]) -> Num
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.where(whole > 0, 100.0 * part / np.maximum(whole, 1e-12), 0.0)
-
-
-def _precision(sums: np.ndarray) -> np.ndarray:
-    return _share(sums[..., 0], sums[..., 0] + sums[..., 1])
-
-
-def _recall(sums: np.ndarray) -> np.ndarray:
-    return _share(sums[..., 0], sums[..., 0] + sums[..., 2])
-
-
-def _f1(sums: np.ndarray) -> np.ndarray:
-    return _share(2 * sums[..., 0], 2 * sums[..., 0] + sums[..., 1] + sums[..., 2])
-
-
 def averages(by_label: Numbers, kind: str) -> list[Measurement]:
-    """Macro: the mean over the labels that are chosen or gold at all; micro: of all decisions together."""
-
-    def average(function: ScoreFunction) -> ScoreFunction:
-        def of_sums(sums: np.ndarray) -> np.ndarray:
-            parts = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, -1)  # [..., L, 3]
-            if kind == "micro":
-                return function(parts.sum(-2))
-            present = parts.sum(-1) > 0
-            return (function(parts) * present).sum(-1) / np.maximum(present.sum(-1), 1)
-
-        return of_sums
-
-    names = {"precision": _precision, "recall": _recall, "f1": _f1}
+    """Precision, recall and F1; macro: the mean over the labels that are chosen or gold at all; micro: of all decisions."""
+    names = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    unit, macro = f"{kind}-averaged over labels", kind == "macro"
+    statistics = by_label if macro else by_label.reshape(len(by_label), 3, -1).sum(-1)
     return [
-        measurement_of(
-            f"{kind}_{name}", f"{kind} {name.replace('f1', 'F1')}", f"{kind}-averaged over labels", by_label, average(function)
-        )
-        for name, function in names.items()
+        measurement_of(f"{kind}_{name}", f"{kind} {label}", unit, statistics, f"macro_{name}" if macro else name)
+        for name, label in names.items()
     ]
 
 
@@ -129,29 +100,11 @@ def _calibration(right_N: NDArray[np.bool_], probability_N: Numbers) -> Measurem
     inside_NB = bins_N[:, None] == np.arange(CALIBRATION_BINS)
     gaps_NB = inside_NB * (right_N.astype(np.float64) - probability_N)[:, None]
     statistics = np.concatenate((gaps_NB, np.ones((len(right_N), 1))), axis=1)
-
-    def error(sums: np.ndarray) -> np.ndarray:
-        return 100.0 * np.abs(sums[..., :-1]).sum(-1) / np.maximum(sums[..., -1], 1.0)
-
-    return measurement_of("calibration", "calibration error", f"{CALIBRATION_BINS} bins of confidence", statistics, error, False)
-
-
-def ratio(sums: np.ndarray) -> np.ndarray:
-    return _share(sums[..., 0], sums[..., 1])
-
-
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1.0))
-
-
-def _pearson(sums: np.ndarray) -> np.ndarray:
-    n, x, y, xx, yy, xy = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
-    spread = np.sqrt(np.maximum(n * xx - x * x, 0) * np.maximum(n * yy - y * y, 0))
-    return np.where(spread > 0, (n * xy - x * y) / np.where(spread > 0, spread, 1.0), 0.0)
+    unit = f"{CALIBRATION_BINS} bins of confidence"
+    return measurement_of("calibration", "calibration error", unit, statistics, "calibration_error", False)
 
 
 def measurement_of(
-    name: str, label: str, unit: str, statistics: np.ndarray, score: Callable[[np.ndarray], np.ndarray], higher: bool = True
+    name: str, label: str, unit: str, statistics: np.ndarray, formula: str, higher_is_better: bool = True
 ) -> Measurement:
-    statistics = np.asarray(statistics, dtype=np.float64)
-    return Measurement(name, label, float(score(statistics.sum(axis=0))), unit, higher, statistics, score, score)
+    return Measurement(name, label, unit, np.asarray(statistics, dtype=np.float64), formula, higher_is_better)

@@ -58,7 +58,10 @@ def _surest_wrong(answers: Sequence[AnswerRecord]) -> list[Wrong]:
     """Wrong labels, those first that the model was surest of."""
     wrong = [one for one in answers if one.answer != one.reference and one.probability is not None]
     wrong.sort(key=lambda one: -(one.probability or 0.0))
-    return [Wrong(one.line, one.source, f"wanted {one.reference}, got {one.answer}, {one.probability:.0%} sure") for one in wrong]
+    return [
+        Wrong(line=one.line, source=one.source, problem=f"wanted {one.reference}, got {one.answer}, {one.probability:.0%} sure")
+        for one in wrong
+    ]
 
 
 def _baselines(request: Request, labels: Labels) -> dict[str, dict[str, Measurement]]:

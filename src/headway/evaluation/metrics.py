@@ -1,7 +1,7 @@
 """Scores of translations: BLEU, chrF and TER of sacreBLEU, and perplexity, as pure functions on lists.
 
 In go hypotheses and references, line by line; out comes a `Measurement`: the score, sacreBLEU's signature, and the statistics
-of each sentence, whose sum over any choice of sentences gives the score of that choice, so the bootstrap never reads text again.
+of each sentence.
 """
 
 from __future__ import annotations
@@ -10,43 +10,47 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from headway.errors import DataError
+from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, ScoreFunction
 
-Statistics = np.ndarray  # int64 [N, K]: N sentences, K sums that the score is computed from
-ScoreFunction = Callable[[np.ndarray], np.ndarray]  # [..., K] → [...]
+Statistics = np.ndarray  # [N, K]: N examples, K figures whose sums the score is computed from
 BleuTokenizer = Literal["13a", "zh", "char", "intl", "none"]
 
 WITHOUT_SPACES = frozenset({"ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod", "dz", "dzo"})
 CHINESE = frozenset({"zh", "zho", "chi", "cmn", "yue", "wuu", "lzh", "nan", "hak"})
-BLEU_ORDER, CHRF_ORDER, CHRF_BETA = 4, 6, 2
 PAPER_LABEL = "BLEU (tokenised, lower-cased, for comparison with papers)"
 SUSPICIOUS_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One score of one list of translations, with all that is needed to compute it again on other choices of sentences."""
+    """One score of one list of answers, with all that is needed to compute it again on other choices of examples."""
 
-    name: str  # the key in files: bleu, chrf, ter, paper_bleu
+    name: str  # the key in files: bleu, chrf, accuracy
     label: str  # what people read
-    score: float
     signature: str
-    higher_is_better: bool
     statistics: Statistics
-    score_function: ScoreFunction
-    sentence_function: ScoreFunction
+    formula: str  # the key in FORMULAS
+    higher_is_better: bool = True
+
+    @property
+    def score(self) -> float:
+        return float(self.score_function(self.statistics.sum(axis=0)))
+
+    @property
+    def score_function(self) -> ScoreFunction:
+        return FORMULAS[self.formula]
 
     def sentence_scores(self) -> np.ndarray:
-        """The score of each sentence alone, float64 [N]; BLEU with effective order, as sacreBLEU advises for sentences."""
-        return self.sentence_function(self.statistics)
+        """The score of each example alone, float64 [N]."""
+        return FORMULAS_OF_ONE[self.formula](self.statistics)
 
     def over(self, indices: Sequence[int] | np.ndarray) -> float:
-        """The score over a choice of sentences."""
+        """The score over a choice of examples."""
         return float(self.score_function(self.statistics[np.asarray(indices, dtype=np.int64)].sum(axis=0)))
 
 
@@ -84,49 +88,6 @@ def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
                 raise DataError(f"{name} {number} is {type(text).__name__}, not text")
 
 
-def bleu_score(statistics: np.ndarray, effective_order: bool = False) -> np.ndarray:
-    """BLEU (Papineni et al. 2002) with sacreBLEU's exponential smoothing. [..., 10] → [...] in 0–100.
-
-    The ten sums: hypothesis length, reference length, matching n-grams of order 1–4, hypothesis n-grams of order 1–4.
-    """
-    sums = np.asarray(statistics, dtype=np.float64)
-    hypothesis_length, reference_length = sums[..., 0], sums[..., 1]
-    correct, total = sums[..., 2 : 2 + BLEU_ORDER], sums[..., 2 + BLEU_ORDER :]
-    counted = total > 0
-    # the k-th order without a match counts as 1 / 2^k of a match
-    halvings = np.exp2(np.cumsum((correct == 0) & counted, axis=-1))
-    precision = np.where(correct > 0, correct, 1.0 / halvings) / np.where(counted, total, 1.0) * 100.0
-    orders = np.maximum(counted.sum(axis=-1), 1) if effective_order else np.float64(BLEU_ORDER)
-    log_precision = np.where(counted, np.log(precision), 0.0).sum(axis=-1) / orders
-    ratio = reference_length / np.maximum(hypothesis_length, 1.0)
-    brevity = np.where(hypothesis_length < reference_length, np.exp(1.0 - np.maximum(ratio, 1.0)), 1.0)
-    defined = (correct > 0).any(axis=-1) & (effective_order | counted.all(axis=-1))
-    return np.where(defined, brevity * np.exp(log_precision), 0.0)
-
-
-def chrf_score(statistics: np.ndarray) -> np.ndarray:
-    """chrF2 (Popović 2015): F-score, recall weighing double, of character n-grams of order 1–6. [..., 18] → [...] in 0–100.
-
-    For each order three sums: n-grams of the hypothesis, of the reference, and of both.
-    """
-    sums = np.asarray(statistics, dtype=np.float64)
-    hypothesis, reference, match = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
-    counted = (hypothesis > 0) & (reference > 0)
-    orders = np.maximum(counted.sum(axis=-1), 1)
-    precision = np.where(counted, match / np.maximum(hypothesis, 1.0), 0.0).sum(axis=-1) / orders
-    recall = np.where(counted, match / np.maximum(reference, 1.0), 0.0).sum(axis=-1) / orders
-    weight = CHRF_BETA**2
-    denominator = weight * precision + recall
-    return np.where(denominator > 0, 100.0 * (1 + weight) * precision * recall / np.where(denominator > 0, denominator, 1.0), 0.0)
-
-
-def ter_score(statistics: np.ndarray) -> np.ndarray:
-    """TER (Snover et al. 2006): edits / reference words. [..., 2] → [...]; 0 is perfect, above 100 is possible."""
-    sums = np.asarray(statistics, dtype=np.float64)
-    edits, words = sums[..., 0], sums[..., 1]
-    return np.where(words > 0, 100.0 * edits / np.maximum(words, 1.0), np.where(edits > 0, 100.0, 0.0))
-
-
 def bleu(
     hypotheses: Sequence[str], references: Sequence[str], *, language: str = "en", tokenize: BleuTokenizer | None = None
 ) -> Measurement:
@@ -134,14 +95,14 @@ def bleu(
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(tokenize=tokenize or bleu_tokenizer(language), force=True)  # force: `look_at` warns at 5 %, not at 100 lines
-    return _measure("bleu", "BLEU", metric, hypotheses, references, bleu_score, partial(bleu_score, effective_order=True))
+    return _measure("bleu", "BLEU", metric, hypotheses, references, "bleu")
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Measurement:
     """chrF2, sacreBLEU's definition. Raises DataError for unequal counts."""
     from sacrebleu.metrics.chrf import CHRF
 
-    return _measure("chrf", "chrF2", CHRF(), hypotheses, references, chrf_score, chrf_score)
+    return _measure("chrf", "chrF2", CHRF(), hypotheses, references, "chrf")
 
 
 def ter(hypotheses: Sequence[str], references: Sequence[str], *, language: str = "en") -> Measurement:
@@ -150,7 +111,7 @@ def ter(hypotheses: Sequence[str], references: Sequence[str], *, language: str =
 
     characters = not writes_spaces(language)
     metric = TER(normalized=characters, asian_support=characters)
-    return _measure("ter", "TER", metric, hypotheses, references, ter_score, ter_score, higher_is_better=False)
+    return _measure("ter", "TER", metric, hypotheses, references, "ter", higher_is_better=False)
 
 
 def tokenised_lowercased_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Measurement:
@@ -161,9 +122,7 @@ def tokenised_lowercased_bleu(hypotheses: Sequence[str], references: Sequence[st
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(tokenize="none", lowercase=True, force=True)
-    return _measure(
-        "paper_bleu", PAPER_LABEL, metric, hypotheses, references, bleu_score, partial(bleu_score, effective_order=True)
-    )
+    return _measure("paper_bleu", PAPER_LABEL, metric, hypotheses, references, "bleu")
 
 
 def corpus_scores(
@@ -242,20 +201,10 @@ def _measure(
     metric: Any,
     hypotheses: Sequence[str],
     references: Sequence[str],
-    score_function: ScoreFunction,
-    sentence_function: ScoreFunction,
+    formula: str,
     higher_is_better: bool = True,
 ) -> Measurement:
     check_pairs(hypotheses, references)
     # sacreBLEU's own pass over the text; its public call would throw the sentences' statistics away
     statistics = np.array(metric._extract_corpus_statistics(list(hypotheses), [list(references)]), dtype=np.int64)
-    return Measurement(
-        name=name,
-        label=label,
-        score=float(score_function(statistics.sum(axis=0))),
-        signature=str(metric.get_signature()),
-        higher_is_better=higher_is_better,
-        statistics=statistics,
-        score_function=score_function,
-        sentence_function=sentence_function,
-    )
+    return Measurement(name, label, str(metric.get_signature()), statistics, formula, higher_is_better)

@@ -1,16 +1,10 @@
-"""Evaluation of every task but translation: scores with intervals and their statistics, printed and written to disk.
-
-RUN/evaluation/<split>.json holds the scores, <split>.statistics.json what each example adds to them, so that two runs can be
-compared without answering anything again, and <split>.answers.jsonl the answers.
-"""
+"""Evaluation of every task but translation: scores with intervals and their statistics, printed and written to disk."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -23,14 +17,14 @@ from headway.evaluation.analysis import visible
 from headway.evaluation.generated import generated_outcome
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord
-from headway.evaluation.records import ScoreRecord, record_path, write_whole
+from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord, save_outcome
+from headway.evaluation.records import ScoreRecord
 from headway.evaluation.request import Request, with_interval
 from headway.evaluation.spans import span_outcome
 from headway.evaluation.tags import tag_outcome
 from headway.evaluation.text import text_outcome
 
-SHOWN_WRONG = 5
+KEPT_WRONG, SHOWN_WRONG = 20, 5
 OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
     "summarisation": generated_outcome,
     "dialogue": generated_outcome,
@@ -74,31 +68,17 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
         scores=scores,
         baselines=baselines,
         tables=outcome.tables,
+        wrong=outcome.wrong[:KEPT_WRONG],
         bootstrap={"samples": settings.bootstrap_samples, "confidence": settings.confidence, "seed": settings.seed},
         **request.made_of(),
     )
-    files = _save(request.run, record, outcome)
-    _print(record, outcome, console, f"Evaluation of {request.run}")
+    files = save_outcome(request.run, record, outcome)
+    _print(record, console, f"Evaluation of {request.run}")
     console.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
     return OutcomeResult(record, outcome, files)
 
 
-def _save(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Path]:
-    """Writes the files, the scores last, so that they never speak of what is not there. Raises ResourceError."""
-    path = record_path(run, record.split)
-    statistics, answers = (path.with_name(f"{record.split}.{name}") for name in ("statistics.json", "answers.jsonl"))
-    sums: dict[str, Any] = {name: measurement.statistics.tolist() for name, measurement in outcome.measurements.items()}
-    write_whole(statistics, json.dumps(sums, allow_nan=False) + "\n")
-    files = [path, statistics]
-    if outcome.answers:
-        lines = (json.dumps(answer.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for answer in outcome.answers)
-        write_whole(answers, "".join(lines))
-        files.append(answers)
-    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
-    return files
-
-
-def _print(record: OutcomeRecord, outcome: Outcome, console: Console, title: str) -> None:
+def _print(record: OutcomeRecord, console: Console, title: str) -> None:
     console.print(Rule(Text(visible(title), style="bold")))
     seconds = record.seconds.get("answer", 0.0)
     console.print(Text(f"{record.split} set: {record.examples:,} examples, {seconds:.1f} s"))
@@ -108,9 +88,9 @@ def _print(record: OutcomeRecord, outcome: Outcome, console: Console, title: str
         console.print(Text(f"  {score.label}: {score.signature}{better}", style="dim"), soft_wrap=True)
     for table in record.tables:
         console.print(_figures(table))
-    if outcome.wrong:
+    if record.wrong:
         console.print(Rule(Text("Some of what was wrong")))
-    for wrong in outcome.wrong[:SHOWN_WRONG]:
+    for wrong in record.wrong[:SHOWN_WRONG]:
         console.print(Text(f"line {wrong.line}: {visible(wrong.source[:300])}"), soft_wrap=True)
         console.print(Text(f"  {visible(wrong.problem)}", style="dim"), soft_wrap=True)
     for warning in record.warnings:
@@ -125,9 +105,10 @@ def _score_table(record: OutcomeRecord) -> Table:
     for name in record.baselines:
         table.add_column(Text(name, style="dim"), justify="right")
     for name, score in record.scores.items():
-        interval = Text(f"{_figure(score.low)} – {_figure(score.high)}", style="cyan")
-        others = [Text(_figure(found[name].score) if name in found else "–", style="dim") for found in record.baselines.values()]
-        table.add_row(Text(score.label), Text(_figure(score.score), style="bold"), interval, *others)
+        interval = Text(f"{score.shown(score.low)} – {score.shown(score.high)}", style="cyan")
+        found = [scores.get(name) for scores in record.baselines.values()]
+        others = [Text(one.shown(one.score) if one else "–", style="dim") for one in found]
+        table.add_row(Text(score.label), Text(score.shown(score.score), style="bold"), interval, *others)
     drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
     table.caption = Text(drawn, style="dim")
     return table
@@ -140,7 +121,3 @@ def _figures(figures: TableRecord) -> Table:
     for row in figures.rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     return table
-
-
-def _figure(value: float) -> str:
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"

@@ -1,12 +1,32 @@
-"""What an evaluation found, as it stands in memory and on disk."""
+"""What an evaluation found, as it stands in memory and on disk.
+
+RUN/evaluation/<split>.json holds the scores, <split>.statistics.json what each example adds to them, so that two runs can be
+compared without answering anything again, and <split>.answers.jsonl the answers.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from pydantic import Field
+
+from headway.evaluation.formulas import FORMULAS
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.records import FORMAT_VERSION, Record, ScoreRecord
+from headway.evaluation.records import (
+    FORMAT_VERSION,
+    Record,
+    ScoreRecord,
+    load_record,
+    read,
+    record_path,
+    stranger,
+    write_whole,
+)
 
 
 class AnswerRecord(Record):
@@ -27,6 +47,14 @@ class TableRecord(Record):
     rows: list[list[str]]
 
 
+class Wrong(Record):
+    """A wrong answer, for people to read: the worst come first."""
+
+    line: int
+    source: str
+    problem: str
+
+
 class OutcomeRecord(Record):
     """All that an evaluation found, and all that it takes to do it again."""
 
@@ -37,19 +65,13 @@ class OutcomeRecord(Record):
     scores: dict[str, ScoreRecord]
     baselines: dict[str, dict[str, ScoreRecord]]
     tables: list[TableRecord]
+    wrong: list[Wrong]  # some of them
     bootstrap: dict[str, int | float]
     warnings: list[str]
     fingerprints: dict[str, str]
     seconds: dict[str, float]
     versions: dict[str, str]
-
-
-class Wrong(NamedTuple):
-    """A wrong answer, for people to read: the worst come first."""
-
-    line: int
-    source: str
-    problem: str
+    files: dict[str, str] = Field(default_factory=dict)  # those beside it → SHA-256
 
 
 @dataclass(frozen=True)
@@ -61,3 +83,52 @@ class Outcome:
     tables: list[TableRecord] = field(default_factory=list)
     baselines: dict[str, dict[str, Measurement]] = field(default_factory=dict)
     wrong: list[Wrong] = field(default_factory=list)
+
+
+class SavedOutcome(NamedTuple):
+    """An evaluation read back."""
+
+    record: OutcomeRecord
+    measurements: dict[str, Measurement]
+    answers: list[AnswerRecord]  # none where the answers are no texts or labels
+
+
+def save_outcome(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Path]:
+    """Writes the files, the scores last, so that they never speak of what is not there. Raises ResourceError."""
+    sums = {name: measurement.statistics.tolist() for name, measurement in outcome.measurements.items()}
+    texts = {
+        "statistics": json.dumps(sums, allow_nan=False) + "\n",
+        "answers": "".join(json.dumps(one.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for one in outcome.answers),
+    }
+    written = {name: _beside(run, record.split, name) for name, text in texts.items() if text}
+    for name, path in written.items():
+        write_whole(path, texts[name])
+    whole = record.model_copy(update={"files": {name: _digest(texts[name]) for name in written}})
+    path = record_path(run, record.split)
+    write_whole(path, json.dumps(whole.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    return [path, *written.values()]
+
+
+def load_outcome(run: Path, split: str) -> SavedOutcome:
+    """Reads an evaluation back. Raises ModelError without a run, DataError where there is none or its files do not fit."""
+    record = load_record(OutcomeRecord, run, split)
+    texts = {name: read(_beside(run, split, name), str) for name in record.files}
+    for name, text in texts.items():
+        if _digest(text) != record.files[name]:
+            raise stranger(_beside(run, split, name))
+    sums = json.loads(texts["statistics"])
+    measurements = {
+        name: Measurement(name, score.label, score.signature, np.array(sums[name]), score.formula, score.higher_is_better)
+        for name, score in record.scores.items()
+        if score.formula in FORMULAS
+    }
+    lines = texts.get("answers", "").split("\n")[:-1]
+    return SavedOutcome(record, measurements, [AnswerRecord.model_validate_json(line) for line in lines])
+
+
+def _beside(run: Path, split: str, name: str) -> Path:
+    return record_path(run, split).with_name(f"{split}.{name}.{'json' if name == 'statistics' else 'jsonl'}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from headway.errors import DataError, ModelError, ResourceError
+from headway.evaluation.formulas import DECIMALS
 from headway.evaluation.metrics import BleuTokenizer
 
+R = TypeVar("R", bound="Record")
+T = TypeVar("T")
 FORMAT_VERSION = 1
+AGAIN = "evaluate the run again"
 SPLITS = ("train", "validation", "test")
 
 
@@ -35,6 +39,11 @@ class ScoreRecord(Record):
     high: float
     signature: str
     higher_is_better: bool
+    formula: str | None = None  # the key in FORMULAS
+
+    def shown(self, value: float) -> str:
+        """The score, or an end of its interval, as people read it."""
+        return f"{value:.{DECIMALS.get(self.formula or '', 2)}f}"
 
 
 class LengthRecord(Record):
@@ -129,38 +138,65 @@ def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord
 
 
 def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[SentenceRecord]]:
-    """Reads an evaluation back. Raises ModelError without a run, DataError where there is none or its files do not fit."""
+    """Reads the evaluation of a translator back. Raises ModelError without a run, DataError where its files do not fit."""
+    record = load_record(EvaluationRecord, run, split)
+    path = record_path(run, split).with_name(f"{split}.sentences.jsonl")
+    sentences = read(path, lambda text: [SentenceRecord.model_validate_json(line) for line in text.split("\n")[:-1]])
+    found = {
+        "sources": text_digest(sentence.source for sentence in sentences),
+        "references": text_digest(sentence.reference for sentence in sentences),
+        "hypotheses": text_digest(sentence.hypothesis for sentence in sentences),
+    }
+    if len(sentences) != record.sentences or any(record.fingerprints.get(name) != digest for name, digest in found.items()):
+        raise stranger(path)
+    return record, sentences
+
+
+def has_task(run: Path, split: str) -> bool:
+    """Whether RUN/evaluation/<split>.json is of a task that is no translation. Raises what `load_record` does."""
+    return "task" in read(_existing(run, split), _known_format)
+
+
+def load_record(kind: type[R], run: Path, split: str) -> R:
+    """RUN/evaluation/<split>.json. Raises ModelError without a run, DataError for a missing or damaged or newer one."""
+    return read(_existing(run, split), lambda text: kind.model_validate(_known_format(text)))
+
+
+def _existing(run: Path, split: str) -> Path:
     path = record_path(run, split)
     if not run_of(run).is_dir():
         raise ModelError("there is no such run directory", where=str(run), remedy="name one that `headway train` wrote")
     if not path.is_file():
         remedy = f"make it: headway evaluate {run}" + ("" if split == "test" else f" --split {split}")
         raise DataError(f"the {split} set has not been evaluated", where=str(path), remedy=remedy)
-    again = "evaluate the run again"
+    return path
+
+
+def _known_format(text: str) -> dict[str, Any]:
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError("it is no record")
+    version = fields.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DataError(f"format {version} is newer than this Headway knows ({FORMAT_VERSION})", remedy="upgrade")
+    return fields
+
+
+def read(path: Path, parse: Callable[[str], T]) -> T:
+    """What `parse` makes of the text of a file. Raises DataError where it is missing or damaged."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw.get("format_version") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(
-                f"format {version} is newer than this Headway knows ({FORMAT_VERSION})", where=str(path), remedy="upgrade"
-            )
-        record = EvaluationRecord.model_validate(raw)
-        path = path.with_name(f"{split}.sentences.jsonl")
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-        sentences = [SentenceRecord.model_validate_json(line) for line in lines]
+        return parse(path.read_text(encoding="utf-8"))
+    except DataError as error:
+        raise DataError(error.problem, where=str(path), remedy=error.remedy) from None
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=again) from None
-    except (ValidationError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=AGAIN) from None
+    except (ValidationError, ValueError, TypeError, KeyError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"is damaged: {reason}", where=str(path), remedy=again) from None
-    read = {
-        "sources": text_digest(sentence.source for sentence in sentences),
-        "references": text_digest(sentence.reference for sentence in sentences),
-        "hypotheses": text_digest(sentence.hypothesis for sentence in sentences),
-    }
-    if len(sentences) != record.sentences or any(record.fingerprints.get(name) != digest for name, digest in read.items()):
-        raise DataError("does not belong to the scores beside it", where=str(path), remedy=again)
-    return record, sentences
+        raise DataError(f"is damaged: {reason}", where=str(path), remedy=AGAIN) from None
+
+
+def stranger(path: Path) -> DataError:
+    return DataError("does not belong to the scores beside it", where=str(path), remedy=AGAIN)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -108,6 +108,7 @@ def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
         high=interval.high,
         signature=measured.signature,
         higher_is_better=measured.higher_is_better,
+        formula=measured.formula,
     )
 
 

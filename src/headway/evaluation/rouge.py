@@ -39,7 +39,7 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], *, language: str
     unit = "words, stemmed" if stems else "words" if words else "characters"
     return {
         kind.lower(): measurement_of(
-            kind.lower(), label, f"F-measure of {unit}, rouge-score", _with_count([one[kind].fmeasure for one in found]), _mean
+            kind.lower(), label, f"F-measure of {unit}, rouge-score", _with_count([one[kind].fmeasure for one in found]), "share"
         )
         for kind, label in KINDS.items()
     }
@@ -61,17 +61,9 @@ def distinct(hypotheses: Sequence[str], *, language: str = "en") -> dict[str, Me
             seen.update(row)
         statistics = np.array([fresh, list(map(len, grams))], dtype=np.float64).T
         name = f"distinct{n}"
-        results[name] = measurement_of(name, f"distinct-{n}", "different n-grams of all that were written", statistics, _share)
+        results[name] = measurement_of(name, f"distinct-{n}", "different n-grams of all that were written", statistics, "share")
     return results
 
 
 def _with_count(values: Sequence[float]) -> np.ndarray:
-    return np.stack((100.0 * np.asarray(values, dtype=np.float64), np.ones(len(values))), 1)
-
-
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1.0))
-
-
-def _share(sums: np.ndarray) -> np.ndarray:
-    return np.asarray(100.0 * sums[..., 0] / np.maximum(sums[..., 1], 1.0))
+    return np.stack((values, np.ones(len(values))), 1)

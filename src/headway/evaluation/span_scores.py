@@ -56,8 +56,8 @@ def span_scores(found: Sequence[str], wanted: Sequence[Sequence[str]], language:
     unit = "by the rules of SQuAD" + ("" if writes_spaces(language) else ", of characters")
 
     def measured(name: str, label: str, values: Sequence[float], weights: np.ndarray) -> Measurement:
-        statistics = np.stack((100.0 * np.asarray(values) * weights, weights), 1)
-        return measurement_of(name, label, unit, statistics, _mean)
+        statistics = np.stack((np.asarray(values) * weights, weights), 1)
+        return measurement_of(name, label, unit, statistics, "share")
 
     every = np.ones(len(found))
     results = [measured("exact", "exact match", exact, every), measured("f1", "F1", overlap, every)]
@@ -67,7 +67,3 @@ def span_scores(found: Sequence[str], wanted: Sequence[Sequence[str]], language:
             measured("unanswerable", "right to have none", exact, 1 - answerable),
         ]
     return {one.name: one for one in results}
-
-
-def _mean(sums: np.ndarray) -> np.ndarray:
-    return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1e-12))

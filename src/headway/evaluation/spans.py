@@ -27,7 +27,7 @@ def span_outcome(request: Request) -> Outcome:
         for question, references, text in zip(questions, wanted, texts, strict=True)
     ]
     wrong = [
-        Wrong(one.line, one.source, f"wanted {one.reference or 'no answer'}, got {one.answer or 'no answer'}")
+        Wrong(line=one.line, source=one.source, problem=f"wanted {one.reference or 'no answer'}, got {one.answer or 'no answer'}")
         for one, points in zip(answers, scores["f1"].statistics[:, 0], strict=True)
         if points == 0
     ]

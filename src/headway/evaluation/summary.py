@@ -72,22 +72,22 @@ def length_table(record: EvaluationRecord) -> Table:
     return table
 
 
-def sentence_view(sentence: SentenceRecord, name: str = "got", only_output: bool = False) -> Padding:
-    """Source, reference and output of one sentence, below each other; `name` says whose output it is."""
+def sentence_view(sentence: SentenceRecord) -> Padding:
+    """Source, reference and output of one sentence, below each other."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="dim", justify="right", width=6)
     grid.add_column(overflow="fold")
     chance = "" if sentence.log_probability is None else f", log-probability {sentence.log_probability:.1f}"
     scores = f"chrF {sentence.chrf:.1f}, BLEU {sentence.bleu:.1f}, TER {sentence.ter:.1f}{chance}"
-    if not only_output:
-        grid.add_row(Text("source"), _shown(sentence.source))
-        grid.add_row(Text("wanted"), _shown(sentence.reference))
-    grid.add_row(Text(name), _shown(sentence.hypothesis))
+    parts = {"source": sentence.source, "wanted": sentence.reference, "got": sentence.hypothesis}
+    for name, text in parts.items():
+        grid.add_row(Text(name), shown_text(text))
     grid.add_row(Text(""), Text(f"line {sentence.line}: {scores}", style="dim"))
-    return Padding(grid, (0, 0, 0, 0) if name == "A" else (0, 0, 1, 0))
+    return Padding(grid, (0, 0, 1, 0))
 
 
-def _shown(text: str) -> Text:
+def shown_text(text: str) -> Text:
+    """Text from data, safe for a terminal and not too long."""
     if not text.strip():
         return Text("(empty)", style="dim italic")
     return Text(visible(text[:SHOWN_CHARACTERS]) + (" …" if len(text) > SHOWN_CHARACTERS else ""))

@@ -11,26 +11,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from headway.data.tags import Scheme, entities
-from headway.evaluation.label_scores import averages, measurement_of, ratio
+from headway.evaluation.label_scores import measurement_of
 from headway.evaluation.metrics import Measurement
 
 
 def tag_scores(found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme) -> dict[str, Measurement]:
     """Precision, recall and F1 of entities (micro, and F1 macro-averaged over kinds), and accuracy of tags, in per cent."""
     right = np.array([[sum(map(str.__eq__, ours, theirs)), len(theirs)] for ours, theirs in zip(found, gold, strict=True)])
-    accuracy = measurement_of("accuracy", "tag accuracy", "share of words", right, ratio)
+    accuracy = measurement_of("accuracy", "tag accuracy", "share of words", right, "share")
     if scheme == "plain":
         return {"accuracy": accuracy}
     by_kind = entity_sums(found, gold, scheme, entity_kinds(gold, scheme) | entity_kinds(found, scheme))
-    micro, macro = averages(by_kind, "micro"), averages(by_kind, "macro")
-    renamed = [("precision", "precision"), ("recall", "recall"), ("f1", "F1")]
-    results = {
-        name: measurement_of(name, f"entity {label}", "entities whole and of the right kind", one.statistics, one.score_function)
-        for (name, label), one in zip(renamed, micro, strict=True)
-    }
-    results["macro_f1"] = measurement_of(
-        "macro_f1", "entity macro F1", "mean over kinds", macro[2].statistics, macro[2].score_function
-    )
+    unit = "entities whole and of the right kind"
+    names = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    together = by_kind.reshape(len(gold), 3, -1).sum(-1)
+    results = {name: measurement_of(name, f"entity {label}", unit, together, name) for name, label in names.items()}
+    results["macro_f1"] = measurement_of("macro_f1", "entity macro F1", "mean over kinds", by_kind, "macro_f1")
     return results | {"accuracy": accuracy}
 
 

@@ -52,7 +52,7 @@ def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None
         gold, chosen = entities(example.tags, scheme), entities(tags, scheme)
         named = [("missed", [one for one in gold if one not in chosen]), ("wrongly", [one for one in chosen if one not in gold])]
         parts = [f"{name} {' '.join(example.words[one.first : one.end])}/{one.kind}" for name, some in named for one in some]
-    return Wrong(example.line, example.source, "; ".join(parts)) if parts else None
+    return Wrong(line=example.line, source=example.source, problem="; ".join(parts)) if parts else None
 
 
 def _tables(found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme) -> list[TableRecord]:

@@ -6,9 +6,6 @@ those of the plain text in UTF-8, shared out among the tokens, so that models wi
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -59,21 +56,13 @@ def text_outcome(request: Request) -> Outcome:
 def text_scores(losses: np.ndarray, text_bytes: int) -> dict[str, Measurement]:
     """The scores of rows with `losses` [N, 2]."""
     bytes_of_token = text_bytes / max(losses[:, 1].sum(), 1.0)
-
-    def per_token(sums: np.ndarray) -> np.ndarray:
-        return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1.0))
-
-    def perplexity(sums: np.ndarray) -> np.ndarray:
-        return np.exp(np.minimum(per_token(sums), 700.0))
-
-    def bits_per_byte(sums: np.ndarray) -> np.ndarray:
-        return per_token(sums) / math.log(2) / bytes_of_token
-
-    def measured(name: str, label: str, unit: str, score: Callable[[np.ndarray], np.ndarray]) -> Measurement:
-        return Measurement(name, label, float(score(losses.sum(axis=0))), unit, False, losses, score, score)
-
+    unit = "nats of a token, its end of document included"
     return {
-        "loss": measured("loss", "loss", "nats of a token, its end of document included", per_token),
-        "perplexity": measured("perplexity", "perplexity", "e^loss; depends on the tokenizer", perplexity),
-        "bits_per_byte": measured("bits_per_byte", "bits per byte", f"{text_bytes:,} bytes of UTF-8", bits_per_byte),
+        "loss": Measurement("loss", "loss", unit, losses, "mean", False),
+        "perplexity": Measurement(
+            "perplexity", "perplexity", "e^loss; depends on the tokenizer", losses, "exponential_mean", False
+        ),
+        "bits_per_byte": Measurement(
+            "bits_per_byte", "bits per byte", f"{text_bytes:,} bytes of UTF-8", losses * [1.0, bytes_of_token], "mean_bits", False
+        ),
     }

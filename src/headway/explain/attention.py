@@ -45,8 +45,7 @@ def cross_attention(
     """
     import torch
 
-    if not model.encoder or not model.decoder:
-        raise ModelError("has no cross-attention: it needs an encoder and a decoder", remedy="explain a translation model")
+    _refuse_without_cross_attention(model)
     device = next(model.parameters()).device
     source_BS = torch.tensor([[*source_ids, eos_id]], device=device)
     target_BT = torch.tensor([[bos_id, *target_ids]], device=device)
@@ -58,6 +57,12 @@ def cross_attention(
     finally:
         model.train(was_training)
     return {name: found[0][0].float().cpu().numpy() for name, found in maps.items() if name.endswith("cross_attention")}
+
+
+def _refuse_without_cross_attention(model: Transformer, where: str | None = None) -> None:
+    if not model.encoder or not model.decoder:
+        problem = "has no cross-attention: it needs an encoder and a decoder"
+        raise ModelError(problem, where=where, remedy="explain a translation model")
 
 
 def draw_attention(
@@ -314,6 +319,7 @@ def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str])
     from headway.model_dir import load_model
 
     loaded = load_model(run)
+    _refuse_without_cross_attention(loaded.model, str(run))
     data, options = loaded.config.data, loaded.config.decoding
     if overrides := list(overrides):
         if others := [override for override in overrides if not override.startswith("decoding.")]:

@@ -18,6 +18,7 @@ import torch
 
 from headway.config import WITHOUT_TARGET, Config, ModelConfig
 from headway.model.transformer import Transformer
+from headway.tasks import TASKS
 from headway.training.losses import CHUNK_ELEMENTS, IGNORED
 from headway.training.model_size import TYPICAL_LENGTH, Row, count
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from headway.data.batches import Batch
     from headway.data.checks.report import CheckReport, CorpusFigures
 
-OUTPUTS = {"classification": 2, "tagging": 2, "question_answering": 2}  # of the head, where the labels are not known yet
 LIBRARIES_BYTES = 400 << 20  # Python and PyTorch themselves
 SLACK = 1.4  # measured: scratch space of the kernels and gaps of the allocator, for each byte of activations
 
@@ -189,7 +189,7 @@ def calibrate(
 def _state(config: Config, world: World, precision: Precision, V_source: int | None, V_target: int | None) -> TrainState:
     V = config.tokenizer.vocabulary_size
     with torch.random.fork_rng(devices=[]):
-        outputs = OUTPUTS.get(config.task, 0)
+        outputs = _least_outputs(config)
         sizes = (V_source or V, V_target or V)
         model = Transformer(config.model, *sizes, outputs=outputs, seed=config.training.seed).to(world.device)
     model.compute_dtype = precision.dtype
@@ -197,6 +197,12 @@ def _state(config: Config, world: World, precision: Precision, V_source: int | N
     optimizer = build_optimizer(model, config.training, precision.dtype)
     average = WeightAverage(model, config.training)
     return TrainState(config, world, model, LossOf(model, config), optimizer, average)
+
+
+def _least_outputs(config: Config) -> int:
+    """Outputs of the head, where the labels are not known yet."""
+    task = TASKS[config.task]
+    return task.outputs or (2 if task.labels else 0)
 
 
 def _parts(pairs: int, accumulation: int) -> list[int]:
@@ -282,6 +288,7 @@ def describe(
     *,
     source_vocabulary: int | None = None,
     target_vocabulary: int | None = None,
+    outputs: int | None = None,
     report: CheckReport | None = None,
     measure: bool = False,
 ) -> Forecast:
@@ -289,11 +296,13 @@ def describe(
 
     Args:
         source_vocabulary, target_vocabulary: of a trained tokenizer; default: what the configuration asks for.
+        outputs: of the head of a trained model; default: the fewest there can be.
         report: of `check`, for the number and the lengths of the pairs.
         measure: also train for a few seconds and tell the time; left out where the memory would not do.
     """
-    V = config.tokenizer.vocabulary_size
-    V_source, V_target = source_vocabulary or V, target_vocabulary or V
+    V, extra = config.tokenizer.vocabulary_size, TASKS[config.task].extra_pieces
+    V_source, V_target = (source_vocabulary or V) + extra, (target_vocabulary or V) + extra
+    outputs = _least_outputs(config) if outputs is None else outputs
     figures = next((figures for figures in report.corpora if figures.name == "train"), None) if report else None
     S, T, rows = _lengths(config, figures)
     calibration, too_large_by = None, 0
@@ -307,7 +316,7 @@ def describe(
             calibration = calibrate(config, source_vocabulary=V_source, target_vocabulary=V_target, **lengths)
             precision = calibration.precision.name
     return Forecast(
-        rows=count(config.model, V_source, V_target, **lengths),
+        rows=count(config.model, V_source, V_target, outputs=outputs, **lengths),
         memory=memory(config, V_source, V_target, precision=precision, **lengths),
         source_length=S,
         target_length=T,

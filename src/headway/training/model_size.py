@@ -29,15 +29,18 @@ def count(
     source_vocabulary: int,
     target_vocabulary: int,
     *,
+    outputs: int = 0,
     source_length: float = TYPICAL_LENGTH,
     target_length: float = TYPICAL_LENGTH,
 ) -> list[Row]:
     """The parts of the model. A product of [m, k] and [k, n] counts 2·m·n·k FLOPs; look-ups, norms and softmax count none.
 
     FLOPs are of the forward pass and for one target token (for one source token where there is no decoder) of sentences of
-    these lengths; the backward pass takes twice as many.
+    these lengths; the backward pass takes twice as many. `outputs` are those of the head of an encoder alone.
     """
-    return list(_rows(config, source_vocabulary, target_vocabulary, source_length, target_length))
+    rows = list(_rows(config, source_vocabulary, target_vocabulary, source_length, target_length))
+    head = Row("output", "head", (config.width + 1) * outputs, 2.0 * config.width * outputs)
+    return [*rows, head] if outputs and not config.decoder_layers else rows
 
 
 def _rows(config: ModelConfig, V_source: int, V_target: int, S: float, T: float) -> Iterator[Row]:

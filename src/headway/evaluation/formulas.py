@@ -1,0 +1,146 @@
+"""How the sums of some examples become a score: each formula a pure function on the last axis, [..., K] → [...], known by name.
+
+A score is stored as the name of its formula and the figures of each example; their sum over any choice of examples gives the
+score of that choice, so the bootstrap and the comparison of runs never read text again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+ScoreFunction = Callable[[np.ndarray], np.ndarray]  # [..., K] → [...]
+
+BLEU_ORDER, CHRF_BETA = 4, 2
+MOST_NATS = 700.0  # e^700 is still a number
+
+
+def mean(sums: np.ndarray) -> np.ndarray:
+    """Values and weights, [..., 2]; 0 where nothing has weight."""
+    return np.where(sums[..., 1] > 0, sums[..., 0] / np.where(sums[..., 1] > 0, sums[..., 1], 1.0), 0.0)
+
+
+def share(sums: np.ndarray) -> np.ndarray:
+    """The mean in per cent."""
+    return 100.0 * mean(sums)
+
+
+def root_mean(sums: np.ndarray) -> np.ndarray:
+    return mean(sums) ** 0.5
+
+
+def exponential_mean(sums: np.ndarray) -> np.ndarray:
+    """Perplexity, of nats and tokens."""
+    return np.exp(np.minimum(mean(sums), MOST_NATS))
+
+
+def mean_bits(sums: np.ndarray) -> np.ndarray:
+    """Of nats and bytes."""
+    return mean(sums) / math.log(2)
+
+
+def pearson(sums: np.ndarray) -> np.ndarray:
+    """Pearson's r of the moments n, x, y, x², y², xy, [..., 6]; 0 where either side is constant."""
+    n, x, y, xx, yy, xy = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+    spread = np.sqrt(np.maximum(n * xx - x * x, 0) * np.maximum(n * yy - y * y, 0))
+    return np.where(spread > 0, (n * xy - x * y) / np.where(spread > 0, spread, 1.0), 0.0)
+
+
+def calibration_error(sums: np.ndarray) -> np.ndarray:
+    """Of the gaps between being right and being sure in each bin, and of the number of texts, [..., bins + 1]; in per cent."""
+    return 100.0 * np.abs(sums[..., :-1]).sum(-1) / np.maximum(sums[..., -1], 1.0)
+
+
+# ---- what was chosen rightly, wrongly and not, [..., 3]; in per cent ---------------------------------------------------
+
+
+def precision(sums: np.ndarray) -> np.ndarray:
+    return share(np.stack((sums[..., 0], sums[..., 0] + sums[..., 1]), -1))
+
+
+def recall(sums: np.ndarray) -> np.ndarray:
+    return share(np.stack((sums[..., 0], sums[..., 0] + sums[..., 2]), -1))
+
+
+def f1(sums: np.ndarray) -> np.ndarray:
+    return share(np.stack((2 * sums[..., 0], 2 * sums[..., 0] + sums[..., 1] + sums[..., 2]), -1))
+
+
+def macro(function: ScoreFunction, sums: np.ndarray) -> np.ndarray:
+    """The mean over the labels that are chosen or gold at all, [..., 3 L]."""
+    by_label = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, -1)  # [..., L, 3]
+    present = by_label.sum(-1) > 0
+    return (function(by_label) * present).sum(-1) / np.maximum(present.sum(-1), 1)
+
+
+# ---- translations --------------------------------------------------------------------------------------------------
+
+
+def bleu(sums: np.ndarray, effective_order: bool = False) -> np.ndarray:
+    """BLEU (Papineni et al. 2002) with sacreBLEU's exponential smoothing. [..., 10] → [...] in 0–100.
+
+    The ten sums: hypothesis length, reference length, matching n-grams of order 1–4, hypothesis n-grams of order 1–4.
+    """
+    sums = np.asarray(sums, dtype=np.float64)
+    hypothesis_length, reference_length = sums[..., 0], sums[..., 1]
+    correct, total = sums[..., 2 : 2 + BLEU_ORDER], sums[..., 2 + BLEU_ORDER :]
+    counted = total > 0
+    # the k-th order without a match counts as 1 / 2^k of a match
+    halvings = np.exp2(np.cumsum((correct == 0) & counted, axis=-1))
+    precisions = np.where(correct > 0, correct, 1.0 / halvings) / np.where(counted, total, 1.0) * 100.0
+    orders = np.maximum(counted.sum(axis=-1), 1) if effective_order else np.float64(BLEU_ORDER)
+    log_precision = np.where(counted, np.log(precisions), 0.0).sum(axis=-1) / orders
+    ratio = reference_length / np.maximum(hypothesis_length, 1.0)
+    brevity = np.where(hypothesis_length < reference_length, np.exp(1.0 - np.maximum(ratio, 1.0)), 1.0)
+    defined = (correct > 0).any(axis=-1) & (effective_order | counted.all(axis=-1))
+    return np.where(defined, brevity * np.exp(log_precision), 0.0)
+
+
+def chrf(sums: np.ndarray) -> np.ndarray:
+    """chrF2 (Popović 2015): F-score, recall weighing double, of character n-grams of order 1–6. [..., 18] → [...] in 0–100.
+
+    For each order three sums: n-grams of the hypothesis, of the reference, and of both.
+    """
+    sums = np.asarray(sums, dtype=np.float64)
+    hypothesis, reference, match = sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
+    counted = (hypothesis > 0) & (reference > 0)
+    orders = np.maximum(counted.sum(axis=-1), 1)
+    mean_precision = np.where(counted, match / np.maximum(hypothesis, 1.0), 0.0).sum(axis=-1) / orders
+    mean_recall = np.where(counted, match / np.maximum(reference, 1.0), 0.0).sum(axis=-1) / orders
+    weight = CHRF_BETA**2
+    below = weight * mean_precision + mean_recall
+    return np.where(below > 0, 100.0 * (1 + weight) * mean_precision * mean_recall / np.where(below > 0, below, 1.0), 0.0)
+
+
+def ter(sums: np.ndarray) -> np.ndarray:
+    """TER (Snover et al. 2006): edits / reference words. [..., 2] → [...]; 0 is perfect, above 100 is possible."""
+    sums = np.asarray(sums, dtype=np.float64)
+    edits, words = sums[..., 0], sums[..., 1]
+    return np.where(words > 0, 100.0 * edits / np.maximum(words, 1.0), np.where(edits > 0, 100.0, 0.0))
+
+
+FORMULAS: dict[str, ScoreFunction] = {
+    "mean": mean,
+    "share": share,
+    "root_mean": root_mean,
+    "exponential_mean": exponential_mean,
+    "mean_bits": mean_bits,
+    "pearson": pearson,
+    "calibration_error": calibration_error,
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
+    "macro_precision": partial(macro, precision),
+    "macro_recall": partial(macro, recall),
+    "macro_f1": partial(macro, f1),
+    "bleu": bleu,
+    "chrf": chrf,
+    "ter": ter,
+}
+# Scores are in per cent and shown with two decimals; these are not, and have four.
+DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson"), 4)
+# Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences.
+FORMULAS_OF_ONE: dict[str, ScoreFunction] = FORMULAS | {"bleu": partial(bleu, effective_order=True)}

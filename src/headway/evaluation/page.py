@@ -1,0 +1,213 @@
+"""An evaluation as a web page that stands alone: no script, no request, and all text from data escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from headway.evaluation import records
+from headway.evaluation.analysis import visible
+from headway.evaluation.outcome_record import AnswerRecord, OutcomeRecord, TableRecord, Wrong, load_outcome
+from headway.evaluation.records import EvaluationRecord, ScoreRecord, SentenceRecord
+
+SHOWN_ANSWERS = 10
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1a1c1e; --paper: #fff; --soft: #5c6670; --line: #d8dde2; --bar: #2b6cb0; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e8ea; --paper: #16181b; --soft: #9aa4ae; --line: #343a40; --bar: #63a4ec; }
+}
+body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
+body { color: var(--ink); background: var(--paper); }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+.number { text-align: right; white-space: nowrap; }
+.soft, th { color: var(--soft); font-weight: normal; font-size: .9rem; }
+code { overflow-wrap: anywhere; font-size: .85rem; }
+article { border: 1px solid var(--line); border-radius: .5rem; margin: .8rem 0; padding: .6rem 1rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .8rem; margin: 0; } dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; } .warning { border-left: .25rem solid #c77700; padding-left: .8rem; }
+svg rect { fill: var(--bar); }
+"""
+
+
+def write_page(run: Path, split: str = "test") -> Path:
+    """Writes RUN/evaluation/<split>.html from the saved evaluation; returns its path. Raises DataError, ResourceError."""
+    title = f"Evaluation of {run}"
+    if records.has_task(run, split):
+        record, _, answers = load_outcome(run, split)
+        text = outcome_page(record, answers, title)
+    else:
+        text = translation_page(*records.load(run, split), title)
+    path = records.record_path(run, split).with_suffix(".html")
+    records.write_whole(path, text)
+    return path
+
+
+def translation_page(record: EvaluationRecord, sentences: Sequence[SentenceRecord], title: str) -> str:
+    """The evaluation of a translator: scores, scores by length, the worst and the best sentences."""
+    figures = {"Loss (nats per token)": record.loss, "Perplexity": record.perplexity}
+    facts = {name: str(value) for name, value in record.decoding.items() if value is not None}
+    if seconds := record.seconds.get("translate"):
+        facts["speed"] = f"{record.sentences / seconds:.1f} sentences/s, the loading of the weights included"
+    return _page(
+        title,
+        f"{record.split} set, {record.sentences:,} sentences, {record.source_language} → {record.target_language}",
+        record,
+        [
+            _scores_part(record.scores, record.bootstrap, {name: f"{x:.4f}" for name, x in figures.items() if x is not None}),
+            _lengths_part(record),
+            _sentences_part("Worst sentences by chrF", [sentences[place] for place in record.worst], record),
+            _sentences_part("Best sentences by chrF", [sentences[place] for place in record.best], record),
+        ],
+        facts,
+    )
+
+
+def outcome_page(record: OutcomeRecord, answers: Sequence[AnswerRecord], title: str) -> str:
+    """The evaluation of any other task: scores beside those of simple methods, figures of parts, answers."""
+    return _page(
+        title,
+        f"{record.split} set, {record.examples:,} examples, {record.task.replace('_', ' ')}",
+        record,
+        [
+            _scores_part(record.scores, record.bootstrap, {}, record.baselines),
+            *map(_table_part, record.tables),
+            _wrong_part(record.wrong),
+            _answers_part(answers[:: max(1, len(answers) // SHOWN_ANSWERS)][:SHOWN_ANSWERS]),
+        ],
+        {},
+    )
+
+
+def _page(
+    title: str, heading: str, record: EvaluationRecord | OutcomeRecord, parts: Sequence[str], facts: Mapping[str, str]
+) -> str:
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    warnings = "".join(f'<p class="warning">{_text(warning)}</p>' for warning in record.warnings)
+    return "\n".join(
+        [
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">',
+            f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+            f'<h1>{_text(title)}</h1>\n<p class="soft">{_text(heading)}</p>',
+            warnings,
+            *parts,
+            _made_part(record, facts),
+            "</body>\n</html>\n",
+        ]
+    )
+
+
+def _text(text: str) -> str:
+    return escape(visible(text), quote=True)
+
+
+def _scores_part(
+    scores: Mapping[str, ScoreRecord],
+    bootstrap: Mapping[str, float],
+    figures: Mapping[str, str],
+    baselines: Mapping[str, Mapping[str, ScoreRecord]] | None = None,
+) -> str:
+    interval, others = f"{100 * bootstrap['confidence']:g} % interval", baselines or {}
+    columns = "".join(f'<th class="number">{_text(name)}' for name in others)
+    head = f"<tr><th>score<th class=number>value<th class=number>{interval}{columns}<th>signature</tr>"
+    rows = []
+    for name, score in scores.items():
+        beside = "".join(
+            f'<td class="number soft">{found[name].shown(found[name].score) if name in found else "–"}'
+            for found in others.values()
+        )
+        value, low, high = map(score.shown, (score.score, score.low, score.high))
+        rows.append(
+            f"<tr><td>{_text(score.label)}<td class=number><b>{value}</b>"
+            f"<td class=number>{low} – {high}{beside}<td><code>{_text(score.signature)}</code></tr>"
+        )
+    rows += [
+        f"<tr><td>{_text(name)}<td class=number>{_text(value)}<td>{'<td>' * len(others)}<td></tr>"
+        for name, value in figures.items()
+    ]
+    return f'<h2>Scores</h2>\n<div class="wide"><table>{head}\n' + "\n".join(rows) + "\n</table></div>"
+
+
+def _table_part(figures: TableRecord) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}{' class=number' if i else ''}>{_text(cell)}" for i, cell in enumerate(cells)) + "</tr>"
+
+    rows = [row(figures.head, "th"), *(row(cells, "td") for cells in figures.rows)]
+    title = _text(figures.title[:1].upper() + figures.title[1:])
+    return f'<h2>{title}</h2>\n<div class="wide"><table>\n' + "\n".join(rows) + "\n</table></div>"
+
+
+def _lengths_part(record: EvaluationRecord) -> str:
+    names = [name for name in record.scores if name != "paper_bleu"]
+    columns = "".join(f"<th class=number>{_text(record.scores[name].label)}" for name in names)
+    head = f"<tr><th class=number>words<th class=number>sentences{columns}<th class=number>length ratio<th>chrF</tr>"
+    rows = []
+    for group in record.by_length:
+        scores = "".join(f"<td class=number>{group.scores[name]:.1f}" for name in names)
+        chrf = min(max(group.scores["chrf"], 0.0), 100.0)
+        rectangle = f'<rect width="{2 * chrf:.1f}" height="12"/>'
+        bar = f'<svg width="200" height="12" role="img" aria-label="chrF {chrf:.1f}">{rectangle}</svg>'
+        rows.append(
+            f"<tr><td class=number>{_text(group.words)}<td class=number>{group.sentences:,}{scores}"
+            f"<td class=number>{group.length_ratio:.2f}×<td>{bar}</tr>"
+        )
+    title = "<h2>Scores by length of the reference</h2>"
+    return f'{title}\n<div class="wide"><table>{head}\n' + "\n".join(rows) + "\n</table></div>"
+
+
+def _made_part(record: EvaluationRecord | OutcomeRecord, facts: Mapping[str, str]) -> str:
+    """What it takes to do it again."""
+    facts = {
+        **facts,
+        **{f"{name}, version": version for name, version in record.versions.items()},
+        **{f"fingerprint, {name}": digest[:16] for name, digest in record.fingerprints.items()},
+    }
+    rows = [f"<tr><td>{_text(name)}<td><code>{_text(value)}</code></tr>" for name, value in facts.items()]
+    return '<h2>How it was made</h2>\n<div class="wide"><table>\n' + "\n".join(rows) + "\n</table></div>"
+
+
+def _wrong_part(wrong: Sequence[Wrong]) -> str:
+    articles = [
+        f'<article><p class="soft">line {one.line}</p><dl><dt>source<dd dir="auto">{_text(one.source)}'
+        f"<dt>problem<dd>{_text(one.problem)}</dl></article>"
+        for one in wrong
+    ]
+    return "\n".join(["<h2>Some of what was wrong</h2>", *articles]) if articles else ""
+
+
+def _answers_part(answers: Sequence[AnswerRecord]) -> str:
+    """Answers as they come, whatever they are worth."""
+    articles = [
+        f'<article><p class="soft">line {one.line}</p><dl><dt>source<dd dir="auto">{_text(one.source)}'
+        f'<dt>wanted<dd dir="auto">{_or_empty(one.reference)}<dt>got<dd dir="auto">{_or_empty(one.answer)}</dl></article>'
+        for one in answers
+    ]
+    return "\n".join(["<h2>Answers from all over the set</h2>", *articles]) if articles else ""
+
+
+def _or_empty(text: str) -> str:
+    return _text(text) or "<i>(empty)</i>"
+
+
+def _sentences_part(title: str, sentences: Sequence[SentenceRecord], record: EvaluationRecord) -> str:
+    if not sentences:
+        return ""
+    source, target = _text(record.source_language), _text(record.target_language)
+    articles = [
+        f'<article><p class="soft">line {sentence.line}: '
+        f"chrF {sentence.chrf:.1f}, BLEU {sentence.bleu:.1f}, TER {sentence.ter:.1f}</p>"
+        f'<dl><dt>source<dd dir="auto" lang="{source}">{_text(sentence.source)}'
+        f'<dt>wanted<dd dir="auto" lang="{target}">{_text(sentence.reference)}'
+        f'<dt>got<dd dir="auto" lang="{target}">{_or_empty(sentence.hypothesis)}</dl></article>'
+        for sentence in sentences
+    ]
+    return f"<h2>{title}</h2>\n" + "\n".join(articles)
