@@ -14,6 +14,7 @@ from headway.model.transformer import Transformer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import flops
+import poetry
 from measure import _summary, spread
 from peers import Reading, Size, headway_training, huggingface, joeynmt, marian, opennmt
 
@@ -96,3 +97,19 @@ def test_marian_lacks_other_switches():
     model = Transformer(ModelConfig(preset=None, encoder_layers=1, decoder_layers=1, width=16, heads=4, bias=False), 50, 50)
     with pytest.raises(KeyError):
         marian.rename(model.state_dict(), layers=1)
+
+
+@pytest.mark.parametrize(
+    ("poem", "regular"),
+    [
+        ("床前明月光，疑是地上霜。\n舉頭望明月，低頭思故鄉。", True),
+        ("床前明月光，疑是地上霜。\n舉頭望明月。", False),  # three clauses
+        ("床前明月光，疑是地上。", False),
+        ("楚雲湘雨會陽臺，錦帳芙蓉向夜開。", True),
+        ("明月光照，地上有霜。", False),  # four characters
+        ("", False),
+        ("，。\n", False),
+    ],
+)
+def test_a_poem_is_regular_by_its_clauses(poem, regular):
+    assert poetry.is_regular(poem) is regular
