@@ -76,6 +76,7 @@ def parse() -> argparse.Namespace:
     memory.add_argument("--items", type=int, default=1000, help="questions at each distance")
     translation = parser.add_argument_group("multi30k")
     translation.add_argument("--minutes", type=float, default=20.0, help="of learning, for each system and seed")
+    translation.add_argument("--trial-minutes", type=float, default=4.0, help="of each setting that the LSTM may choose from")
     options = parser.parse_args()
     if strange := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(strange))}; there are {', '.join(PARTS)}")

@@ -67,11 +67,13 @@ class Budget:
         return updates / self.updates if self.updates else seconds / (self.seconds or 1.0)
 
 
-def learn(state: TrainState, batches: Iterator[Batch], budget: Budget, look: Callable[[float], None]) -> float:
+def learn(
+    state: TrainState, batches: Iterator[Batch], budget: Budget, look: Callable[[float], None], *, looks: int = LOOKS
+) -> float:
     """Trains until the budget is used up; returns the seconds of it, reading included, looking not.
 
     Under a budget of time the learning rate falls by the clock: before each update the schedule is told the number of
-    updates that the pace so far will give. `look` is called with the seconds so far, `LOOKS` times, last at the end.
+    updates that the pace so far will give. `look` is called with the seconds so far, `looks` times, last at the end.
     """
     seconds, looked = 0.0, 0
     while (share := budget.share(state.update, seconds)) < 1:
@@ -82,7 +84,7 @@ def learn(state: TrainState, batches: Iterator[Batch], budget: Budget, look: Cal
         train_step(state, [next(batches)])
         state.update += 1
         seconds += time.perf_counter() - begun
-        if (due := int(budget.share(state.update, seconds) * LOOKS)) > looked:
+        if (due := int(budget.share(state.update, seconds) * looks)) > looked:
             looked = due
             look(seconds)
     return seconds

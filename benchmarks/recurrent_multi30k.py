@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,25 +31,38 @@ from recurrent_learning import LOOKS, LSTM, RECIPE, Budget, build, configuration
 if TYPE_CHECKING:
     from recurrent import Figures
 
+Settings = dict[str, object]
 PACE_UPDATES = 120
-LSTM_RECIPE = {"training__optimizer": "adamw", "training__learning_rate": 0.002}  # the best of short trials (docs/recurrent.md)
+# What the LSTM may learn with; the Transformer's own setting, Muon at 0.004, was found by many trainings (docs/LOG.md).
+TRIALS = [("adamw", 0.001), ("adamw", 0.002), ("adamw", 0.004), ("muon", 0.002), ("muon", 0.004), ("muon", 0.008)]
 
 
 def multi30k(options: argparse.Namespace, figures: Figures) -> None:
     """The Transformer by `headway.train`, with as many updates as the time holds; then the LSTM, for as long as that took."""
-    settings = {"preset": options.preset, "minutes": options.minutes, "threads": options.threads, "device": options.device}
-    settings |= {"recipe": RECIPE, "lstm": LSTM_RECIPE}
-    pace = figures.once("multi30k", "pace", settings, partial(measure_pace, options))["seconds"]
+    settings = {name: getattr(options, name) for name in ("preset", "minutes", "trial_minutes", "threads", "device")}
+    once = partial(figures.once, "multi30k", settings=settings | {"recipe": RECIPE})
+    pace = once("pace", measure=partial(measure_pace, options))["seconds"]
     updates = max(LOOKS, round(60 * options.minutes / pace / LOOKS) * LOOKS)
+    recipe: Settings = {}
     for seed in options.seeds:
-        run = options.work / f"transformer-{options.preset}-{updates}-{seed}"
-        config = translation_config(options, run, updates, seed)
-        found = figures.once("multi30k", f"transformer {seed}", settings, partial(train_transformer, config))
-        config = translation_config(options, run, updates, seed, **LSTM_RECIPE)
-        figures.once("multi30k", f"lstm {seed}", settings, partial(train_lstm, config, found["seconds"]))
+        settings_of = partial(translation_config, options, updates=updates)
+        found = once(f"transformer {seed}", measure=partial(train_transformer, settings_of(seed=seed)))
+        recipe = recipe or best_of_trials(options, once, partial(settings_of, seed=seed))
+        once(f"lstm {seed}", measure=partial(train_lstm, settings_of(seed=seed, **recipe), found["seconds"]))
 
 
-def translation_config(options: argparse.Namespace, run: Path, updates: int, seed: int, **overrides: object) -> Config:
+def best_of_trials(options: argparse.Namespace, once: Callable[..., Any], settings_of: Callable[..., Config]) -> Settings:
+    """What gives the LSTM the lowest validation loss after a short training."""
+    losses: dict[tuple[str, float], float] = {}
+    for optimizer, rate in TRIALS:
+        config = settings_of(training__optimizer=optimizer, training__learning_rate=rate)
+        found = once(f"trial {optimizer} {rate}", measure=partial(train_lstm, config, 60 * options.trial_minutes, trial=True))
+        losses[optimizer, rate] = found["curve"][-1]["loss"]
+    optimizer, rate = min(losses, key=lambda trial: losses[trial])
+    return {"training__optimizer": optimizer, "training__learning_rate": rate}
+
+
+def translation_config(options: argparse.Namespace, *, updates: int, seed: int, **overrides: object) -> Config:
     files, sides = {"train": "train", "validation": "val", "test": "test_2016_flickr"}, {"source": "en", "target": "de"}
     data = {
         f"data__{split}__{side}": options.data / f"{stem}.{language}"
@@ -57,24 +70,23 @@ def translation_config(options: argparse.Namespace, run: Path, updates: int, see
         for side, language in sides.items()
     }
     every = max(1, updates // LOOKS)
-    return configuration(
-        options,
-        **data,
-        run_directory=run,
-        data__cache_directory=options.work / "cache",
-        training__seed=seed,
-        training__updates=updates,
-        training__warmup_updates=min(300, updates // 8),
-        training__validate_every=every,
-        training__save_every=every,
-        training__log_every=max(1, every // 10),
-        **overrides,
-    )
+    settings = {
+        "run_directory": options.work / f"transformer-{options.preset}-{updates}-{seed}",
+        "data__cache_directory": options.work / "cache",
+        "training__seed": seed,
+        "training__updates": updates,
+        "training__warmup_updates": min(300, updates // 8),
+        "training__validate_every": every,
+        "training__save_every": every,
+        "training__log_every": max(1, every // 10),
+    }
+    return configuration(options, **{**data, **settings, **overrides})
 
 
 def measure_pace(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of an update of `headway.train`, without the first quarter."""
-    config = translation_config(options, options.work / "pace", PACE_UPDATES, seed=0)
+    once = {"training__validate_every": PACE_UPDATES, "training__validate_score": "false", "training__best_by": "loss"}
+    config = translation_config(options, updates=PACE_UPDATES, seed=0, **once)
     headway.train(config, fresh=True, quiet=True)
     places = [(line["update"], line["seconds"]) for line in _metrics(config)]
     first, second = next(place for place in places if place[0] >= PACE_UPDATES // 4), places[-1]
@@ -107,8 +119,11 @@ def _point(seconds: float, loss: float, bleu: float) -> dict[str, float]:
     return {"seconds": round(seconds, 1), "loss": round(loss, 4), "bleu": round(bleu, 2)}
 
 
-def train_lstm(config: Config, seconds: float) -> dict[str, Any]:
-    """On the tokens of the Transformer's run, in the same batches and order; what is validated best is kept, as there."""
+def train_lstm(config: Config, seconds: float, *, trial: bool = False) -> dict[str, Any]:
+    """On the tokens of the Transformer's run, in the same batches and order; what is validated best is kept, as there.
+
+    A trial is validated at its end only, and not tested.
+    """
     tokenizers = open_tokenizers(Path(config.run_directory), config)
     preparation = TASKS[config.task].preparation(tokenizers, config)
     corpus = open_cache(cache_directory(config), config.data.train, preparation, config.data)
@@ -132,10 +147,10 @@ def train_lstm(config: Config, seconds: float) -> dict[str, Any]:
         for example in scores.examples:
             print(f"    {example.source}\n      {example.translation}", flush=True)
 
-    spent = learn(state, batches(), Budget(seconds=seconds), look)
+    spent = learn(state, batches(), Budget(seconds=seconds), look, looks=1 if trial else LOOKS)
     state.model.load_state_dict(best)
     facts = {"seconds": spent, "updates": state.update, "parameters": state.model.parameter_count()}
-    return facts | {"curve": curve, "test": test_scores(state.model, config, tokenizers)}
+    return facts | {"curve": curve} if trial else facts | {"curve": curve, "test": test_scores(state.model, config, tokenizers)}
 
 
 @torch.inference_mode()

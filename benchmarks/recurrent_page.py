@@ -29,7 +29,7 @@ LOOKS = {
     "rotary": ("#CC79A7", "^"),
     "lstm": ("#D55E00", "D"),
 }
-PLACES = {"source": "read by the encoder", "target": "said by the decoder before"}
+PLACES = {"source": "read by the encoder", "target": "in the decoder's own past"}
 BUSY = 0.05  # share of the CPUs that other programs may take before a figure is worth nothing
 Part = dict[str, Any]
 
@@ -64,7 +64,7 @@ def speed_table(part: Part) -> str:
     others = [f"{LABELS[system]} / LSTM" for system in systems if system != "lstm"]
     head = ["tokens of a sentence", "sentences of a batch", *(LABELS[system] for system in systems), *others]
     caption = "Target tokens/s of training, median of the rounds (lowest–highest)."
-    return "\n\n".join(("## Training speed", facts(part), sizes(part), table(head, rows), caption))
+    return "\n\n".join(("### Training speed", facts(part), sizes(part), table(head, rows), caption))
 
 
 def speeds(part: Part) -> dict[int, list[dict[str, float]]]:
@@ -76,19 +76,25 @@ def speeds(part: Part) -> dict[int, list[dict[str, float]]]:
 
 
 def recall_table(part: Part) -> str:
+    """A table for each place of the pairs; its last line says how long learning took."""
     settings, found = part["settings"], recalled(part)
-    columns = {key: f"{LABELS[key[1]]}; {PLACES[key[0]]}" for key in found}
-    rows = []
-    for distance in [*settings["distances"], *settings["beyond"]]:
-        asked = settings["items"] * max(len(runs) for runs in found.values())
-        cells = [_accuracy([run["right"][str(distance)] for run in runs], settings["items"]) for runs in found.values()]
-        rows.append([f"{distance:,}" + ("" if distance in settings["distances"] else " (not learned)"), f"{asked:,}", *cells])
-    budget = settings["budget"]
+    budget, blocks = settings["budget"], []
+    for place in dict.fromkeys(place for place, _ in found):
+        systems = {system: runs for (where, system), runs in found.items() if where == place}
+        rows = []
+        for distance in [*settings["distances"], *settings["beyond"]]:
+            cells = [_accuracy([run["right"][str(distance)] for run in runs], settings["items"]) for runs in systems.values()]
+            rows.append([f"{distance:,}" + ("" if distance in settings["distances"] else " (not learned)"), *cells])
+        rows.append(["seconds of learning", *(spread([run["seconds"] for run in runs]) for runs in systems.values())])
+        head = [
+            f"pairs {PLACES[place]}: distance",
+            *(f"{LABELS[system]}, seeds: {len(runs)}" for system, runs in systems.items()),
+        ]
+        blocks.append(table(head, rows))
     trained = f"{budget['updates']:,} updates each" if budget["updates"] else f"{budget['seconds'] / 60:g} minutes each"
-    took = ", ".join(f"{label}: {spread([run['seconds'] for run in found[key]])} s" for key, label in columns.items())
-    caption = f"Answers that are right, %, with Wilson's 95 % interval over all questions. {trained}. Learning took {took}."
-    head = ["distance", "questions", *columns.values()]
-    return "\n\n".join(("## Exact recall", facts(part), sizes(part), table(head, rows), caption))
+    caption = "Right answers, %, with Wilson's 95 % interval over the questions of all seeds; "
+    caption += f"{settings['items']:,} questions at each distance and seed; {trained}."
+    return "\n\n".join(("### Exact recall", facts(part), sizes(part), *blocks, caption))
 
 
 def recalled(part: Part) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -114,42 +120,34 @@ def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float, float
 
 
 def multi30k_table(part: Part) -> str:
-    rows = []
+    rows, trials = [], []
     for name, figure in part["figures"].items():
-        if name == "pace":
-            continue
-        system, seed = name.split()
-        test, last = figure["test"], figure["curve"][-1]
-        interval = f"{test['bleu']:.2f} ({test['low']:.2f}–{test['high']:.2f})"
-        best = max(point["bleu"] for point in figure["curve"])
-        figures = [f"{figure['updates']:,}", f"{figure['seconds']:,.0f}", f"{last['loss']:.3f}", f"{best:.2f}", interval]
-        rows.append([LABELS[system], seed, *figures])
-    head = [
-        "",
-        "seed",
-        "updates",
-        "seconds of learning",
-        "validation loss",
-        "validation BLEU, best",
-        "test_2016_flickr BLEU (95 %)",
-    ]
-    caption = "BLEU of greedy translations, tokenised and lower-cased; both are tested with the weights that were validated best."
-    return "\n\n".join(("## Multi30k, English → German", facts(part), sizes(part), table(head, sorted(rows)), caption))
+        kind, *rest = name.split()
+        if kind == "trial":
+            trials.append(f"{' '.join(rest)}: {figure['curve'][-1]['loss']:.3f} ({figure['updates']:,} updates)")
+        elif kind in LABELS:
+            test, last = figure["test"], figure["curve"][-1]
+            best = max(point["bleu"] for point in figure["curve"])
+            interval = f"{test['bleu']:.2f} ({test['low']:.2f}–{test['high']:.2f})"
+            words = [f"{figure['updates']:,}", f"{figure['seconds']:,.0f}", f"{last['loss']:.3f}", f"{best:.2f}", interval]
+            rows.append([LABELS[kind], *rest, *words])
+    head = ["", "seed", "updates", "seconds of learning", "validation loss", "validation BLEU, best", "test BLEU (95 %)"]
+    caption = "BLEU of greedy translations, tokenised and lower-cased; that of test_2016_flickr with the best validated weights."
+    tried = f"The LSTM's trials, with the validation loss of each: {', '.join(trials)}." if trials else ""
+    blocks = ("### Multi30k, English → German", facts(part), sizes(part), table(head, sorted(rows)), caption, tried)
+    return "\n\n".join(filter(None, blocks))
 
 
 TABLES = {"speed": speed_table, "recall": recall_table, "multi30k": multi30k_table}
 
 
 def facts(part: Part) -> str:
-    """Machine, days and settings; and a warning where other programs ran."""
-    machine, figures = part["machine"], part["figures"].values()
+    """Machine, size and days; and a warning where other programs ran."""
+    machine, settings, figures = part["machine"], part["settings"], part["figures"].values()
     days = sorted({figure["day"] for figure in figures})
     others = max(figure["others"] for figure in figures)
-    settings = ", ".join(
-        f"{name} {value}" for name, value in part["settings"].items() if name in ("preset", "minutes", "seconds")
-    )
     line = f"{machine['processor']}, {machine['cores']} cores; torch {machine['torch']}, float32, {machine['threads']} threads, "
-    line += f"{part['settings']['device']}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {settings}. "
+    line += f"{settings['device']}; preset {settings['preset']}; {' to '.join(dict.fromkeys((days[0], days[-1])))}. "
     if others > BUSY:
         return line + f"**Not idle: other programs took up to {others:.0%} of the CPUs; times and speeds say nothing.**"
     return line + f"Other programs took at most {others:.1%} of the CPUs."
@@ -160,10 +158,10 @@ def sizes(part: Part) -> str:
     found: dict[str, int] = {}
     for name, figure in part["figures"].items():
         if isinstance(figure.get("parameters"), dict):
-            found |= figure["parameters"]
+            found |= {LABELS[system]: count for system, count in figure["parameters"].items()}
         elif "parameters" in figure:
-            found[next(word for word in name.split() if word in LABELS)] = figure["parameters"]
-    return "Parameters: " + ", ".join(f"{LABELS[system]} {count:,}" for system, count in found.items()) + "."
+            found |= {LABELS[word]: figure["parameters"] for word in name.split() if word in LABELS}
+    return "Parameters: " + ", ".join(f"{label} {count:,}" for label, count in found.items()) + "."
 
 
 # --- plot --------------------------------------------------------------------------------------------------------
@@ -217,23 +215,21 @@ def draw_recall(axes: Any, part: Part) -> None:
     _powers_of_two(axes, distances)
     if settings["beyond"]:
         axes.axvspan(learned * 2**0.5, max(distances) * 1.4, color="#F0F0F0", zorder=0)
-        axes.text(learned * 2**0.55, 50, "not learned", color="#606060", rotation=90, va="center", fontsize=8)
+        axes.text(max(distances) * 1.3, 50, "not learned", color="#606060", rotation=90, ha="right", va="center", fontsize=8)
     for dashes, place in (("-", "source"), ((0, (4, 2)), "target")):
         axes.plot([], [], color="#505050", linestyle=dashes, label=f"_{place}")
     lines = [line for line in axes.lines if line.get_label() in ("_source", "_target")]
-    axes.legend(lines, [f"pairs {PLACES[line.get_label()[1:]]}" for line in lines], loc="lower left", fontsize=8, framealpha=0.9)
+    axes.legend(lines, [f"pairs {PLACES[line.get_label()[1:]]}" for line in lines], loc="best", fontsize=8, framealpha=0.9)
     axes.set(title="Exact recall", xlabel="tokens between key and question", ylabel="right answers, %", ylim=(-3, 103))
 
 
 def draw_multi30k(axes: Any, part: Part) -> None:
     for name, figure in part["figures"].items():
-        if name == "pace":
-            continue
         system = name.split()[0]
-        colour, marker = LOOKS[system]
-        minutes = [point["seconds"] / 60 for point in figure["curve"]]
-        bleu = [point["bleu"] for point in figure["curve"]]
-        axes.plot(minutes, bleu, color=colour, marker=marker, markersize=4, alpha=0.85, label=LABELS[system])
+        if system in LABELS:
+            colour, marker = LOOKS[system]
+            minutes, bleu = zip(*((point["seconds"] / 60, point["bleu"]) for point in figure["curve"]), strict=True)
+            axes.plot(minutes, bleu, color=colour, marker=marker, markersize=4, alpha=0.85, label=LABELS[system])
     axes.set(title="Multi30k en→de, equal time", xlabel="minutes of learning", ylabel="validation BLEU (greedy)")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
