@@ -1,7 +1,8 @@
 """How sure a score is: bootstrap intervals, paired tests, spread over seeds. Pure functions on statistics [N, K] and numbers.
 
 A resample draws N of the N sentences with replacement; its score needs only how often each sentence was drawn, so all resamples
-are one matrix product, weights [R, N] @ statistics [N, K]. The draws are those of sacreBLEU for the same seed.
+are one matrix product, weights [R, N] @ statistics [N, K]; a score of ranks is a function of the weights themselves. The draws
+are those of sacreBLEU for the same seed.
 """
 
 from __future__ import annotations
@@ -79,6 +80,14 @@ def bootstrap_interval(
     _check(statistics, samples, confidence)
     low, high = _range(resampled_scores(statistics, score_function, samples, seed), confidence)
     return Interval(float(score_function(statistics.sum(axis=0))), low, high, confidence, samples, seed)
+
+
+def weighted_interval(
+    score: float, weighted_score: ScoreFunction, sentences: int, samples: int, confidence: float, seed: int
+) -> Interval:
+    """The same of a score that is no function of sums: `weighted_score` takes how often each sentence was drawn, [R, N]."""
+    resampled = np.concatenate([weighted_score(weights) for weights in _weights(sentences, samples, seed)])
+    return Interval(score, *_range(resampled, confidence), confidence, samples, seed)
 
 
 def paired_bootstrap(

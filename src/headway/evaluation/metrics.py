@@ -40,6 +40,7 @@ class Measurement:
     statistics: Statistics
     score_function: ScoreFunction
     sentence_function: ScoreFunction
+    weighted_score: ScoreFunction | None = None  # [R, N], how often each sentence was drawn, → [R]: where no sum tells it
 
     def sentence_scores(self) -> np.ndarray:
         """The score of each sentence alone, float64 [N]; BLEU with effective order, as sacreBLEU advises for sentences."""

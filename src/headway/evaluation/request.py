@@ -17,7 +17,7 @@ from headway.config import Config, CorpusConfig, load_config
 from headway.data.readers import corpus_files, corpus_name, corpus_paths, fingerprint
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
-from headway.evaluation.intervals import bootstrap_interval
+from headway.evaluation.intervals import bootstrap_interval, weighted_interval
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.records import ScoreRecord
 from headway.tasks import TASKS
@@ -98,9 +98,11 @@ def open_model(run: Path) -> LoadedModel:
 
 def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
     settings = config.evaluation
-    interval = bootstrap_interval(
-        measured.statistics, measured.score_function, settings.bootstrap_samples, settings.confidence, settings.seed
-    )
+    drawn = settings.bootstrap_samples, settings.confidence, settings.seed
+    if measured.weighted_score is not None:
+        interval = weighted_interval(measured.score, measured.weighted_score, len(measured.statistics), *drawn)
+    else:
+        interval = bootstrap_interval(measured.statistics, measured.score_function, *drawn)
     return ScoreRecord(
         label=measured.label,
         score=measured.score,
