@@ -99,7 +99,9 @@ class Recurrent(nn.Module):
         Args:
             cache: of greedy decoding. It keeps h and c of each layer, [B, M], where a Transformer's layer has keys and values.
         """
-        layers = cache.layers if cache is not None else [SimpleNamespace(memory=None, keys=None, values=None) for _ in self.decoder]
+        layers = (
+            cache.layers if cache is not None else [SimpleNamespace(memory=None, keys=None, values=None) for _ in self.decoder]
+        )
         lower, upper = layers
         if memory_BSM is not None:
             lower.memory = self.key(memory_BSM), memory_BSM

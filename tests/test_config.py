@@ -253,6 +253,42 @@ def test_impossible_combinations(refused: Refused, section: str, body: str, part
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("tokenizer.joint=false", "tokenizer.joint=false does not fit task=sentence_embedding: one encoder reads both sides"),
+        ("training.label_smoothing=0.1", "training.label_smoothing=0.1 is no part of the loss of task=sentence_embedding"),
+        ("training.r_drop=1.0", "training.r_drop=1.0 is no part of the loss of task=sentence_embedding — leave it out"),
+        ("training.contrastive_temperature=0", "training.contrastive_temperature: must be above 0"),
+        ("model.decoder_layers=2", "model.decoder_layers=2 does not fit task=sentence_embedding, which needs an encoder alone"),
+        (
+            "data.train={path: a.tsv, source: 0, target: 1, rating: 2}",
+            "data.train.rating=2 is for data.test alone: train takes every",
+        ),
+        (
+            "data.validation={path: a.tsv, source: 0, target: 1, rating: 2}",
+            "data.validation.rating=2 is for data.test alone: valid",
+        ),
+        (
+            "data.test={source: a.en, target: a.de, rating: 2}",
+            "data.test.rating=2 is a column of a table, but `path` is not given",
+        ),
+        ("data.train={path: a.tsv, source: 0}", "data.train.target=null: task=sentence_embedding needs what is to be answered"),
+    ],
+)
+def test_what_sentence_embedding_cannot_use(refused: Refused, override: str, wanted: str) -> None:
+    assert wanted in refused(BASE + "task: sentence_embedding\n", override)
+
+
+def test_ratings_are_for_the_test_set_of_sentence_embedding(write: Callable[[str], Path], refused: Refused) -> None:
+    test = "data.test={path: a.tsv, source: 0, target: 1, rating: 2}"
+    config = load_config(write(BASE + "task: sentence_embedding\n"), [test])
+    assert config.data.test is not None
+    assert config.data.test.rating == 2
+    assert config.training.label_smoothing == 0
+    assert "data.test.rating=2 is not read by task=translation — leave it out" in refused(BASE, test)
+
+
 def test_combinations_are_found_beside_wrong_values_but_not_because_of_them(refused: Refused) -> None:
     message = refused(base(model="heads: six\n  width: 130\n  key_value_heads: 3"))
     assert "model.heads: must be a whole number" in message
@@ -577,6 +613,8 @@ def test_warnings(write: Callable[[str], Path]) -> None:
     assert "training.save_every=5000 is more than training.updates=4000" in found[0]
     assert "training.batch_tokens=100 is less than data.max_length=256" in found[1]
     assert "a longer pair is a batch by itself" in found[1]
+    config = load_config(write(BASE + "task: sentence_embedding\n"), ["training.accumulation=4"])
+    assert ["each micro-batch is compared with itself alone" in line for line in config_warnings(config)] == [True]
 
 
 def test_a_configuration_cannot_be_changed(write: Callable[[str], Path]) -> None:

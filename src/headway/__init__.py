@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headway.inference.embedder import Embedder as Embedder
     from headway.inference.labeller import Labeller as Labeller
     from headway.inference.predictor import Predictor as Predictor
     from headway.inference.reader import Reader as Reader
@@ -24,7 +25,7 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger | Reader:
+def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger | Reader | Embedder:
     """The model of a run directory or model directory, ready to answer: all kinds have ``predict(list of texts)``.
 
     Args:
@@ -34,6 +35,7 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger |
         ModelError: there is no whole model. UsageError: its task has no answers.
     """
     from headway.errors import UsageError
+    from headway.inference.embedder import Embedder
     from headway.inference.labeller import Labeller
     from headway.inference.predictor import Predictor
     from headway.inference.reader import Reader
@@ -42,10 +44,10 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger |
     from headway.model_dir import load_model
 
     loaded = load_model(path)
-    kinds: dict[str, type[Predictor] | type[Writer] | type[Labeller] | type[Tagger] | type[Reader]] = {
+    kinds: dict[str, type[Predictor | Writer | Labeller | Tagger | Reader | Embedder]] = {
         **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
         "language_model": Writer, "classification": Labeller, "tagging": Tagger,
-        "question_answering": Reader,
+        "question_answering": Reader, "sentence_embedding": Embedder,
     }  # fmt: skip
     if loaded.config.task not in kinds:
         problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"

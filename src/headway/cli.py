@@ -149,7 +149,8 @@ def predict(arguments: Arguments) -> None:
     """Answer lines from a file or standard input; line n of the output answers line n of the input.
 
     With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`. For a language model a line
-    is a prompt, which may be empty; each text that goes on from it is followed by an empty line.
+    is a prompt, which may be empty; each text that goes on from it is followed by an empty line. For sentence_embedding the
+    answer is a vector, its numbers set apart by blanks; that of an empty line is all zeros.
 
     examples:
       headway predict runs/multi30k input.txt -o output.txt
@@ -160,6 +161,7 @@ def predict(arguments: Arguments) -> None:
     from headway import load
     from headway.config import load_config
     from headway.data.lines import read_line_blocks
+    from headway.inference.embedder import Embedder
     from headway.model_dir import find_model
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -181,6 +183,9 @@ def predict(arguments: Arguments) -> None:
         settings = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
     predictor = load(str(directory), **settings)
+    if isinstance(predictor, Embedder) and (arguments.scores or arguments.n_best is not None):
+        option = "--scores" if arguments.scores else "--n-best"
+        raise UsageError("a line has one vector, and a vector has no score", where=option, remedy="leave it out")
     answers_of_lines: Iterator[Sequence[Any]] = predictor.answer_pieces(pieces)
     with output_lines(arguments.output) as write:
         for number, answers in enumerate(answers_of_lines, 1):

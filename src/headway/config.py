@@ -40,7 +40,7 @@ __all__ = [
 
 TaskName = Literal[
     "translation", "summarisation", "dialogue", "language_model", "masked_language_model", "span_corruption", "denoising",
-    "classification", "tagging", "question_answering",
+    "classification", "tagging", "question_answering", "sentence_embedding",
 ]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
@@ -55,6 +55,7 @@ STACKS: dict[str, tuple[str, ...]] = {
     "classification": ("encoder",),
     "tagging": ("encoder",),
     "question_answering": ("encoder",),
+    "sentence_embedding": ("encoder",),
 }
 # Tasks on plain text: nothing is to be answered.
 WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
@@ -83,6 +84,11 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "classification": {"model": {"decoder_layers": 0}},
     "question_answering": {"model": {"decoder_layers": 0}, "data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
     "tagging": {"model": {"decoder_layers": 0}, "training": {"label_smoothing": 0.0}},
+    "sentence_embedding": {
+        "data": {"target_language": "en", "too_long": "cut"},
+        "model": {"decoder_layers": 0},
+        "training": {"label_smoothing": 0.0},
+    },
 }
 
 
@@ -120,7 +126,8 @@ class Config(Section):
                 only = "" if len(needed) > 1 else " alone"
                 yield f"model.{stack}_layers={layers} does not fit task={self.task}, which needs {wanted}{only}"
         yield from self._target_problems()
-        if model.tied_embeddings == "all" and not self.tokenizer.joint:
+        yield from self._embedding_problems()
+        if model.tied_embeddings == "all" and not self.tokenizer.joint and self.task != "sentence_embedding":
             yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
         if model.positions == "learned":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
@@ -144,6 +151,24 @@ class Config(Section):
                 yield f"data.{name}.target={short(corpus.target)} is not read by task={self.task} — leave it out"
         if self.task in CUT_UP_ONCE and self.tokenizer.dropout:
             yield f"tokenizer.dropout={self.tokenizer.dropout} is not for task={self.task}: its text is cut up once"
+
+    def _embedding_problems(self) -> Iterator[str]:
+        """What only sentence embedding reads, and what it has no use for."""
+        embeds = self.task == "sentence_embedding"
+        for name in ("train", "validation", "test"):
+            corpus: CorpusConfig | None = getattr(self.data, name)
+            if corpus is None or corpus.rating is None or (embeds and name == "test"):
+                continue
+            alone = f"is for data.test alone: {name} takes every pair for alike"
+            why = alone if embeds else f"is not read by task={self.task}"
+            yield f"data.{name}.rating={short(corpus.rating)} {why} — leave it out"
+        if not embeds:
+            return
+        if not self.tokenizer.joint:
+            yield "tokenizer.joint=false does not fit task=sentence_embedding: one encoder reads both sides — leave it out"
+        for key, value in (("label_smoothing", self.training.label_smoothing), ("r_drop", self.training.r_drop)):
+            if value:
+                yield f"training.{key}={value} is no part of the loss of task=sentence_embedding — leave it out"
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, paths_as_written: bool = False) -> Config:
@@ -208,6 +233,11 @@ def config_warnings(config: Config) -> list[str]:
         for name, every in (("save_every", training.save_every), ("validate_every", training.validate_every))
         if every > training.updates
     ]
+    if config.task == "sentence_embedding" and training.accumulation > 1:
+        found.append(
+            f"training.accumulation={training.accumulation}: each micro-batch is compared with itself alone, so there are "
+            "fewer texts to tell apart; a larger training.batch_tokens gives more"
+        )
     if training.batch_tokens < config.data.max_length:
         found.append(
             f"training.batch_tokens={training.batch_tokens} is less than data.max_length={config.data.max_length}: "

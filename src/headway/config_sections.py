@@ -58,6 +58,7 @@ class CorpusConfig(Section):
     path: PathText | None = Field(None, description="a .tsv, .csv, .jsonl or .parquet file; leave it out for line files")
     source: str | ColumnNumber = Field(description="what is read: a text file, or a column of `path`: its name, or number from 0")
     target: str | ColumnNumber | None = Field(None, description="what is to be answered, likewise; plain text has none")
+    rating: str | ColumnNumber | None = Field(None, description="sentence_embedding: a column of how alike the two texts are")
 
     @field_validator("source", "target")
     @classmethod
@@ -68,6 +69,8 @@ class CorpusConfig(Section):
     def problems(self) -> Iterator[str]:
         if self.path is None and (isinstance(self.source, int) or isinstance(self.target, int)):
             yield f"source={self.source} and target={self.target} must be the paths of two line files where `path` is not given"
+        if self.path is None and self.rating is not None:
+            yield f"rating={self.rating} is a column of a table, but `path` is not given — put texts and ratings into one"
 
 
 PreprocessingStep = Literal["nfc", "nfkc", "lowercase", "moses_punctuation", "moses_tokenize"]
@@ -215,6 +218,9 @@ class TrainingConfig(Section):
     clip_norm: float = Field(1.0, ge=0, le=1e9, description="largest gradient norm; 0 = no clipping")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     r_drop: float = Field(0.0, ge=0, le=1000, description="weight of the consistency term (R-Drop, Wu et al. 2021); 0 = off")
+    contrastive_temperature: float = Field(
+        0.05, gt=0, le=100, description="sentence_embedding: what cosines are divided by in the loss (Gao et al. 2021)"
+    )
     averaging: Literal["none", "ema", "last"] = Field("none", description="weights that are validated and kept")
     ema_decay: float = Field(0.999, gt=0, lt=1)
     average_last: int = Field(5, gt=0, le=10_000, description="averaging=last: validations whose weights are averaged")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from headway.config import TokenizerConfig
-from headway.data.batches import IGNORED, Batch, EpochPlan, Place, collate_pairs, padding_share, split_rows
+from headway.data.batches import IGNORED, Batch, EpochPlan, Place, collate_pairs, collate_two_texts, padding_share, split_rows
+from headway.data.preparation import MemoryRows
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, train_tokenizer
 from headway.errors import UsageError
 
@@ -236,3 +237,24 @@ def test_padding_on_multi30k(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 GOLDEN_PLAN = (14, 666_873)
+
+
+# ---- two texts that are read ---------------------------------------------------------------------------------------
+
+
+def test_both_sides_are_read_and_the_same_text_has_the_same_number_however_it_is_cut() -> None:
+    texts = {5: "a", 6: "b", 7: "ab", 8: "c"}
+
+    def text_of(row: NDArray[np.integer]) -> str:
+        return "".join(texts[int(number)] for number in row)
+
+    rows = MemoryRows([[7], [8], [5, 6]], [[8], [5, 8, 5], [6]])
+    batch = collate_two_texts(rows, np.array([2, 0, 1]), text_of=text_of)
+    assert batch.source_ids.tolist() == [[5, 6, EOS_ID], [7, EOS_ID, PAD_ID], [8, EOS_ID, PAD_ID]]
+    assert batch.target_in.tolist() == [[6, EOS_ID, PAD_ID, PAD_ID], [8, EOS_ID, PAD_ID, PAD_ID], [5, 8, 5, EOS_ID]]
+    assert batch.source_mask.tolist() == [[True] * 3, [True, True, False], [True, True, False]]
+    assert batch.target_out.tolist() == [[0, 2], [0, 1], [1, 3]]
+    assert batch.indices.tolist() == [2, 0, 1]
+    assert batch.tokens == 6
+    nothing = collate_two_texts(rows, np.array([], dtype=np.int64), text_of=text_of)
+    assert (nothing.target_in.shape, nothing.target_out.shape, nothing.tokens) == ((0, 1), (0, 2), 0)

@@ -246,6 +246,15 @@ def test_all_too_long_stops(corpora: Corpora) -> None:
     assert report.corpora[0].used == 0
 
 
+def test_what_is_cut_is_not_dropped(corpora: Corpora) -> None:
+    corpora.settings = {"data": {"max_length": 2, "accept_dropped": 0.0, "too_long": "cut"}}
+    report = check(corpora.write(), tokenizers=WORDS)
+    assert report.ok
+    assert report.corpora[0].used == 3000
+    corpora.pairs["train"][7] = ("a word", " ")
+    assert not check(corpora.write(), tokenizers=WORDS).ok
+
+
 def test_only_blank_lines_stop(corpora: Corpora) -> None:
     corpora.pairs["train"] = [(" ", "")] * 50
     corpora.settings = {"data": {"accept_dropped": 0.01}}

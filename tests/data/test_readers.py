@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from headway.config import CorpusConfig
 from headway.data.alignment import drift_guess
-from headway.data.readers import Pair, corpus_files, count, read_pairs
+from headway.data.readers import Pair, RatedPair, corpus_files, count, read_pairs, read_rated
 from headway.errors import DataError, UsageError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r"), max_size=20)
@@ -256,3 +256,47 @@ def test_missing_packages_are_asked_for_by_name(tmp_path: Path, monkeypatch: pyt
         list(read_pairs(CorpusConfig(path=None, source=str(tmp_path / "a.zst"), target=str(tmp_path / "b.zst"))))
     with pytest.raises(UsageError, match=r"headway\[tables\]"):
         list(read_pairs(table(tmp_path / "p.parquet", b"PAR1")))
+
+
+# ---- rated pairs ---------------------------------------------------------------------------------------------------
+
+
+def rated(path: Path, content: str, rating: str | int = "score") -> CorpusConfig:
+    return table(path, content).model_copy(update={"rating": rating})
+
+
+def test_ratings_are_numbers_or_texts_of_numbers(tmp_path: Path) -> None:
+    expected = [RatedPair("a", "A", 2, 4.0), RatedPair("b", "B", 3, -0.5)]
+    assert list(read_rated(rated(tmp_path / "a.tsv", "en\tde\tscore\na\tA\t4\nb\tB\t-0.5\n"))) == expected
+    assert list(read_rated(rated(tmp_path / "a.csv", "en,score,de\na,4,A\nb,-0.5,B\n"))) == expected
+    lines = '{"en": "x", "de": "X", "score": 1e2}\n{"en": "a", "de": "A", "score": 4}\n{"en": "b", "de": "B", "score": "-0.5"}\n'
+    assert list(read_rated(rated(tmp_path / "a.jsonl", lines))) == [RatedPair("x", "X", 1, 100.0), *expected]
+
+
+def test_ratings_of_parquet(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for name, scores in (("floats", [4.25, 0.1]), ("ints", [3, 5]), ("texts", ["1", "2.5"])):
+        parquet.write_table(pa.table({"en": ["a", "b"], "de": ["A", "B"], "score": scores}), tmp_path / f"{name}.parquet")
+        corpus = CorpusConfig(path=str(tmp_path / f"{name}.parquet"), source="en", target="de", rating="score")
+        assert [pair.rating for pair in read_rated(corpus)] == [float(score) for score in scores]
+    numbers = CorpusConfig(path=str(tmp_path / "floats.parquet"), source="score", target="de")
+    assert "holds double, not texts" in refusal(numbers).problem
+
+
+@pytest.mark.parametrize("text", ["", "good", "nan", "inf", "1e999"])
+def test_what_is_no_rating_is_named(text: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.tsv:3: .* is no number"):
+        list(read_rated(rated(tmp_path / "a.tsv", f"en\tde\tscore\na\tA\t4\nb\tB\t{text}\n")))
+
+
+@pytest.mark.parametrize("value", ["true", "null", "[1]"])
+def test_json_that_is_no_rating_is_named(value: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.jsonl:1: 'score' is "):
+        list(read_rated(rated(tmp_path / "a.jsonl", f'{{"en": "a", "de": "A", "score": {value}}}\n')))
+
+
+def test_a_table_without_rated_pairs(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no sentence pairs"):
+        list(read_rated(rated(tmp_path / "a.tsv", "en\tde\tscore\n")))

@@ -1,4 +1,4 @@
-"""The chunked loss against a plain float64 reference, with gradients."""
+"""The losses against plain float64 references, with gradients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from headway.training import losses
-from headway.training.losses import IGNORED, cross_entropy
+from headway.training.losses import IGNORED, contrastive_loss, cross_entropy
 
 
 def plain_loss(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float, alpha: float) -> Tensor:
@@ -124,3 +124,43 @@ def test_label_losses_are_the_plain_ones(kind: Any, smoothing: float) -> None:
     twice = losses.label_loss(torch.cat((first, second)), targets.repeat(2, 1), kind, smoothing=smoothing, consistency=3.0)
     torch.testing.assert_close(twice.loss, each[0] + each[1] + 1.5 * apart)
     assert twice.tokens == 2 * count
+
+
+def slow_contrastive_loss(sources: Tensor, targets: Tensor, texts: list[list[int]], temperature: float) -> Tensor:
+    """A question at a time: −log of the share that the own row has among all rows with other texts."""
+    total = torch.zeros((), dtype=torch.float64)
+    for queries, candidates in ((sources, targets), (targets, sources)):
+        for i in range(len(queries)):
+            others = [j for j in range(len(queries)) if j == i or not set(texts[i]) & set(texts[j])]
+            scores = {j: (queries[i] * candidates[j]).sum() / temperature for j in others}
+            total = total - scores[i] + torch.stack([scores[j].exp() for j in others]).sum().log()
+    return total
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_the_contrastive_loss_is_the_plain_one_and_spares_rows_that_share_a_text(temperature: float) -> None:
+    torch.manual_seed(6)
+    texts = [[0, 1], [2, 3], [2, 4], [5, 1], [6, 2], [7, 8], [9, 9]]  # 1 and 2 share a source, 0 and 3 a target, 4 and 1 across
+    raw = torch.randn(2, len(texts), 5, dtype=torch.float64, requires_grad=True)
+    sources, targets = F.normalize(raw, dim=-1)
+    expected = slow_contrastive_loss(sources, targets, texts, temperature)
+    (expected_gradient,) = torch.autograd.grad(expected, raw, retain_graph=True)
+    found = contrastive_loss(sources, targets, torch.tensor(texts), temperature=temperature)
+    (gradient,) = torch.autograd.grad(found.loss, raw, retain_graph=True)
+    torch.testing.assert_close(found.loss, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(found.negative_log_likelihood, expected.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-12)
+    assert found.tokens == 14
+    harder = contrastive_loss(sources, targets, torch.arange(14).view(7, 2), temperature=temperature)
+    assert float(harder.loss) > float(found.loss)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_row_alone_has_nothing_to_be_told_apart_from(rows: int) -> None:
+    vectors = torch.ones(rows, 1, requires_grad=True)
+    found = contrastive_loss(vectors, vectors, torch.zeros(rows, 2, dtype=torch.long), temperature=0.05)
+    found.loss.backward()
+    assert found.loss.item() == 0.0
+    assert found.tokens == 2 * rows
+    assert vectors.grad is not None
+    assert not vectors.grad.any()

@@ -70,7 +70,7 @@ class Batch:
 
     source_ids: torch.Tensor  # int64 [B, S], ends with EOS
     source_mask: torch.Tensor  # bool [B, S]
-    target_in: torch.Tensor  # int64 [B, T], starts with BOS
+    target_in: torch.Tensor  # int64 [B, T], starts with BOS; ends with EOS where the encoder reads it
     target_out: torch.Tensor  # int64 [B, T], ends with EOS
     indices: torch.Tensor  # int64 [B], rows of the corpus
     segments: torch.Tensor | None = None  # int64 [B, T] where documents share a row: which one each position belongs to
@@ -172,6 +172,23 @@ def collate_spans(rows: Rows, indices: NDArray[np.integer]) -> Batch:
     target_out = np.array([rows.target(int(i)) for i in indices], dtype=np.int64).reshape(len(indices), 2)
     nothing = np.empty((len(indices), 0), dtype=np.int64)
     arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def collate_two_texts(rows: Rows, indices: NDArray[np.integer], *, text_of: Callable[[NDArray[np.integer]], str]) -> Batch:
+    """Some of the rows as one padded batch whose two sides are read, with numbers for both, [B, 2]: the same for the same text.
+
+    Args:
+        text_of: what subwords stand for: the same text may be cut up in several ways.
+    """
+    import torch
+
+    sides = [[rows.source(int(i)) for i in indices], [rows.target(int(i)) for i in indices]]
+    (source_ids, source_mask), (target_ids, _) = (_padded(side, PAD_ID, after=EOS_ID) for side in sides)
+    known: dict[str, int] = {}
+    numbers = [[known.setdefault(text_of(row), len(known)) for row in side] for side in sides]
+    target_out = np.array(numbers, dtype=np.int64).T.copy()
+    arrays = (source_ids, source_mask, target_ids, target_out, np.asarray(indices, dtype=np.int64).copy())
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 

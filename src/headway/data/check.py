@@ -22,6 +22,7 @@ from headway.data.checks.scan import CorpusScan
 from headway.data.checks.texts import TextScan, scan_texts, text_findings
 from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
+from headway.data.pairs import PairPreparation
 from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
 from headway.data.questions import read_questions
@@ -59,7 +60,7 @@ def check(
     """
     began = time.monotonic()
     found: list[Finding] = []
-    kind = _PairRun if config.task == "translation" else _TextRun
+    kind = _PairRun if config.task in ("translation", "sentence_embedding") else _TextRun
     run = kind(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:
         tokenizers = run.tokenizers()
@@ -231,7 +232,7 @@ class _PairRun(_Run):
         limit = QUICK_PAIRS if self.quick else None
         expected = total if limit is None or total is None else min(total, limit)
         with PairsProgress(f"checking {corpus_name(corpus)}", expected) as progress:
-            for piece in in_pieces(itertools.islice(read_pairs(corpus), limit)):
+            for piece in in_pieces(itertools.islice(PairPreparation.read(corpus, self.config.data), limit)):
                 source, target = Lines.of([pair.source for pair in piece]), Lines.of([pair.target for pair in piece])
                 lines = np.fromiter((pair.line for pair in piece), dtype=np.int64, count=len(piece))
                 scan.add(piece, source, target)

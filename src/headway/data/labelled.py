@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -16,7 +15,7 @@ from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
-from headway.data.readers import corpus_name, count, read_pairs
+from headway.data.readers import corpus_name, count, number_of, read_pairs
 from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError
 
@@ -46,17 +45,8 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
         if not labels and data.labels != "several":
             raise DataError("has no label", where=f"{corpus_name(corpus)}:{pair.line}", remedy="give it one, or remove it")
         if data.labels == "number":
-            _check_number(labels[0], f"{corpus_name(corpus)}:{pair.line}")
+            number_of(labels[0], f"{corpus_name(corpus)}:{pair.line}", "mend it, or set data.labels: one")
         yield Labelled(pair.source, labels, pair.line)
-
-
-def _check_number(text: str, where: str) -> None:
-    try:
-        finite = math.isfinite(float(text))
-    except ValueError:
-        finite = False
-    if not finite:
-        raise DataError(f"{text[:40]!r} is no number", where=where, remedy="mend it, or set data.labels: one")
 
 
 class LabelledPreparation:

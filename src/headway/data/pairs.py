@@ -1,16 +1,17 @@
-"""Pairs of texts as rows: each side is preprocessed and cut into subwords."""
+"""Pairs of texts as rows: each side is preprocessed and cut into subwords. The target is written, or read as the source is."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from headway.config import Config, CorpusConfig, DataConfig
-from headway.data.batches import BucketedEpoch, Epoch, Rows
+from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_two_texts
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
-from headway.data.readers import Pair, count, read_pairs
+from headway.data.readers import Pair, RatedPair, count, read_pairs, read_rated
 from headway.data.tokenizer import Tokenizers
 
 EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
@@ -34,8 +35,8 @@ class PairPreparation:
         }
 
     @staticmethod
-    def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair]:
-        return read_pairs(corpus)
+    def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair | RatedPair]:
+        return read_pairs(corpus) if corpus.rating is None else read_rated(corpus)
 
     @staticmethod
     def count(corpus: CorpusConfig) -> int | None:
@@ -85,6 +86,21 @@ class PairPreparation:
         sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, texts, strict=True))
         cut = self._cut(sources, targets)
         return MemoryRows(sources, targets, cut)
+
+
+class SentencePreparation(PairPreparation):
+    """`Preparation` of pairs whose two sides are read by one encoder."""
+
+    def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
+        collate = partial(collate_two_texts, text_of=self._tokenizers[0].decode)
+        return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=collate)
+
+    def rows_of_side(self, texts: Sequence[str], side: int) -> tuple[list[list[int]], int]:
+        """Rows of the texts of one side, an empty one for a blank text, and how many were too long and are cut."""
+        seen = [self._preprocessors[side].apply(text) for text in texts]
+        whole = self._tokenizers[side].encode_many(seen)
+        rows = [[] if is_blank(text) else self.cut_source(row) for text, row in zip(seen, whole, strict=True)]
+        return rows, sum(len(row) > self._max_length for row in whole)
 
 
 def drop_reason(source: str, target: str, source_tokens: int, target_tokens: int, max_length: int) -> str | None:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeVar
 
 from headway.config import CorpusConfig
 from headway.data.alignment import drift_guess
@@ -17,7 +18,8 @@ from headway.data.tables import read_table
 from headway.errors import DataError
 
 __all__ = [
-    "Pair", "corpus_files", "corpus_name", "count", "count_lines", "fingerprint", "read_lines", "read_pairs", "split_lines",
+    "Pair", "RatedPair", "corpus_files", "corpus_name", "count", "count_lines", "fingerprint", "number_of", "read_lines",
+    "read_pairs", "read_rated", "split_lines",
 ]  # fmt: skip
 
 
@@ -27,6 +29,18 @@ class Pair(NamedTuple):
     source: str
     target: str
     line: int
+
+
+class RatedPair(NamedTuple):
+    """Two texts, the line of a `Pair`, and how alike people find them."""
+
+    source: str
+    target: str
+    line: int
+    rating: float
+
+
+P = TypeVar("P", Pair, RatedPair)
 
 
 def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
@@ -42,6 +56,23 @@ def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
         assert corpus.target is not None
         table = read_table(corpus.path, (corpus.source, corpus.target))
         pairs = (Pair(source, target, line) for (source, target), line in table)
+    yield from _some(pairs, corpus)
+
+
+def read_rated(corpus: CorpusConfig) -> Iterator[RatedPair]:
+    """Yield the pairs of a table with a column of ratings. Raises as `read_pairs`, and DataError where a rating is no number."""
+    assert corpus.path is not None
+    assert corpus.target is not None
+    assert corpus.rating is not None
+    table = read_table(corpus.path, (corpus.source, corpus.target), (corpus.rating,))
+    pairs = (
+        RatedPair(source, target, line, number_of(rating, f"{corpus.path}:{line}")) for (source, target, rating), line in table
+    )
+    yield from _some(pairs, corpus)
+
+
+def _some(pairs: Iterator[P], corpus: CorpusConfig) -> Iterator[P]:
+    """The same pairs, at least one."""
     first = next(pairs, None)
     if first is None:
         problem = "holds no sentence pairs" if corpus.path is not None else "both are empty: there are no sentence pairs"
@@ -76,6 +107,17 @@ def count(corpus: CorpusConfig) -> int:
     if lines[0] != lines[1]:
         _refuse_counts(source, target, *lines)
     return lines[0]
+
+
+def number_of(text: str, where: str, remedy: str = "mend it") -> float:
+    """Raises DataError for what is no finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{text[:40]!r} is no number", where=where, remedy=remedy)
+    return number
 
 
 def _read_line_files(source: str, target: str) -> Iterator[Pair]:

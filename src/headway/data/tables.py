@@ -23,8 +23,11 @@ Row = tuple[tuple[str, ...], int]  # the texts of the columns, and the line
 PARQUET_ROWS = 4096
 
 
-def read_table(path: str | os.PathLike[str], columns: Columns) -> Iterator[Row]:
-    """Yield the texts of the columns and the line, from 1, on which the row begins.
+def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns = ()) -> Iterator[Row]:
+    """Yield the texts of the columns, and of the columns `numbers`, and the line, from 1, on which the row begins.
+
+    Args:
+        numbers: columns that may hold numbers where the others hold texts alone.
 
     Raises:
         DataError: the file is damaged or a row does not hold these texts, with its line.
@@ -42,16 +45,16 @@ def read_table(path: str | os.PathLike[str], columns: Columns) -> Iterator[Row]:
             where=name,
             remedy=f"known endings: {known} (also with .gz, .xz, .zst); for line files leave `path` out",
         )
-    return reader(name, columns)
+    return reader(name, columns, numbers)
 
 
-def _read_tsv(name: str, columns: Columns) -> Iterator[Row]:
+def _read_tsv(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
     rows = ((line.split("\t"), number) for number, line in enumerate(read_lines(name), 1))
-    return _pick(rows, name, columns)
+    return _pick(rows, name, (*columns, *numbers))
 
 
-def _read_csv(name: str, columns: Columns) -> Iterator[Row]:
-    return _pick(_csv_rows(name), name, columns)
+def _read_csv(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
+    return _pick(_csv_rows(name), name, (*columns, *numbers))
 
 
 def _csv_rows(name: str) -> Iterator[tuple[list[str], int]]:
@@ -102,7 +105,7 @@ def _offer(column: str, present: Sequence[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"columns: {shown}"
 
 
-def _read_jsonl(name: str, columns: Columns) -> Iterator[Row]:
+def _read_jsonl(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
     decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
     for number, line in enumerate(read_lines(name), 1):
         try:
@@ -112,7 +115,9 @@ def _read_jsonl(name: str, columns: Columns) -> Iterator[Row]:
         except ValueError as error:
             what = "the line is blank" if not line.strip() else f"is not valid JSON: {error}"
             raise DataError(what, where=f"{name}:{number}", remedy="write one whole JSON object on each line") from None
-        yield tuple(_field(record, column, name, number) for column in columns), number
+        texts = [_text(_field(record, column, name, number), column, f"{name}:{number}") for column in columns]
+        figures = [_figure(_field(record, column, name, number), column, f"{name}:{number}") for column in numbers]
+        yield (*texts, *figures), number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -127,7 +132,7 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON value")
 
 
-def _field(record: Any, column: str | int, name: str, line: int) -> str:
+def _field(record: Any, column: str | int, name: str, line: int) -> Any:
     where = f"{name}:{line}"
     wanted, container = ("array", list) if isinstance(column, int) else ("object", dict)
     if not isinstance(record, container):
@@ -139,12 +144,16 @@ def _field(record: Any, column: str | int, name: str, line: int) -> str:
     try:
         if isinstance(column, int) and column < 0:
             raise IndexError
-        value = record[column]  # type: ignore[index]
+        return record[column]  # type: ignore[index]
     except KeyError:
         raise DataError(f"the field {column!r} is missing", where=where, remedy=_offer(str(column), list(record))) from None
     except IndexError:
         raise DataError(f"the column {column} is missing", where=where, remedy=f"the array has {len(record)} values") from None
-    return _text(value, column, where)
+
+
+def _figure(value: Any, column: str | int, where: str) -> str:
+    """A number as text; a text stays what it is."""
+    return repr(value) if type(value) in (int, float) else _text(value, column, where)
 
 
 def _text(value: Any, column: str | int, where: str) -> str:
@@ -171,7 +180,7 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), type(value).__name__)
 
 
-def _read_parquet(name: str, columns: Columns) -> Iterator[Row]:
+def _read_parquet(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -182,7 +191,7 @@ def _read_parquet(name: str, columns: Columns) -> Iterator[Row]:
     with open_regular(name) as raw:
         try:
             table = parquet.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20)  # else a whole column chunk is held
-            chosen = [_parquet_column(table.schema_arrow, column, name) for column in columns]
+            chosen = [_parquet_column(table.schema_arrow, column, name, numbers) for column in (*columns, *numbers)]
             line = 1
             for batch in table.iter_batches(PARQUET_ROWS, columns=chosen, use_threads=False):
                 texts = [_parquet_texts(batch.column(column), column, name, line) for column in chosen]
@@ -192,13 +201,15 @@ def _read_parquet(name: str, columns: Columns) -> Iterator[Row]:
             raise DataError(f"is damaged or no Parquet file: {error}", where=name, remedy="write the file again") from None
 
 
-def _parquet_column(schema: Any, column: str | int, name: str) -> str:
+def _parquet_column(schema: Any, column: str | int, name: str, numbers: Columns) -> str:
     import pyarrow
 
     position = _position(column, schema.names, True, name)
     field = schema.field(position)
     kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
-    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)):
+    is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+    is_text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)
+    if not (is_text or (is_number and column in numbers)):
         raise DataError(f"the column {field.name!r} holds {field.type}, not texts", where=name, remedy="choose another column")
     if schema.names.count(field.name) > 1:
         raise DataError(f"two columns are called {field.name!r}", where=name, remedy="rename one of them")
@@ -214,7 +225,8 @@ def _parquet_texts(array: Any, column: str, name: str, first: int) -> list[str]:
     if array.null_count:
         row = first + array.is_null().index(True).as_py()
         raise DataError(f"{column!r} is null, not a text", where=f"{name}:{row}", remedy="drop the rows without a text")
-    lengths = compute.binary_length(array.cast(pyarrow.large_string()))
+    array = array.cast(pyarrow.large_string())  # numbers too
+    lengths = compute.binary_length(array)
     if len(array) and compute.max(lengths).as_py() > MAX_LINE_BYTES:
         row = first + lengths.to_numpy().argmax()
         raise DataError(f"{column!r} is longer than {MAX_LINE_BYTES:,} bytes", where=f"{name}:{row}", remedy="drop or split it")
@@ -228,7 +240,7 @@ def _parquet_texts(array: Any, column: str, name: str, first: int) -> list[str]:
     return texts
 
 
-_READERS: dict[str, Callable[[str, Columns], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[str, Columns, Columns], Iterator[Row]]] = {
     ".tsv": _read_tsv,
     ".csv": _read_csv,
     ".jsonl": _read_jsonl,

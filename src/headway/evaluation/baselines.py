@@ -1,12 +1,13 @@
 """What simple methods reach on the same data: if a Transformer is not above them, it does not earn its keep.
 
-The commonest label, and logistic regression on TF-IDF weights of words and pairs of words (of characters where no spaces are
-written), its strength chosen on the validation set. Both learn from the training texts alone.
+Of labels: the commonest one, and logistic regression on TF-IDF weights of words and pairs of words (of characters where no
+spaces are written), its strength chosen on the validation set. Of vectors: TF-IDF weights of runs of characters. All learn from
+the training texts alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,11 @@ def label_baselines(
     Raises:
         UsageError: scikit-learn is missing.
     """
-    vectorizer, strengths = _tf_idf(config.data.source_language), STRENGTHS
+    words = {"ngram_range": (1, 2), "token_pattern": r"\S+"}
+    characters = {"ngram_range": (1, 3), "analyzer": "char"}
+    vectorizer = _tf_idf(**(words if writes_spaces(config.data.source_language) else characters))
     train_texts = vectorizer.fit_transform([example.source for example in train])
-    fitted = [_fit(train_texts, train, labels, strength) for strength in strengths]
+    fitted = [_fit(train_texts, train, labels, strength) for strength in STRENGTHS]
     main = MAIN_SCORE[labels.kind]
 
     def scores(model: Any, examples: Sequence[Labelled]) -> dict[str, Measurement]:
@@ -49,14 +52,22 @@ def label_baselines(
     return found
 
 
-def _tf_idf(language: str) -> Any:
+def tf_idf_vectors(train: Iterable[str], *sides: Sequence[str]) -> list[Any]:
+    """For each list of texts TF-IDF weights of runs of 1 to 4 characters, sparse rows of unit length, [N, features].
+
+    Raises:
+        UsageError: scikit-learn is missing.
+    """
+    vectorizer = _tf_idf(analyzer="char", ngram_range=(1, 4), dtype=np.float32).fit(train)
+    return [vectorizer.transform(texts) for texts in sides]
+
+
+def _tf_idf(**settings: Any) -> Any:
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
         raise UsageError("baselines need the package scikit-learn", remedy='pip install "headway[metrics]"') from None
-    if writes_spaces(language):
-        return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), token_pattern=r"\S+")
-    return TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 3), analyzer="char")
+    return TfidfVectorizer(sublinear_tf=True, **settings)
 
 
 def _fit(texts: Any, train: Sequence[Labelled], labels: Labels, strength: float) -> Any:

@@ -1,18 +1,41 @@
 """How the sums of some examples become a score: each formula a pure function on the last axis, [..., K] → [...], known by name.
 
 A score is stored as the name of its formula and the figures of each example; their sum over any choice of examples gives the
-score of that choice, so the bootstrap and the comparison of runs never read text again.
+score of that choice, so the bootstrap and the comparison of runs never read text again. A score of ranks is no function of
+sums: it is a `RankFunction` of the figures of N examples and of how often each of R resamples drew them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 ScoreFunction = Callable[[np.ndarray], np.ndarray]  # [..., K] → [...]
+
+
+@dataclass(frozen=True)
+class RankFunction:
+    """`function` takes figures [N, K] and weights [R, N] and gives [R]."""
+
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def score_of(function: ScoreFunction | RankFunction, statistics: np.ndarray) -> float:
+    """The score of all examples."""
+    if isinstance(function, RankFunction):
+        return float(function.function(statistics, np.ones((1, len(statistics))))[0])
+    return float(function(statistics.sum(axis=0)))
+
+
+def scores_of_resamples(function: ScoreFunction | RankFunction, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The score of each resample, [R]."""
+    statistics = statistics.astype(np.float64)
+    return function.function(statistics, weights) if isinstance(function, RankFunction) else function(weights @ statistics)
+
 
 BLEU_ORDER, CHRF_BETA = 4, 2
 MOST_NATS = 700.0  # e^700 is still a number
@@ -76,6 +99,28 @@ def macro(function: ScoreFunction, sums: np.ndarray) -> np.ndarray:
     return (function(by_label) * present).sum(-1) / np.maximum(present.sum(-1), 1)
 
 
+# ---- ranks -----------------------------------------------------------------------------------------------------------
+
+
+def spearman(pairs_N2: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
+    """Spearman's ρ, [R]: Pearson's r of the ranks, each pair standing as often as its weight; 0 where either side is constant."""
+    count_R1 = weights_RN.sum(1, keepdims=True)
+    centred = [_mean_ranks(values, weights_RN) - (count_R1 + 1) / 2 for values in pairs_N2.T]
+    xx, yy, xy = ((weights_RN * centred[i] * centred[j]).sum(1) for i, j in ((0, 0), (1, 1), (0, 1)))
+    spread = np.sqrt(xx * yy)
+    return np.asarray(np.where(spread > 0, xy / np.where(spread > 0, spread, 1.0), 0.0))
+
+
+def _mean_ranks(values_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
+    """Ranks from 1, [R, N]; equal values share the mean of theirs."""
+    order = np.argsort(values_N, kind="stable")
+    _, starts, group_N = np.unique(values_N[order], return_index=True, return_inverse=True)
+    sizes_RG = np.add.reduceat(weights_RN[:, order], starts, axis=1)
+    ranks_RN = np.empty_like(weights_RN)
+    ranks_RN[:, order] = (sizes_RG.cumsum(1) - (sizes_RG - 1) / 2)[:, group_N]
+    return ranks_RN
+
+
 # ---- translations --------------------------------------------------------------------------------------------------
 
 
@@ -122,7 +167,7 @@ def ter(sums: np.ndarray) -> np.ndarray:
     return np.where(words > 0, 100.0 * edits / np.maximum(words, 1.0), np.where(edits > 0, 100.0, 0.0))
 
 
-FORMULAS: dict[str, ScoreFunction] = {
+FORMULAS: dict[str, ScoreFunction | RankFunction] = {
     "mean": mean,
     "share": share,
     "root_mean": root_mean,
@@ -136,11 +181,14 @@ FORMULAS: dict[str, ScoreFunction] = {
     "macro_precision": partial(macro, precision),
     "macro_recall": partial(macro, recall),
     "macro_f1": partial(macro, f1),
+    "spearman": RankFunction(spearman),
     "bleu": bleu,
     "chrf": chrf,
     "ter": ter,
 }
 # Scores are in per cent and shown with two decimals; these are not, and have four.
-DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson"), 4)
+DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson", "spearman"), 4)
 # Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences.
-FORMULAS_OF_ONE: dict[str, ScoreFunction] = FORMULAS | {"bleu": partial(bleu, effective_order=True)}
+FORMULAS_OF_ONE: dict[str, ScoreFunction] = {
+    name: function for name, function in FORMULAS.items() if not isinstance(function, RankFunction)
+} | {"bleu": partial(bleu, effective_order=True)}

@@ -1,20 +1,20 @@
 """How sure a score is: bootstrap intervals, paired tests, spread over seeds. Pure functions on statistics [N, K] and numbers.
 
 A resample draws N of the N sentences with replacement; its score needs only how often each sentence was drawn, so all resamples
-are one matrix product, weights [R, N] @ statistics [N, K]. The draws are those of sacreBLEU for the same seed.
+are one matrix product, weights [R, N] @ statistics [N, K]; a score of ranks is a function of the weights themselves. The draws
+are those of sacreBLEU for the same seed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headway.errors import DataError
-
-ScoreFunction = Callable[[np.ndarray], np.ndarray]  # sums [..., K] → scores [...]
+from headway.evaluation.formulas import RankFunction, ScoreFunction, score_of, scores_of_resamples
 
 CHUNK_ELEMENTS = 4_000_000  # draws held at once: bounds the memory on large test sets
 
@@ -66,25 +66,29 @@ class Spread:
         return f"{self.mean:.2f}" if self.count == 1 else f"{self.mean:.2f} ± {self.deviation:.2f} ({self.count} seeds)"
 
 
-def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction, samples: int, seed: int) -> np.ndarray:
+def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction | RankFunction, samples: int, seed: int) -> np.ndarray:
     """The scores of `samples` bootstrap resamples, float64 [samples]."""
-    sums = [weights @ statistics.astype(np.float64) for weights in _weights(len(statistics), samples, seed)]
-    return score_function(np.concatenate(sums))
+    drawn = _weights(len(statistics), samples, seed)
+    return np.concatenate([scores_of_resamples(score_function, statistics, weights) for weights in drawn])
 
 
 def bootstrap_interval(
-    statistics: np.ndarray, score_function: ScoreFunction, samples: int = 1000, confidence: float = 0.95, seed: int = 12345
+    statistics: np.ndarray,
+    score_function: ScoreFunction | RankFunction,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 12345,
 ) -> Interval:
     """The percentile bootstrap interval (Efron; Koehn 2004) of a corpus score. Raises DataError for no sentences."""
     _check(statistics, samples, confidence)
     low, high = _range(resampled_scores(statistics, score_function, samples, seed), confidence)
-    return Interval(float(score_function(statistics.sum(axis=0))), low, high, confidence, samples, seed)
+    return Interval(score_of(score_function, statistics), low, high, confidence, samples, seed)
 
 
 def paired_bootstrap(
     statistics_a: np.ndarray,
     statistics_b: np.ndarray,
-    score_function: ScoreFunction,
+    score_function: ScoreFunction | RankFunction,
     samples: int = 1000,
     confidence: float = 0.95,
     seed: int = 12345,
@@ -99,7 +103,7 @@ def paired_bootstrap(
     resampled = resampled_scores(statistics_a, score_function, samples, seed) - resampled_scores(
         statistics_b, score_function, samples, seed
     )
-    score_a, score_b = (float(score_function(statistics.sum(axis=0))) for statistics in (statistics_a, statistics_b))
+    score_a, score_b = (score_of(score_function, statistics) for statistics in (statistics_a, statistics_b))
     low, high = _range(resampled, confidence)
     not_ahead = int((resampled <= 0).sum() if score_a >= score_b else (resampled >= 0).sum())
     return PairedDifference(

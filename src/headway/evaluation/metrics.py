@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from headway.errors import DataError
-from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, ScoreFunction
+from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, RankFunction, ScoreFunction, score_of
 
 Statistics = np.ndarray  # [N, K]: N examples, K figures whose sums the score is computed from
 BleuTokenizer = Literal["13a", "zh", "char", "intl", "none"]
@@ -39,10 +39,10 @@ class Measurement:
 
     @property
     def score(self) -> float:
-        return float(self.score_function(self.statistics.sum(axis=0)))
+        return score_of(self.score_function, self.statistics)
 
     @property
-    def score_function(self) -> ScoreFunction:
+    def score_function(self) -> ScoreFunction | RankFunction:
         return FORMULAS[self.formula]
 
     def sentence_scores(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class Measurement:
 
     def over(self, indices: Sequence[int] | np.ndarray) -> float:
         """The score over a choice of examples."""
-        return float(self.score_function(self.statistics[np.asarray(indices, dtype=np.int64)].sum(axis=0)))
+        return score_of(self.score_function, self.statistics[np.asarray(indices, dtype=np.int64)])
 
 
 def base_language(language: str) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from headway.config import WITHOUT_TARGET
 from headway.evaluation.analysis import visible
+from headway.evaluation.embeddings import embedding_outcome
 from headway.evaluation.generated import generated_outcome
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
@@ -32,6 +33,7 @@ OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
     "classification": label_outcome,
     "tagging": tag_outcome,
     "question_answering": span_outcome,
+    "sentence_embedding": embedding_outcome,
 }
 
 

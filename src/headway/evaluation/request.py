@@ -98,9 +98,8 @@ def open_model(run: Path) -> LoadedModel:
 
 def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
     settings = config.evaluation
-    interval = bootstrap_interval(
-        measured.statistics, measured.score_function, settings.bootstrap_samples, settings.confidence, settings.seed
-    )
+    drawn = settings.bootstrap_samples, settings.confidence, settings.seed
+    interval = bootstrap_interval(measured.statistics, measured.score_function, *drawn)
     return ScoreRecord(
         label=measured.label,
         score=measured.score,

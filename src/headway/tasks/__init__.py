@@ -13,12 +13,12 @@ from headway.data.dialogues import DialoguePreparation
 from headway.data.labelled import LabelledPreparation, learn_labels
 from headway.data.labels import Labels
 from headway.data.noise import SENTINELS
-from headway.data.pairs import PairPreparation
+from headway.data.pairs import PairPreparation, SentencePreparation
 from headway.data.preparation import Preparation
 from headway.data.questions import QuestionPreparation
 from headway.data.tagged import TaggedPreparation, learn_tags
 from headway.data.texts import TextPreparation
-from headway.tasks import label, pretraining, sequence, span
+from headway.tasks import embedding, label, pretraining, sequence, span
 from headway.training.losses import TokenLoss
 
 
@@ -54,4 +54,5 @@ TASKS: dict[str, Task] = {
     "classification": Task(LabelledPreparation, label.loss, labels=learn_labels),
     "question_answering": Task(QuestionPreparation, span.loss, outputs=2),
     "tagging": Task(TaggedPreparation, label.tag_loss, labels=learn_tags),
+    "sentence_embedding": Task(SentencePreparation, embedding.loss),
 }

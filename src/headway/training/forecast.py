@@ -66,6 +66,8 @@ def memory(
     logits = min(CHUNK_ELEMENTS, int(pairs * target_length) * target_vocabulary)
     output = config.model.width * target_vocabulary
     numbers = sum(part(config.model, source_length, target_length) for part in (kept_for_backward, _under_way))
+    if config.task == "sentence_embedding":  # the encoder reads the targets too
+        numbers += kept_for_backward(config.model, target_length, source_length)
     found = {
         "weights": 4 * parameters,
         "gradients": 4 * parameters,
@@ -221,7 +223,9 @@ def _made_up(state: TrainState, pairs: int, source_length: float, target_length:
     sizes = [embedding.tokens.num_embeddings if embedding else 5 for embedding in embeddings]
     source, target = (torch.randint(4, max(5, V), shape, generator=generator) for shape, V in zip(shapes, sizes, strict=True))
     nothing, wanted = source[:, :0], target
-    if not state.model.decoder:
+    if state.config.task == "sentence_embedding":
+        wanted = torch.arange(pairs)[:, None].repeat(1, 2)  # no text comes twice
+    elif not state.model.decoder:
         task = state.config.task
         hidden = torch.rand(source.shape, generator=generator) < state.config.noise.rate
         none_hidden = torch.full_like(source, IGNORED)
@@ -278,7 +282,7 @@ def _lengths(config: Config, figures: CorpusFigures | None) -> tuple[float, floa
         pieces = max(1.0, source / longest) if source else 1.0
         length = (source or TYPICAL_LENGTH) / pieces
         return length, length, round(used * pieces) if used else None
-    if config.task != "translation":
+    if config.task not in ("translation", "sentence_embedding"):
         target = source = min(source or TYPICAL_LENGTH, longest)
     return source or TYPICAL_LENGTH, target or TYPICAL_LENGTH, used
 

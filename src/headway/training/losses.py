@@ -81,6 +81,26 @@ def label_loss(
     return TokenLoss(plain + apart if consistency else plain, exact.detach().double(), valid)
 
 
+def contrastive_loss(sources_BD: Tensor, targets_BD: Tensor, texts_B2: Tensor, *, temperature: float) -> TokenLoss:
+    """InfoNCE within the batch, both ways (van den Oord et al. 2018, equation 4; Radford et al. 2021, figure 3; Gao et al. 2021).
+
+    Each source is asked which target of the batch is its own, and each target which source: the cross-entropy of the softmax
+    over the cosines of the batch, divided by `temperature`, summed over these 2B questions. Rows that share a text are not
+    held against each other. The batch is the set of negatives: unlike any other loss this one depends on how an update is
+    cut, for each micro-batch of each rank is compared with itself alone.
+
+    Args:
+        sources_BD, targets_BD: vectors of unit length.
+        texts_B2: numbers of the texts of each row: the same number is the same text.
+    """
+    same_BB = (texts_B2[:, None, :, None] == texts_B2[None, :, None, :]).any(3).any(2)
+    own_B = torch.arange(len(sources_BD), device=sources_BD.device)
+    same_BB[own_B, own_B] = False
+    logits_BB = (sources_BD @ targets_BD.t() / temperature).masked_fill(same_BB, -torch.inf)
+    loss = F.cross_entropy(logits_BB, own_B, reduction="sum") + F.cross_entropy(logits_BB.t(), own_B, reduction="sum")
+    return TokenLoss(loss, loss.detach().double(), 2 * len(own_B))
+
+
 @torch.no_grad()
 def token_losses(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor) -> Tensor:
     """−log p of every target, [B, T] float64; 0 where it is `IGNORED`."""

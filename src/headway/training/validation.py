@@ -13,17 +13,19 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from headway.config import Config
-from headway.data.preparation import MemoryRows, Preparation
+from headway.data.preparation import SIDES, MemoryRows, Preparation
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
 from headway.data.readers import corpus_files, corpus_name, fingerprint
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.errors import DataError
+from headway.evaluation.embedding_scores import retrieval_scores, retrieve_both
 from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
 from headway.evaluation.rouge import rouge
 from headway.evaluation.span_scores import span_scores
 from headway.evaluation.tag_scores import tag_scores
 from headway.inference.decoding import generate
+from headway.inference.embedding import row_vectors
 from headway.inference.labelling import MAIN_SCORE, label_answers, label_logits, label_scores
 from headway.inference.reading import answer_questions
 from headway.inference.tagging import tag_sentences
@@ -91,7 +93,8 @@ def validate(
     """Loss and score of the model as it is. The first rank computes, all ranks return the same figures."""
     nats, score = NegativeLogLikelihood(0.0, 0), 0.0
     task = TASKS[config.task]
-    scored = config.training.validate_score and (task.writes or task.labels is not None or task.outputs > 0)
+    answers = task.writes or task.labels is not None or task.outputs > 0 or config.task == "sentence_embedding"
+    scored = config.training.validate_score and answers
     examples: list[Example] = []
     training = model.training
     model.eval()
@@ -102,6 +105,8 @@ def validate(
                 score, examples = _written_score(model, validation, config, tokenizers)
             elif scored and config.task == "question_answering":
                 score, examples = _span_score(model, validation, config)
+            elif scored and config.task == "sentence_embedding":
+                score, examples = _retrieval_score(model, validation)
             elif scored and config.task == "tagging":
                 score, examples = _tag_score(model, validation, tokenizers)
             elif scored:
@@ -147,6 +152,8 @@ def _metric(config: Config, tokenizers: Tokenizers) -> str:
     labels = tokenizers.labels
     if config.task == "question_answering":
         return "F1"
+    if config.task == "sentence_embedding":
+        return "accuracy@1"
     if labels is None:
         return "ROUGE-L" if config.task == "summarisation" else "BLEU"
     if labels.kind == "tags":
@@ -165,6 +172,15 @@ def _span_score(model: Transformer, validation: Validation, config: Config) -> t
         for question, references, one in zip(questions, wanted, found, strict=True)
     ]
     return score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
+
+
+def _retrieval_score(model: Transformer, validation: Validation) -> tuple[float, list[Example]]:
+    texts = [[getattr(pair, side) for pair in validation.examples] for side in SIDES]
+    rows = validation.rows
+    found = retrieve_both([row_vectors(model, side) for side in (rows.source_rows, rows.target_rows)], texts)
+    nearest = [texts[1][row] for row in found[0].nearest.tolist()]
+    shown = [Example(*three) for three in zip(*texts, nearest, strict=True)]
+    return retrieval_scores(found)["accuracy@1"].score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
 
 
 def _tag_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:

@@ -39,13 +39,14 @@ def corpus_findings(scan: CorpusScan, config: Config) -> Iterator[Finding]:
     yield from _languages(scan, config)
     share = scan.copies.count / max(1, scan.checked)
     if share >= COPIES_NOTE:
+        taught = "that a text is like itself, no more" if config.task == "sentence_embedding" else "to copy"
         yield Finding(
             "warn" if share > COPIES_WARN else "note",
             COPIES,
             scan.name,
             f"{scan.copies.count:,} pairs ({share:.1%}) have the same text on both sides",
             tuple(scan.copies.first),
-            "remove those that are not names or numbers: a model learns to copy from them" if share > COPIES_WARN else None,
+            f"remove those that are not names or numbers: a model learns {taught} from them" if share > COPIES_WARN else None,
             scan.copies.count,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ from headway.data.checks.lines import Hashes, Lines, mix
 from headway.data.checks.report import CorpusFigures
 from headway.data.checks.shift import ShiftSearch
 from headway.data.pairs import drop_reason
+from headway.data.preparation import Example
 from headway.data.preprocessing import Preprocessor
-from headway.data.readers import Pair
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
 FAULTS = {
@@ -66,7 +67,7 @@ class CorpusScan:
     """What is known of one corpus after its pairs have passed through `add`. Keeps some 25 bytes a pair."""
 
     def __init__(self, name: str, corpus: CorpusConfig, data: DataConfig, tokenizers: Tokenizers | None) -> None:
-        self.name, self.max_length = name, data.max_length
+        self.name, self.longest_kept = name, sys.maxsize if data.too_long == "cut" else data.max_length
         self.paths = [str(corpus.path)] if corpus.path is not None else [str(corpus.source), str(corpus.target)]
         self.pairs = self.checked = 0
         self.faults = {name: Places() for name in FAULTS}
@@ -88,7 +89,7 @@ class CorpusScan:
         self._lines: list[NDArray[np.uint32]] = []
         self._lengths: list[NDArray[np.uint16]] = []
 
-    def add(self, pairs: list[Pair], source: Lines, target: Lines) -> None:
+    def add(self, pairs: Sequence[Example], source: Lines, target: Lines) -> None:
         """Look at the next pairs; `source` and `target` are their texts."""
         self.checked += len(pairs)
         self._hashes.append(mix(source.exact) + target.exact)
@@ -99,7 +100,7 @@ class CorpusScan:
             self.words[side].add(lines)
             self.word_totals[side] += len(lines.words)
             self._add_faults(pairs, lines.texts, side)
-        for row in np.flatnonzero((source.normal == target.normal) & (source.word_counts > 0)):
+        for row in np.flatnonzero((source.normal == target.normal) & (source.word_counts > 0)).tolist():
             self.copies.add(self.place(pairs[row].line, 0))
         for row in swapped_pairs(source, target, self.words):
             self.swapped.add(self.place(pairs[row].line, 0))
@@ -150,7 +151,7 @@ class CorpusScan:
             unknown_share=tokens.unknown_share if tokens else None,
         )
 
-    def _add_faults(self, pairs: list[Pair], texts: Sequence[str], side: int) -> None:
+    def _add_faults(self, pairs: Sequence[Example], texts: Sequence[str], side: int) -> None:
         joined = "\n".join(texts)
         self.characters.update(joined)
         if joined.isascii() and not _ANY_FAULT.search(joined):
@@ -170,7 +171,7 @@ class CorpusScan:
                     column = len(text[: found.start()].encode("utf-8", "surrogatepass")) + 1
                     self.faults[name].add(self.place(pair.line, side, column))
 
-    def _add_drops(self, pairs: list[Pair]) -> None:
+    def _add_drops(self, pairs: Sequence[Example]) -> None:
         texts = [[pair.source for pair in pairs], [pair.target for pair in pairs]]
         lengths = [[1 if text else 0 for text in side] for side in texts]
         if self._tokenizers and self._preprocessors and self.tokens:
@@ -180,7 +181,7 @@ class CorpusScan:
                 self.tokens.add(side, rows)
                 lengths[side] = list(map(len, rows))
         for pair, source, target, one, other in zip(pairs, *texts, *lengths, strict=True):
-            reason = drop_reason(source, target, one, other, self.max_length)
+            reason = drop_reason(source, target, one, other, self.longest_kept)
             if reason is not None:
                 self.dropped[reason] += 1
                 places = self.drop_places.setdefault(reason, [])
