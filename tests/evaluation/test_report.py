@@ -67,7 +67,7 @@ def saved(run: Path, hypotheses: Sequence[str], wanted: Sequence[str] | None = N
 
 def compare(a: Path, b: Path) -> tuple[report.Comparison, str]:
     console = Console(file=io.StringIO(), width=110)
-    comparison = report.compare_runs(a, b, console=console)
+    [comparison] = report.compare_runs(a, b, console=console)
     assert isinstance(console.file, io.StringIO)
     return comparison, console.file.getvalue()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from headway.evaluation.generated import generated_outcome
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord
-from headway.evaluation.records import ScoreRecord, record_path, write_whole
+from headway.evaluation.records import ScoreRecord, record_path, write_record, write_whole
 from headway.evaluation.request import Request, with_interval
 from headway.evaluation.spans import span_outcome
 from headway.evaluation.tags import tag_outcome
@@ -48,6 +48,7 @@ class OutcomeResult:
     record: OutcomeRecord
     outcome: Outcome
     files: list[Path]
+    pages: tuple[str, ...] = ()  # evaluations that `write_page` can show
 
     @property
     def scores(self) -> dict[str, float]:
@@ -59,6 +60,7 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
     config = request.config
     with request.clock.measure("answer"):
         outcome = OUTCOMES[config.task](request)
+        outcome = replace(outcome, answers=request.placed(outcome.answers))
 
     def intervals(measured: Mapping[str, Measurement]) -> dict[str, ScoreRecord]:
         return {name: with_interval(measurement, config) for name, measurement in measured.items()}
@@ -94,7 +96,7 @@ def _save(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Path]:
         lines = (json.dumps(answer.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for answer in outcome.answers)
         write_whole(answers, "".join(lines))
         files.append(answers)
-    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    write_record(path, record)
     return files
 
 

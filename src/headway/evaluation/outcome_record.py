@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.records import FORMAT_VERSION, Record, ScoreRecord
+from headway.evaluation.records import FORMAT_VERSION, ExampleRecord, Record, ScoreRecord
 
 
-class AnswerRecord(Record):
-    """One example and what became of it. `line` counts from 1."""
+class AnswerRecord(ExampleRecord):
+    """One example and what became of it."""
 
-    line: int
     source: str
     reference: str
     answer: str

@@ -19,7 +19,6 @@ from headway.errors import DataError, ModelError, ResourceError
 from headway.evaluation.metrics import BleuTokenizer
 
 FORMAT_VERSION = 1
-SPLITS = ("train", "validation", "test")
 
 
 class Record(BaseModel):
@@ -46,10 +45,20 @@ class LengthRecord(Record):
     length_ratio: float
 
 
-class SentenceRecord(Record):
-    """One pair and what became of it. `line` counts from 1; `log_probability` is of the whole output, under the model."""
+class ExampleRecord(Record):
+    """One example and where it stands: `line` counts from 1, and `file` is told where the set has several."""
 
     line: int
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line}" if self.file is None else f"{self.file}, line {self.line}"
+
+
+class SentenceRecord(ExampleRecord):
+    """One pair and what became of it; `log_probability` is of the whole output, under the model."""
+
     source: str
     reference: str
     hypothesis: str
@@ -87,6 +96,15 @@ class EvaluationRecord(Record):
     versions: dict[str, str] = {}
 
 
+class DirectionsRecord(Record):
+    """Of a model of several directions: what the evaluation of each is called, and the mean of their scores."""
+
+    format_version: int = FORMAT_VERSION
+    split: str
+    directions: dict[str, str]
+    mean: dict[str, float]
+
+
 def text_digest(lines: Iterable[str]) -> str:
     """SHA-256 of a list of texts; which line holds what counts."""
     return hashlib.sha256(json.dumps(list(lines)).encode()).hexdigest()
@@ -98,9 +116,9 @@ def run_of(directory: Path) -> Path:
     return directory.parent if directory.name == "model" and (directory.parent / "config.yaml").is_file() else directory
 
 
-def record_path(run: Path, split: str) -> Path:
-    """RUN/evaluation/<split>.json."""
-    return run_of(run) / "evaluation" / f"{split}.json"
+def record_path(run: Path, name: str) -> Path:
+    """RUN/evaluation/<name>.json; an evaluation is called as its split, or ``test.en.zh`` where there are several directions."""
+    return run_of(run) / "evaluation" / f"{name}.json"
 
 
 def prepare(run: Path) -> Path:
@@ -116,51 +134,88 @@ def prepare(run: Path) -> Path:
     return folder
 
 
-def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> list[Path]:
-    """Writes the three files, the JSON last, so that it never speaks of files that are not there. Raises ResourceError."""
-    path = record_path(run, record.split)
-    hypotheses = path.with_name(f"{record.split}.hypotheses.txt")
-    details = path.with_name(f"{record.split}.sentences.jsonl")
+def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord], name: str | None = None) -> list[Path]:
+    """Writes the three files, the JSON last, so that it never speaks of files that are not there. Raises ResourceError.
+
+    Args:
+        name: of the evaluation, as in `record_path`; its split by default.
+    """
+    name = name or record.split
+    path = record_path(run, name)
+    hypotheses = path.with_name(f"{name}.hypotheses.txt")
+    details = path.with_name(f"{name}.sentences.jsonl")
     write_whole(hypotheses, "".join(_one_line(sentence.hypothesis) + "\n" for sentence in sentences))
     rows = (json.dumps(sentence.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for sentence in sentences)
     write_whole(details, "".join(rows))
-    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    write_record(path, record)
     return [path, hypotheses, details]
 
 
-def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[SentenceRecord]]:
-    """Reads an evaluation back. Raises ModelError without a run, DataError where there is none or its files do not fit."""
+def write_record(path: Path, record: Record) -> None:
+    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+AGAIN = "evaluate the run again"
+Evaluation = tuple[EvaluationRecord, list[SentenceRecord]]
+
+
+def load_all(run: Path, split: str = "test") -> list[Evaluation]:
+    """The evaluation of each direction; one where the model has one. Raises as `load` does."""
     path = record_path(run, split)
-    if not run_of(run).is_dir():
-        raise ModelError("there is no such run directory", where=str(run), remedy="name one that `headway train` wrote")
-    if not path.is_file():
-        remedy = f"make it: headway evaluate {run}" + ("" if split == "test" else f" --split {split}")
-        raise DataError(f"the {split} set has not been evaluated", where=str(path), remedy=remedy)
-    again = "evaluate the run again"
+    raw = _read_json(run, split)
+    if not isinstance(raw, dict) or "directions" not in raw:
+        return [load(run, split)]
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        version = raw.get("format_version") if isinstance(raw, dict) else None
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise DataError(
-                f"format {version} is newer than this Headway knows ({FORMAT_VERSION})", where=str(path), remedy="upgrade"
-            )
+        return [load(run, name) for name in DirectionsRecord.model_validate(raw).directions.values()]
+    except ValidationError as error:
+        raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=str(path), remedy=AGAIN) from None
+
+
+def load(run: Path, name: str = "test") -> Evaluation:
+    """Reads an evaluation back. Raises ModelError without a run, DataError where there is none or its files do not fit."""
+    path = record_path(run, name)
+    raw = _read_json(run, name)
+    try:
         record = EvaluationRecord.model_validate(raw)
-        path = path.with_name(f"{split}.sentences.jsonl")
+        path = path.with_name(f"{name}.sentences.jsonl")
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
         sentences = [SentenceRecord.model_validate_json(line) for line in lines]
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=again) from None
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=AGAIN) from None
     except (ValidationError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"is damaged: {reason}", where=str(path), remedy=again) from None
+        raise DataError(f"is damaged: {reason}", where=str(path), remedy=AGAIN) from None
     read = {
         "sources": text_digest(sentence.source for sentence in sentences),
         "references": text_digest(sentence.reference for sentence in sentences),
         "hypotheses": text_digest(sentence.hypothesis for sentence in sentences),
     }
     if len(sentences) != record.sentences or any(record.fingerprints.get(name) != digest for name, digest in read.items()):
-        raise DataError("does not belong to the scores beside it", where=str(path), remedy=again)
+        raise DataError("does not belong to the scores beside it", where=str(path), remedy=AGAIN)
     return record, sentences
+
+
+def _read_json(run: Path, name: str) -> Any:
+    """What stands in RUN/evaluation/<name>.json."""
+    path = record_path(run, name)
+    if not run_of(run).is_dir():
+        raise ModelError("there is no such run directory", where=str(run), remedy="name one that `headway train` wrote")
+    split = name.partition(".")[0]
+    if not path.is_file():
+        remedy = f"make it: headway evaluate {run}" + ("" if split == "test" else f" --split {split}")
+        raise DataError(f"the {split} set has not been evaluated", where=str(path), remedy=remedy)
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path), remedy=AGAIN) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"is damaged: {str(error).splitlines()[0]}", where=str(path), remedy=AGAIN) from None
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DataError(
+            f"format {version} is newer than this Headway knows ({FORMAT_VERSION})", where=str(path), remedy="upgrade"
+        )
+    return raw
 
 
 def write_whole(path: Path, text: str) -> None:

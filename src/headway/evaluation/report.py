@@ -23,7 +23,7 @@ from headway.evaluation import records
 from headway.evaluation.analysis import visible
 from headway.evaluation.intervals import PairedDifference, paired_bootstrap
 from headway.evaluation.metrics import BleuTokenizer, Measurement, corpus_scores, tokenised_lowercased_bleu
-from headway.evaluation.records import EvaluationRecord, SentenceRecord
+from headway.evaluation.records import Evaluation, EvaluationRecord, SentenceRecord
 from headway.evaluation.summary import sentence_view
 
 SHOWN_CHANGES = 3
@@ -63,7 +63,7 @@ class Comparison:
 
     run_a: Path
     run_b: Path
-    split: str
+    data: str  # split and direction
     sentences: int
     same_outputs: int
     metrics: dict[str, MetricComparison]
@@ -72,13 +72,42 @@ class Comparison:
 def compare_runs(
     a: Path, b: Path, *, split: str = "test", samples: int = 1000, confidence: float = 0.95, seed: int = 12345,
     console: Console | None = None,
-) -> Comparison:  # fmt: skip
+) -> list[Comparison]:  # fmt: skip
     """Paired bootstrap over the saved outputs of two runs; prints scores, differences and whether they are noise.
+
+    Where a run has several directions, each that both runs have is compared.
 
     Raises DataError where a run has not been evaluated or the runs were scored on different sentences.
     """
-    first, second = records.load(a, split), records.load(b, split)
-    _check_same_sentences(a, b, first[1], second[1])
+    found = []
+    for first, second in _pairs_of(a, b, split):
+        comparison = _compare((a, b), first, second, (samples, confidence, seed))
+        print_comparison(comparison, first[1], second[1], console or Console())
+        found.append(comparison)
+    return found
+
+
+def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[Evaluation, Evaluation]]:
+    """What is to be set against each other. Raises DataError where nothing is."""
+    first, second = records.load_all(a, split), records.load_all(b, split)
+    if len(first) == len(second) == 1:
+        return [(first[0], second[0])]
+    ours, theirs = ({_direction(one[0]): one for one in several} for several in (first, second))
+    both = [(one, theirs[direction]) for direction, one in ours.items() if direction in theirs]
+    if not both:
+        raise DataError(
+            f"{a} was evaluated on {', '.join(ours)} and {b} on {', '.join(theirs)}",
+            remedy="compare runs with a common direction",
+        )
+    return both
+
+
+def _direction(record: EvaluationRecord) -> str:
+    return f"{record.source_language} → {record.target_language}"
+
+
+def _compare(runs: tuple[Path, Path], first: Evaluation, second: Evaluation, bootstrap: tuple[int, float, int]) -> Comparison:
+    _check_same_sentences(*runs, first[1], second[1])
     measured_a, measured_b = _measure(*first), _measure(*second)
     if not _same_paper_references(first[1], second[1]):
         measured_a.pop("paper_bleu", None)
@@ -87,15 +116,13 @@ def compare_runs(
             one.label,
             one.signature,
             one.higher_is_better,
-            paired_bootstrap(measured_b[name].statistics, one.statistics, one.score_function, samples, confidence, seed),
+            paired_bootstrap(measured_b[name].statistics, one.statistics, one.score_function, *bootstrap),
         )
         for name, one in measured_a.items()
         if name in measured_b
     }
     same = sum(one.hypothesis == other.hypothesis for one, other in zip(first[1], second[1], strict=True))
-    comparison = Comparison(a, b, split, len(first[1]), same, compared)
-    print_comparison(comparison, first[1], second[1], console or Console())
-    return comparison
+    return Comparison(*runs, f"{first[0].split} set, {_direction(first[0])}", len(first[1]), same, compared)
 
 
 def _measure(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> dict[str, Measurement]:
@@ -133,7 +160,7 @@ def print_comparison(
     for name, run in (("A", comparison.run_a), ("B", comparison.run_b)):
         console.print(Text(f"{name} = {visible(str(run))}"), soft_wrap=True)
     agreement = f"{comparison.same_outputs:,} of {comparison.sentences:,} outputs are the same"
-    console.print(Text(f"{comparison.split} set, {agreement}"))
+    console.print(Text(f"{comparison.data}; {agreement}"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("score", "A", "B", "B − A", "interval", "p"):
         table.add_column(heading, justify="left" if heading == "score" else "right")
@@ -196,10 +223,10 @@ svg rect { fill: var(--bar); }
 """
 
 
-def write_page(run: Path, split: str = "test") -> Path:
-    """Writes RUN/evaluation/<split>.html from the saved evaluation; returns its path. Raises DataError, ResourceError."""
-    record, sentences = records.load(run, split)
-    path = records.record_path(run, split).with_suffix(".html")
+def write_page(run: Path, name: str = "test") -> Path:
+    """Writes RUN/evaluation/<name>.html from the saved evaluation; returns its path. Raises DataError, ResourceError."""
+    record, sentences = records.load(run, name)
+    path = records.record_path(run, name).with_suffix(".html")
     records.write_whole(path, page(record, sentences, title=f"Evaluation of {run}"))
     return path
 
@@ -281,7 +308,7 @@ def _sentences_part(title: str, sentences: Sequence[SentenceRecord], record: Eva
         return ""
     source, target = _text(record.source_language), _text(record.target_language)
     articles = [
-        f'<article><p class="soft">line {sentence.line}: '
+        f'<article><p class="soft">{_text(sentence.place)}: '
         f"chrF {sentence.chrf:.1f}, BLEU {sentence.bleu:.1f}, TER {sentence.ter:.1f}</p>"
         f'<dl><dt>source<dd dir="auto" lang="{source}">{_text(sentence.source)}'
         f'<dt>wanted<dd dir="auto" lang="{target}">{_text(sentence.reference)}'
