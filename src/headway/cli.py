@@ -7,6 +7,7 @@ Everything heavy is imported by the verb that needs it.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -205,6 +206,35 @@ def predict(arguments: Arguments) -> None:
                     write(line)
 
 
+def chat(arguments: Arguments) -> None:
+    """Talk with a model of dialogue: it answers each line, given what was said before as far as it learned to look back.
+
+    /reset forgets what was said, /quit or Ctrl-D ends. In a pipe each answer is a line of standard output.
+
+    examples:
+      headway chat runs/dailydialog
+      headway chat runs/dailydialog decoding.method=sample decoding.temperature=0.8
+      printf 'Hello.\\nHow are you?\\n' | headway chat runs/dailydialog
+    """
+    from headway.inference.chat import Chat
+
+    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    partner = Chat(directory, **settings)
+
+    def utterances() -> Iterator[str]:
+        for line in itertools.chain.from_iterable(lines_of_stdin("each line is answered; /reset forgets, /quit ends", "> ")):
+            if line.strip() == "/quit":
+                return
+            if line.strip() == "/reset":
+                partner.reset()
+            else:
+                yield line
+
+    with output_lines("-") as write:
+        for answer in partner.answers(utterances()):
+            write(answer)
+
+
 def explain(arguments: Arguments) -> None:
     """Draw what the model looks at while it translates a sentence: the cross-attention, as a picture.
 
@@ -302,6 +332,7 @@ VERBS: Verbs = {
         ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
         ("--scores", {"action": "store_true", "help": "with their scores"}),
     ]),
+    "chat": (chat, [RUN, DECODING]),
     "explain": (explain, [
         RUN,
         ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
