@@ -259,7 +259,12 @@ def test_sample_and_init(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Mo
 
 def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Capture) -> None:
     calls: list[Any] = []
-    stand_in("headway.evaluation.evaluate", evaluate_run=lambda *given, **named: calls.append((given, named)))
+
+    def evaluate_run(*given: Any, **named: Any) -> SimpleNamespace:
+        calls.append((given, named))
+        return SimpleNamespace(pages=("validation",))
+
+    stand_in("headway.evaluation.evaluate", evaluate_run=evaluate_run)
     stand_in("headway.evaluation.comparison", compare_runs=lambda *given, **named: calls.append((given, named)))
     stand_in("headway.evaluation.page", write_page=lambda run, split: run / "page.html")
     stand_in("headway.explain.attention", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
@@ -269,7 +274,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     assert calls == [
         ((Path("run"), ["decoding.beam_size=1"]), {"split": "validation"}),
         ((Path("a"), Path("b")), {"split": "test"}),
-        ((Path("run"), "A man.", Path("x.png"), ["decoding.beam_size=1"]), {"layer": -2}),
+        ((Path("run"), "A man.", Path("x.png"), ["decoding.beam_size=1"]), {"layer": -2, "direction": (None, None)}),
     ]
     assert capsys.readouterr() == ("Ein Mann.\n", "page: run/page.html\ndrawn: x.png\n")
 

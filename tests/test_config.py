@@ -157,6 +157,75 @@ def test_an_override_may_add_a_whole_section(write: Callable[[str], Path]) -> No
     assert config.evaluation.confidence == 0.9
 
 
+# ---- corpora of several parts --------------------------------------------------------------------------------------
+
+PARTS = """\
+run_directory: runs/x
+data:
+  train:
+    - {source: a.en, target: a.de}
+    - {source: b.en, target: b.zh, target_language: zh, both_directions: true, repeat: 0.5}
+  validation: {source: c.en, target: c.de}
+"""
+
+
+def test_a_corpus_of_parts_knows_its_directions(write: Callable[[str], Path]) -> None:
+    data = load_config(write(PARTS)).data
+    assert list(data.written_parts("train")) == ["train[0]", "train[1]"]
+    assert [(part.source, part.direction, part.repeat) for part in data.parts("train")] == [
+        ("a.en", ("en", "de"), 1.0), ("b.en", ("en", "zh"), 0.5), ("b.zh", ("zh", "en"), 0.5),
+    ]  # fmt: skip
+    assert list(data.written_parts("validation")) == ["validation"]
+    assert data.parts("test") == []
+    assert list(map(str, data.directions)) == ["en→de", "en→zh", "zh→en"]
+
+
+def test_settings_of_a_direction_leave_the_parts_their_own(write: Callable[[str], Path]) -> None:
+    config = load_config(write(PARTS))
+    for direction in config.data.directions:
+        turned = config.in_direction(direction)
+        assert (turned.data.source_language, turned.data.target_language) == direction
+        assert turned.language_tags == config.language_tags == ["de", "zh", "en"]
+    single = load_config(write(BASE))
+    assert single.in_direction(single.data.directions[0]).data is single.data
+
+
+def test_one_direction_may_be_named_by_its_only_part(write: Callable[[str], Path]) -> None:
+    text = PARTS.replace("    - {source: a.en, target: a.de}\n", "").replace(", both_directions: true, repeat: 0.5", "")
+    config = load_config(write(text), ["data.validation.target_language=zh"])
+    assert config.language_tags == []
+    assert config.in_direction(config.data.directions[0]).data.target_language == "zh"
+
+
+def test_parts_are_dumped_and_compared(write: Callable[[str], Path]) -> None:
+    config = load_config(write(PARTS))
+    assert parse_config(dump_config(config), "dumped") == config
+    other = load_config(write(PARTS.replace("0.5", "0.25")))
+    assert config_difference(config, other) == ["data.train[1].repeat: 0.5 → 0.25"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "overrides", "wanted"),
+    [
+        ("a.de}", "a.de, repeet: 2}", (), "yaml:4: data.train[0].repeet: unknown key — did you mean 'data.train[0].repeat'?"),
+        ("0.5", "-1", (), "yaml:5: data.train[1].repeat: must be above 0.0 (got -1)"),
+        ("source: a.en, ", "", (), "yaml:4: data.train[0].source: is missing — add it"),
+        ("{source: a.en, target: a.de}", "a.en", (), "yaml:4: data.train[0]: must be a section of `key: value` lines"),
+        ("a.de}", "a.de, repeat: 0.9}", (), "yaml:4: data.train[0].repeat=0.9 and data.train[1].repeat=0.5 take less than"),
+        ("target: a.de", "target: 3", (), "yaml:4: data.train[0].source=a.en and data.train[0].target=3 must be the paths"),
+        ("", "", ("data.train=[]",), "command line: data.train: must hold at least 1 (got [])"),
+        ("", "", ("data.train.source=x",), "data.train.source: 'train' is a list — give all of it: data.train=[{…}, {…}]"),
+        ("c.de}", "c.de, repeat: 2}", (), "yaml:6: data.validation.repeat=2.0 is for data.train"),
+        ("", "", ("data.validation.target_language=fr",), "target_language=fr is none that is learned: de, en, zh"),
+        ("target_language: zh", "target_language: en", (), "both_directions=true needs two languages, not twice en"),
+        ("run_", "task: tagging\nrun_", (), "data.train[1].both_directions=true is for task=translation, not task=tagging"),
+        ("run_", "model: {positions: learned, max_positions: 257}\nrun_", (), "max_positions=257 must be above data"),
+    ],
+)  # fmt: skip
+def test_what_parts_cannot_be(refused: Refused, old: str, new: str, overrides: tuple[str, ...], wanted: str) -> None:
+    assert wanted in refused(PARTS.replace(old, new, 1) if old else PARTS, *overrides)
+
+
 # ---- every mistake at once -----------------------------------------------------------------------------------------
 
 
@@ -615,6 +684,8 @@ def test_warnings(write: Callable[[str], Path]) -> None:
     assert "a longer pair is a batch by itself" in found[1]
     config = load_config(write(BASE + "task: sentence_embedding\n"), ["training.accumulation=4"])
     assert ["each micro-batch is compared with itself alone" in line for line in config_warnings(config)] == [True]
+    [found] = config_warnings(load_config(write(PARTS), ["evaluation.bleu_tokenize=zh"]))
+    assert "bleu_tokenize=zh will be used for de, zh, en alike" in found
 
 
 def test_a_configuration_cannot_be_changed(write: Callable[[str], Path]) -> None:

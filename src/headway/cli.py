@@ -7,12 +7,22 @@ Everything heavy is imported by the verb that needs it.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway.command_line import PREDICT_INPUT, Arguments, Verbs, lines_of_stdin, output_lines, refuse_output, run, say
+from headway.command_line import (
+    PREDICT_INPUT,
+    Arguments,
+    Verbs,
+    lines_of_stdin,
+    output_lines,
+    refuse_output,
+    run,
+    say,
+)
 from headway.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -130,8 +140,8 @@ def evaluate(arguments: Arguments) -> None:
     from headway.evaluation.evaluate import evaluate_run
     from headway.evaluation.page import write_page
 
-    evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split)
-    say(f"page: {write_page(Path(arguments.run), arguments.split)}")
+    for name in evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split).pages:
+        say(f"page: {write_page(Path(arguments.run), name)}")
 
 
 def compare(arguments: Arguments) -> None:
@@ -148,21 +158,22 @@ def compare(arguments: Arguments) -> None:
 def predict(arguments: Arguments) -> None:
     """Answer lines from a file or standard input; line n of the output answers line n of the input.
 
-    With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`. For a language model a line
-    is a prompt, which may be empty; each text that goes on from it is followed by an empty line. For sentence_embedding the
-    answer is a vector, its numbers set apart by blanks; that of an empty line is all zeros.
+    With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`. A translator into several
+    languages is asked for one of them: --to. For a language model a line is a prompt, which may be empty; each text that
+    goes on from it is followed by an empty line. For sentence_embedding the answer is a vector, its numbers set apart by
+    blanks; that of an empty line is all zeros.
 
     examples:
       headway predict runs/multi30k input.txt -o output.txt
       echo "A man is riding a horse." | headway predict runs/multi30k
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
+      headway predict runs/tatoeba_en-zh input.en --to zh
       echo "ROMEO:" | headway predict runs/shakespeare decoding.temperature=0.8
     """
     from headway import load
-    from headway.config import load_config
     from headway.data.lines import read_line_blocks
     from headway.inference.embedder import Embedder
-    from headway.model_dir import find_model
+    from headway.inference.predictor import Predictor
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
     inputs = [part for part in arguments.rest if not part.startswith("decoding.")]
@@ -177,15 +188,18 @@ def predict(arguments: Arguments) -> None:
     if arguments.n_best is not None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     refuse_output(arguments.output)
-    directory = find_model(arguments.run)
-    settings = {}
-    if overrides:
-        settings = load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
-    predictor = load(str(directory), **settings)
-    if isinstance(predictor, Embedder) and (arguments.scores or arguments.n_best is not None):
+    directory, settings = _with_decoding(arguments.run, overrides)
+    predictor: Any = load(directory, **settings)
+    if isinstance(predictor, Predictor):
+        predictor = predictor.towards(arguments.to, arguments.from_)
+    elif isinstance(predictor, Embedder) and (arguments.scores or arguments.n_best is not None):
         option = "--scores" if arguments.scores else "--n-best"
         raise UsageError("a line has one vector, and a vector has no score", where=option, remedy="leave it out")
+    elif arguments.to or arguments.from_:
+        raise UsageError(
+            "is no translator: it has no languages to choose", where=arguments.run, remedy="leave out --to and --from"
+        )
     answers_of_lines: Iterator[Sequence[Any]] = predictor.answer_pieces(pieces)
     with output_lines(arguments.output) as write:
         for number, answers in enumerate(answers_of_lines, 1):
@@ -197,6 +211,35 @@ def predict(arguments: Arguments) -> None:
                     write(line)
 
 
+def chat(arguments: Arguments) -> None:
+    """Talk with a model of dialogue: it answers each line, given what was said before as far as it learned to look back.
+
+    /reset forgets what was said, /quit or Ctrl-D ends. In a pipe each answer is a line of standard output.
+
+    examples:
+      headway chat runs/dailydialog
+      headway chat runs/dailydialog decoding.method=sample decoding.temperature=0.8
+      printf 'Hello.\\nHow are you?\\n' | headway chat runs/dailydialog
+    """
+    from headway.inference.chat import Chat
+
+    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    partner = Chat(directory, **settings)
+
+    def utterances() -> Iterator[str]:
+        for line in itertools.chain.from_iterable(lines_of_stdin("each line is answered; /reset forgets, /quit ends", "> ")):
+            if line.strip() == "/quit":
+                return
+            if line.strip() == "/reset":
+                partner.reset()
+            else:
+                yield line
+
+    with output_lines("-") as write:
+        for answer in partner.answers(utterances()):
+            write(answer)
+
+
 def explain(arguments: Arguments) -> None:
     """Draw what the model looks at while it translates a sentence: the cross-attention, as a picture.
 
@@ -206,7 +249,8 @@ def explain(arguments: Arguments) -> None:
     from headway.explain.attention import draw_attention
 
     refuse_output(arguments.output)
-    print(draw_attention(Path(arguments.run), arguments.text, Path(arguments.output), arguments.overrides, layer=arguments.layer))
+    run, out, direction = Path(arguments.run), Path(arguments.output), (arguments.to, arguments.from_)
+    print(draw_attention(run, arguments.text, out, arguments.overrides, layer=arguments.layer, direction=direction))
     say(f"drawn: {arguments.output}")
 
 
@@ -245,7 +289,13 @@ OVERRIDES = (
     "overrides",
     {"nargs": "*", "default": [], "metavar": "KEY=VALUE", "help": "settings that win over the file: model.width=256"},
 )
+DECODING = (
+    "overrides",
+    {"nargs": "*", "default": [], "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1"},
+)
 RUN = ("run", {"metavar": "RUN", "help": "a run directory or a model directory"})
+TO = ("--to", {"metavar": "LANGUAGE", "help": "what is written, for a translator into several languages"})
+FROM = ("--from", {"dest": "from_", "metavar": "LANGUAGE", "help": "what is read, where the preprocessing must know it"})
 SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test"), "help": "the data set (default: test)"})
 
 VERBS: Verbs = {
@@ -283,20 +333,34 @@ VERBS: Verbs = {
             "help": "a text file, - or none for standard input",
         }),
         ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
+        TO, FROM,
         ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
         ("--scores", {"action": "store_true", "help": "with their scores"}),
     ]),
+    "chat": (chat, [RUN, DECODING]),
     "explain": (explain, [
         RUN,
         ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
-        ("overrides", {
-            "nargs": "*", "default": [], "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1",
-        }),
+        DECODING,
+        TO, FROM,
         ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
         ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
     ]),
     "info": (info, [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES]),
 }  # fmt: skip
+
+
+def _with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The model directory of a run, and its settings of `decoding.*` where some are given."""
+    from headway.config import load_config
+    from headway.model_dir import find_model
+
+    if strangers := [override for override in overrides if not override.startswith("decoding.")]:
+        raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
+    directory = find_model(run)
+    if not overrides:
+        return str(directory), {}
+    return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
 
 
 def _load(arguments: Arguments) -> Config:

@@ -39,19 +39,33 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def lines_of_stdin() -> Iterator[list[str]]:
-    """Lines as they arrive: a list holds what is there, so that who writes a line and waits gets its answer."""
+def lines_of_stdin(hint: str = "a sentence a line, Ctrl-D ends", prompt: str = "") -> Iterator[list[str]]:
+    """Lines as they arrive: a list holds what is there, so that who writes a line and waits gets its answer.
+
+    Args:
+        hint, prompt: what a person at the keyboard is told first, and asked for each line with; both on standard error.
+    """
     from headway.data.lines import STANDARD_INPUT, split_lines
 
     if sys.stdin is None:
         raise UsageError("standard input is closed", remedy=PREDICT_INPUT)
-    if sys.stdin.isatty():
-        say("headway: reading from the keyboard: a sentence a line, Ctrl-D ends")
+    asks = sys.stdin.isatty()
     stream: Any = sys.stdin.buffer
+    if asks:
+        say(f"headway: reading from the keyboard: {hint}")
+
+    def read() -> bytes:
+        if asks:
+            print(prompt, end="", file=sys.stderr, flush=True)
+        return stream.read1(1 << 16)
+
     try:
-        yield from split_lines(iter(lambda: stream.read1(1 << 16), b""), STANDARD_INPUT)
+        yield from split_lines(iter(read, b""), STANDARD_INPUT)
     except OSError as error:
         raise UsageError(f"standard input cannot be read: {error.strerror or error}", remedy=PREDICT_INPUT) from None
+    finally:
+        if asks and prompt:
+            say("")  # whatever comes next begins a line
 
 
 def refuse_output(name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,9 +17,12 @@ from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml,
 from headway.config_sections import (
     LANGUAGE,
     PRESETS,
+    SPLITS,
+    Corpus,
     CorpusConfig,
     DataConfig,
     DecodingConfig,
+    Direction,
     EvaluationConfig,
     LabelKind,
     ModelConfig,
@@ -27,14 +30,15 @@ from headway.config_sections import (
     PathText,
     PreprocessingStep,
     Section,
+    Split,
     TokenizerConfig,
     TrainingConfig,
 )
 
 __all__ = [
-    "LANGUAGE", "PRESETS", "TASK_DEFAULTS", "WITHOUT_TARGET",
-    "Config", "CorpusConfig", "DataConfig", "DecodingConfig", "EvaluationConfig", "LabelKind", "ModelConfig", "NoiseConfig",
-    "PreprocessingStep", "TaskName", "TokenizerConfig", "TrainingConfig",
+    "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET",
+    "Config", "Corpus", "CorpusConfig", "DataConfig", "DecodingConfig", "Direction", "EvaluationConfig", "LabelKind",
+    "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig", "TrainingConfig",
     "config_difference", "config_warnings", "dump_config", "load_config", "parse_config",
 ]  # fmt: skip
 
@@ -132,15 +136,27 @@ class Config(Section):
         if model.positions == "learned":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
             for name, longest in lengths.items():
-                if model.max_positions <= longest:  # the end of a sentence takes a position too
+                if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too
                     yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions=learned"
+
+    @property
+    def language_tags(self) -> list[str]:
+        """The languages that a tag before the source may ask for (Johnson et al. 2017); none where one only is written."""
+        targets = list(dict.fromkeys(direction.target for direction in self.data.directions))
+        return targets if len(targets) > 1 else []
+
+    def in_direction(self, direction: Direction) -> Self:
+        """The same configuration for one of several directions; see `DataConfig.in_direction`."""
+        return self.model_copy(update={"data": self.data.in_direction(direction)})
 
     def _target_problems(self) -> Iterator[str]:
         """A side that is missing, or that nothing reads."""
-        corpora = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
-        for name, corpus in corpora.items():
-            if corpus is None:
-                continue
+        for name, corpus in ((name, corpus) for split in SPLITS for name, corpus in self.data.written_parts(split).items()):
+            if self.task != "translation":
+                ordinary = {"source_language": self.data.source_language, "target_language": self.data.target_language}
+                for key, usual in {**ordinary, "both_directions": False}.items():
+                    if getattr(corpus, key) != usual:
+                        yield f"data.{name}.{key}={short(getattr(corpus, key))} is for task=translation, not task={self.task}"
             if self.task in ("dialogue", "question_answering"):
                 column = "turns" if self.task == "dialogue" else "context"
                 if corpus.path is None or corpus.target is not None:
@@ -221,7 +237,12 @@ def config_difference(old: Config, new: Config) -> list[str]:
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            flat.update(_flat({f"{key}[{number}]": item for number, item in enumerate(value)}, prefix))
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat
 
 
@@ -237,6 +258,11 @@ def config_warnings(config: Config) -> list[str]:
         found.append(
             f"training.accumulation={training.accumulation}: each micro-batch is compared with itself alone, so there are "
             "fewer texts to tell apart; a larger training.batch_tokens gives more"
+        )
+    if config.evaluation.bleu_tokenize is not None and config.language_tags:
+        found.append(
+            f"evaluation.bleu_tokenize={config.evaluation.bleu_tokenize} will be used for {', '.join(config.language_tags)}"
+            " alike: left out, it is chosen for each language"
         )
     if training.batch_tokens < config.data.max_length:
         found.append(

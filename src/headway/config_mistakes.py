@@ -9,15 +9,18 @@ import copy
 import difflib
 import re
 from collections.abc import Iterator
+from types import NoneType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from headway.config_reader import COMMAND_LINE, Document, Key, dotted, short
+from headway.config_reader import COMMAND_LINE, Document, Key, dotted, parts_of_key, short
 from headway.errors import UsageError
 
 Schema = TypeVar("Schema", bound=BaseModel)
+
+ONE, SEVERAL = "<one>", "<several>"  # kinds of a field that is a section or a list of them; pydantic takes them for keys
 
 # Names that other toolkits use for our keys; difflib would not find them.
 OTHER_NAMES = {
@@ -33,7 +36,7 @@ OTHER_NAMES = {
     "validate_bleu": "validate_score", "block_size": "max_length", "context_length": "max_length",
 }  # fmt: skip
 
-_NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*)=")  # the `key=` of a complaint about a combination
+_NAMED = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+(?:\[\d+\])?)*)=")  # the `key=` of a complaint about a combination
 
 
 def validate(schema: type[Schema], document: Document, context: dict[str, Any] | None = None) -> Schema:
@@ -62,23 +65,23 @@ def _fill_empty_sections(schema: type[BaseModel], values: dict[str, Any]) -> Non
     for name, info in schema.model_fields.items():
         section = section_of(info.annotation)
         if section and name in values:
-            if values[name] is None and section is info.annotation:
+            if values[name] is None and NoneType not in get_args(info.annotation):
                 values[name] = {}
-            if isinstance(values[name], dict):
-                _fill_empty_sections(section, values[name])
+            for value in values[name] if isinstance(values[name], list) else [values[name]]:
+                if isinstance(value, dict):
+                    _fill_empty_sections(section, value)
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section a field holds, also where it may be null."""
-    for option in (annotation, *get_args(annotation)):
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            return option
-    return None
+    """The section a field holds, also where it may be null or a list of such."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for option in get_args(annotation) if (found := section_of(option)) is not None), None)
 
 
 def _explain(schema: type[Schema], document: Document, error: ValidationError, context: dict[str, Any] | None) -> list[str]:
     grouped: dict[Key, list[ErrorDetails]] = {}
-    for detail in error.errors(include_url=False):
+    for detail in _details(error):
         grouped.setdefault(_known_part(schema, detail["loc"], detail["type"]), []).append(detail)
     mistakes = [line for key, details in grouped.items() for line in _lines(schema, document, key, details)]
     # A section with one bad value is never checked for impossible combinations: look again without the bad values.
@@ -88,7 +91,7 @@ def _explain(schema: type[Schema], document: Document, error: ValidationError, c
     try:
         schema.model_validate(rest, context=context)
     except ValidationError as second:
-        for detail in second.errors(include_url=False):
+        for detail in _details(second):
             if detail["type"] == "value_error" and detail["loc"] not in grouped:
                 for line, keys in _combinations(document, detail["loc"], detail):
                     if not any(key[: len(bad)] == bad for key in keys for bad in grouped):
@@ -96,10 +99,20 @@ def _explain(schema: type[Schema], document: Document, error: ValidationError, c
     return mistakes
 
 
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    """What pydantic found, each at the place that the document has for it."""
+    return [
+        {**detail, "loc": tuple(part for part in detail["loc"] if part not in (ONE, SEVERAL))}
+        for detail in error.errors(include_url=False)
+    ]
+
+
 def _known_part(schema: type[BaseModel], loc: Key, kind: str) -> Key:
     """`loc` without the names of union members that pydantic appends."""
     section: type[BaseModel] | None = schema
     for depth, part in enumerate(loc):
+        if section is not None and isinstance(part, int):  # of a list of sections
+            continue
         if section is None:
             return loc[: depth + 1] if isinstance(part, int) else loc[:depth]
         if part not in section.model_fields:
@@ -110,7 +123,7 @@ def _known_part(schema: type[BaseModel], loc: Key, kind: str) -> Key:
 
 def _remove(values: Any, key: Key) -> None:
     for part in key[:-1]:
-        values = values.get(part) if isinstance(values, dict) else None
+        values = values.get(part) if isinstance(values, dict) else values[int(part)] if isinstance(values, list) else None
     if isinstance(values, dict) and key:
         values.pop(key[-1], None)
 
@@ -118,7 +131,7 @@ def _remove(values: Any, key: Key) -> None:
 def _combinations(document: Document, loc: Key, detail: ErrorDetails) -> Iterator[tuple[str, list[Key]]]:
     """Each line of a section's complaint, with the keys that it names as `key=value`."""
     for text in str(detail["ctx"]["error"]).split("\n"):
-        keys = [(*loc, *name.split(".")) for name in _NAMED.findall(text)]
+        keys = [(*loc, *parts_of_key(name)) for name in _NAMED.findall(text)]
         place = next((document.places[key] for key in keys if key in document.places), document.place(loc))
         full = _NAMED.sub(rf"{dotted(loc)}.\g<0>", text) if loc else text
         yield f"{place}: {full}", keys
@@ -158,7 +171,7 @@ def _wanted(detail: ErrorDetails) -> str:
         "tuple_type": "must be a list of numbers such as [0.9, 0.98]", "greater_than": "must be above {gt}",
         "greater_than_equal": "must be at least {ge}", "less_than": "must be below {lt}",
         "less_than_equal": "must be at most {le}",
-        "too_short": "must hold {min_length} values", "too_long": "must hold no more than {max_length} values",
+        "too_short": "must hold at least {min_length}", "too_long": "must hold no more than {max_length} values",
         "string_too_short": "must not be empty", "string_pattern_mismatch": "must be of letters, digits, - and _, up to 35",
     }  # fmt: skip
     found = words.get(detail["type"])
@@ -168,6 +181,8 @@ def _wanted(detail: ErrorDetails) -> str:
 def _section_at(schema: type[BaseModel], key: Key) -> type[BaseModel] | None:
     section: type[BaseModel] | None = schema
     for part in key:
+        if section is not None and isinstance(part, int):
+            continue
         if section is None or part not in section.model_fields:
             return None
         section = section_of(section.model_fields[str(part)].annotation)

@@ -254,6 +254,8 @@ def _override(document: Document, override: str) -> None:
             section[str(part)] = {}
             document.places[path[:depth]] = COMMAND_LINE
         section = section[str(part)]
+        if isinstance(section, list):
+            return wrong(f"{dotted(path)}: {part!r} is a list — give all of it: {dotted(path[:depth])}=[{{…}}, {{…}}]")
         if not isinstance(section, dict):
             return wrong(f"{dotted(path)}: {part!r} is not a section (got {short(section)})")
     section[str(path[-1])] = value
@@ -271,6 +273,11 @@ def _override_value(text: str) -> Any:
 def dotted(path: Key) -> str:
     """('data', 'preprocessing', 0) → data.preprocessing[0]; strange keys escaped and cut, for a message."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path).removeprefix(".")
+
+
+def parts_of_key(name: str) -> Key:
+    """data.train[1].source → ('data', 'train', 1, 'source')"""
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"\w+", name))
 
 
 def _plain(part: str) -> str:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from headway.config_mistakes import ONE, SEVERAL
 
 MANY = 1 << 40  # bound of counts: beyond any use, and still exact in a float
 
@@ -52,13 +64,27 @@ class Section(BaseModel):
         return self
 
 
+class Direction(NamedTuple):
+    """The language that is read and the one that is written."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source}→{self.target}"
+
+
 class CorpusConfig(Section):
-    """Where examples stand: line files, or one table with a column for each side."""
+    """Where the examples of a corpus, or of a part of one, stand: line files, or one table with a column for each side."""
 
     path: PathText | None = Field(None, description="a .tsv, .csv, .jsonl or .parquet file; leave it out for line files")
     source: str | ColumnNumber = Field(description="what is read: a text file, or a column of `path`: its name, or number from 0")
     target: str | ColumnNumber | None = Field(None, description="what is to be answered, likewise; plain text has none")
     rating: str | ColumnNumber | None = Field(None, description="sentence_embedding: a column of how alike the two texts are")
+    repeat: float = Field(1.0, gt=0, le=10_000, description="times that its examples come in an epoch; of 0.2, a fifth")
+    source_language: Language | None = Field(None, description="translation: of this part; default: that of `data`")
+    target_language: Language | None = Field(None, description="translation: of this part; default: that of `data`")
+    both_directions: bool = Field(False, description="translation: its pairs are learned from source to target and back")
 
     @field_validator("source", "target")
     @classmethod
@@ -71,6 +97,23 @@ class CorpusConfig(Section):
             yield f"source={self.source} and target={self.target} must be the paths of two line files where `path` is not given"
         if self.path is None and self.rating is not None:
             yield f"rating={self.rating} is a column of a table, but `path` is not given — put texts and ratings into one"
+        if self.both_directions and self.target is None:
+            yield "both_directions=true needs a target"
+
+    @property
+    def direction(self) -> Direction:
+        """Of a part that `DataConfig.parts` gave."""
+        assert self.source_language is not None
+        assert self.target_language is not None
+        return Direction(self.source_language, self.target_language)
+
+
+Corpus = Annotated[
+    Annotated[CorpusConfig, Tag(ONE)] | Annotated[list[CorpusConfig], Field(min_length=1), Tag(SEVERAL)],
+    Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+]
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 PreprocessingStep = Literal["nfc", "nfkc", "lowercase", "moses_punctuation", "moses_tokenize"]
@@ -82,9 +125,9 @@ LabelKind = Literal["one", "several", "number"]
 class DataConfig(Section):
     source_language: Language = Field("en", description="language code of the source, such as en")
     target_language: Language = Field("de", description="language code of the target, such as de")
-    train: CorpusConfig
-    validation: CorpusConfig
-    test: CorpusConfig | None = None
+    train: Corpus
+    validation: Corpus
+    test: Corpus | None = None
     preprocessing: list[PreprocessingStep] = Field(
         default_factory=list, description="named steps applied to both sides, in order; undone in the output where they can be"
     )
@@ -105,6 +148,66 @@ class DataConfig(Section):
     unanswerable: bool = Field(False, description="question_answering: whether a passage may hold no answer")
     accept_dropped: float = Field(0.01, ge=0, le=1, description="largest share of pairs that may be dropped without stopping")
     cache_directory: PathText | None = Field(None, description="where tokenised data is kept; default: `cache` beside the run")
+
+    def written_parts(self, split: Split) -> dict[str, CorpusConfig]:
+        """The parts of a data set as the configuration has them, by key: ``train``, or ``train[0]``, ``train[1]``, ….
+
+        Each with its languages filled in.
+        """
+        corpus: CorpusConfig | list[CorpusConfig] | None = getattr(self, split)
+        if corpus is None:
+            return {}
+        several = isinstance(corpus, list)
+        return {
+            f"{split}[{number}]" if several else split: part.model_copy(
+                update={
+                    "source_language": part.source_language or self.source_language,
+                    "target_language": part.target_language or self.target_language,
+                }
+            )
+            for number, part in enumerate(corpus if isinstance(corpus, list) else [corpus])
+        }
+
+    def parts(self, split: Split) -> list[CorpusConfig]:
+        """The parts of a data set, each in one direction: one that is learned in both comes twice."""
+        found = []
+        for part in self.written_parts(split).values():
+            one_way = part.model_copy(update={"both_directions": False})
+            found.append(one_way)
+            if part.both_directions:
+                back = {"source": part.target, "target": part.source}
+                back |= {"source_language": part.target_language, "target_language": part.source_language}
+                found.append(one_way.model_copy(update=back))
+        return found
+
+    @property
+    def directions(self) -> list[Direction]:
+        """What is learned, in the order of the training data."""
+        return list(dict.fromkeys(part.direction for part in self.parts("train")))
+
+    def in_direction(self, direction: Direction) -> Self:
+        """The same settings with `direction` for their languages; every part keeps its own."""
+        languages = {"source_language": direction.source, "target_language": direction.target}
+        if self.directions == [direction] == [Direction(self.source_language, self.target_language)]:
+            return self
+        return self.model_copy(update=languages | {split: self.parts(split) or None for split in SPLITS})
+
+    def problems(self) -> Iterator[str]:
+        train = self.written_parts("train")
+        if max(part.repeat for part in train.values()) < 1:
+            shown = " and ".join(f"{key}.repeat={part.repeat}" for key, part in train.items())
+            yield f"{shown} take less than the whole of every part: what comes oftenest must have at least 1"
+        targets = {direction.target for direction in self.directions}
+        for split in SPLITS:
+            for key, part in self.written_parts(split).items():
+                if part.both_directions and part.source_language == part.target_language:
+                    yield f"{key}.both_directions=true needs two languages, not twice {part.source_language}"
+                if split != "train" and part.repeat != 1:
+                    yield f"{key}.repeat={part.repeat} is for data.train: every held-out example counts once"
+                written = [part.target_language, *([part.source_language] if part.both_directions else [])]
+                for language in written:
+                    if language not in targets:
+                        yield f"{key}.target_language={language} is none that is learned: {', '.join(sorted(targets))}"
 
 
 TokenizerKind = Literal["bpe", "unigram", "wordpiece", "word", "character"]

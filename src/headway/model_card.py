@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from headway.config import Config
+from headway.config import Config, DataConfig, Split
 
 
 def model_card(config: Config, facts: Mapping[str, Any]) -> str:
@@ -17,17 +17,20 @@ def model_card(config: Config, facts: Mapping[str, Any]) -> str:
             "examples" a list of mappings with source, reference and translation.
     """
     model, data, training = config.model, config.data, config.training
-    pair = f"{data.source_language} → {data.target_language}"
+    pairs = ", ".join(f"{source} → {target}" for source, target in data.directions)
+    option, argument = "", ""
+    if config.language_tags:
+        option, argument = f" --to {config.language_tags[0]}", f', to="{config.language_tags[0]}"'
     shape = f"{model.encoder_layers}+{model.decoder_layers} layers, width {model.width}, {model.heads} heads"
     sections = [
-        f"# {config.task.capitalize()}, {pair}",
+        f"# {config.task.capitalize()}, {pairs}",
         f"A Transformer ({shape}) trained with Headway. Edit this card; the other files are verified when they are loaded.",
         "## Use",
-        '```sh\nheadway predict THIS_DIRECTORY input.txt\n```\n\n```python\nimport headway\n\n'
-        'headway.load("THIS_DIRECTORY").predict(["…"])\n```',
+        f"```sh\nheadway predict THIS_DIRECTORY input.txt{option}\n```\n\n```python\nimport headway\n\n"
+        f'headway.load("THIS_DIRECTORY").predict(["…"]{argument})\n```',
         "## Data",
         _table({
-            "training pairs": _corpus(data.train), "validation pairs": _corpus(data.validation),
+            "training pairs": _corpus(data, "train"), "validation pairs": _corpus(data, "validation"),
             "preprocessing": ", ".join(data.preprocessing) or "none",
             "tokenizer": f"{config.tokenizer.kind}, {'joint' if config.tokenizer.joint else 'separate'}",
         }),
@@ -50,9 +53,13 @@ def model_card(config: Config, facts: Mapping[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _corpus(corpus: Any) -> str:
-    names = [corpus.path] if corpus.path else [corpus.source, corpus.target]
-    return ", ".join(str(name) for name in names)
+def _corpus(data: DataConfig, split: Split) -> str:
+    """The files of each part, and how often it comes in an epoch."""
+    parts = []
+    for part in data.written_parts(split).values():
+        names = [part.path] if part.path else [part.source, part.target]
+        parts.append(", ".join(map(str, names)) + (f" × {part.repeat:g}" if part.repeat != 1 else ""))
+    return "; ".join(parts)
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ from headway.model_files import (
     restore,
     shown,
 )
-from headway.tasks import TASKS
+from headway.tasks import TASKS, extra_pieces
 from headway.training import _fs
 from headway.training.manifest import write_file
 from headway.training.tensor_file import (
@@ -167,7 +167,7 @@ def head_outputs(config: Config, tokenizers: Tokenizers) -> int:
 
 def build_model(config: Config, tokenizers: Tokenizers) -> Transformer:
     """A model of this configuration for these vocabularies, with its first weights."""
-    extra = TASKS[config.task].extra_pieces
+    extra = len(extra_pieces(config))
     return Transformer(
         config.model,
         tokenizers.source.vocabulary_size + extra,
@@ -313,7 +313,7 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
         raise damaged(path, f"is {describe_stranger(head) or f'no weights file of ours: its header claims {header:,} bytes'}")
     model = config.model
     layers = model.encoder_layers + model.decoder_layers
-    rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + TASKS[config.task].extra_pieces
+    rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + len(extra_pieces(config))
     rows += model.max_positions if model.positions == "learned" else 0
     outputs = head_outputs(config, tokenizers)
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.

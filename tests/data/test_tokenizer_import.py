@@ -17,7 +17,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from headway.config import Config, CorpusConfig, DataConfig, ModelConfig, TokenizerConfig
 from headway.data import tokenizer_import
-from headway.data.readers import read_pairs
+from headway.data.pairs import PairPreparation
 from headway.data.tokenizer import SPECIAL_TOKENS, UNK_ID, Tokenizer, Tokenizers, train_tokenizer, train_tokenizers
 from headway.errors import ModelError
 
@@ -293,7 +293,7 @@ def config(tmp_path: Path, **tokenizer: Any) -> Config:
 
 
 def learned(settings: Config) -> Tokenizers:
-    return train_tokenizers(settings, read_pairs(settings.data.train))
+    return train_tokenizers(settings, PairPreparation.read)
 
 
 def test_the_tokenizers_of_a_configuration(tmp_path: Path) -> None:

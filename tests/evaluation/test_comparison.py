@@ -24,7 +24,7 @@ SETS = ("train", "validation", "test")
 
 def compare(a: Path, b: Path) -> tuple[Comparison, str]:
     console = Console(file=io.StringIO(), width=110)
-    comparison = compare_runs(a, b, console=console)
+    [comparison] = compare_runs(a, b, console=console)
     assert isinstance(console.file, io.StringIO)
     return comparison, console.file.getvalue()
 

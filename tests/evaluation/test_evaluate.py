@@ -70,7 +70,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
 
     monkeypatch.setattr(request, "open_model", open_model)
     monkeypatch.setattr(evaluate, "open_translator", open_translator)
-    monkeypatch.setattr(evaluate, "reference_loss", lambda loaded, pairs: ReferenceLoss(2.0, 30, 0))
+    monkeypatch.setattr(evaluate, "reference_loss", lambda loaded, pairs, direction: ReferenceLoss(2.0, 30, 0))
     return state
 
 

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 
-from headway.config import Config
-from headway.data.readers import Pair, read_pairs
+from headway.config import Config, Direction
+from headway.data.pairs import PairPreparation
+from headway.data.preparation import read_all
+from headway.data.readers import Pair
 from headway.data.tokenizer import BOS_ID, EOS_ID, train_tokenizers
 from headway.evaluation.evaluate import EvaluationResult, evaluate_run, reference_loss
 from headway.model.transformer import Transformer
@@ -30,6 +32,11 @@ SOURCES = [
 ]
 TARGETS = ["Ein Mann schläft.", "Ein Hund rennt über das Gras.", "Zwei Frauen lesen ein Buch.", "Ein Kind spielt.",
            "Er sagte: halt!", "Ein Hund schläft."]  # fmt: skip
+EN_DE = Direction("en", "de")
+
+
+def held_out(config: Config) -> list[Pair]:
+    return list(read_all(PairPreparation.read, config.data, "validation"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "evaluation": {"bootstrap_samples": 100},
         }
     )
-    tokenizers = train_tokenizers(config, read_pairs(config.data.train))
+    tokenizers = train_tokenizers(config, PairPreparation.read)
     model = Transformer(config.model, tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size, seed=1)
     save_model(folder / "run" / "model", config, model.state_dict(), tokenizers)
     return folder / "run"
@@ -58,7 +65,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_loss_is_the_cross_entropy_of_the_references(run: Path) -> None:
     loaded = load_model(run)
-    found = reference_loss(loaded, list(read_pairs(loaded.config.data.validation)))
+    found = reference_loss(loaded, held_out(loaded.config), EN_DE)
     total, tokens = 0.0, 0
     for source, target in zip(SOURCES, TARGETS, strict=True):
         source_ids = torch.tensor([[*loaded.tokenizers.source.encode(source), EOS_ID]])
@@ -80,7 +87,7 @@ def test_the_loss_is_the_one_that_training_reports(run: Path) -> None:
         update={"training": loaded.config.training.model_copy(update={"validate_score": False, "best_by": "loss"})}
     )
     reported = validate(loaded.model, Validation.open(config, loaded.tokenizers), config, loaded.tokenizers, World())
-    assert reference_loss(loaded, list(read_pairs(config.data.validation))).loss == pytest.approx(reported.loss, rel=1e-6)
+    assert reference_loss(loaded, held_out(config), EN_DE).loss == pytest.approx(reported.loss, rel=1e-6)
 
 
 def test_pairs_that_are_too_long_are_cut_and_counted(run: Path) -> None:

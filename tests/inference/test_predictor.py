@@ -119,4 +119,4 @@ def test_learned_positions_are_never_passed_and_others_have_no_end(run: Path) ->
     assert ids.shape == (2, 257 + 1)
     assert mask.sum(1).tolist() == [257, 2]
     assert _padded([[5] * 256], _positions(ModelConfig()))[0].shape == (1, 272)
-    assert Predictor(run)._longest == headway.load(str(run))._loaded.config.data.max_length
+    assert Predictor(run)._ends.longest == headway.load(str(run))._loaded.config.data.max_length

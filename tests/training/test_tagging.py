@@ -127,7 +127,7 @@ def test_an_empty_file_and_other_formats_are_refused(tmp_path: Path) -> None:
 def test_a_tag_stands_at_the_first_subword_of_its_word(tmp_path: Path) -> None:
     corpus = conll(tmp_path, "Redondo\tB-LOC\nBeach\tI-LOC\nis\tO\nnice\tO\n")
     data = DataConfig(train=corpus, validation=corpus, max_length=14)
-    labels = learn_tags(corpus, data)
+    labels = learn_tags(data)
     assert labels.scheme == "iob2"
     assert set(labels.names) == {"O", "B-LOC", "I-LOC", "E-LOC", "S-LOC"}
     tokenizer = train_tokenizer(["Redondo Beach is nice"], TokenizerConfig(kind="character", minimum_frequency=1))

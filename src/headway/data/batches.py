@@ -29,7 +29,11 @@ _CHUNK = 1 << 20  # rows whose keys are computed together, so that temporaries s
 
 
 class Rows(Protocol):
-    """What batches are made of: `TokenCache` and `MemoryRows`."""
+    """What batches are made of: `TokenCache`, `MemoryRows`, and a `Mixture` of several."""
+
+    @property
+    def shares(self) -> NDArray[np.float64] | None:
+        """Of each row the share of the epochs in which it comes; None where every row comes in all."""
 
     @property
     def source_lengths(self) -> NDArray[np.int32]: ...
@@ -86,6 +90,13 @@ class Batch:
         return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items() if tensor is not None})
 
 
+def drawn_for(seed: int, epoch: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of N things come in an epoch, given the share of the epochs in which each comes: ascending."""
+    chance = np.random.PCG64(np.random.SeedSequence((seed, epoch, 1)))  # another than that of the plan
+    lots = np.asarray(chance.random_raw(len(shares)), dtype=np.uint64) >> np.uint64(11)
+    return np.flatnonzero(lots < shares * 2.0**53)
+
+
 class Epoch(Protocol):
     """The updates of one pass over the data; a pure function of (rows, settings, seed, number of the epoch)."""
 
@@ -109,13 +120,18 @@ class BucketedEpoch:
         self._rows, self._collate = rows, collate or collate_pairs
         if epoch is None:
             seed = epoch = 0
-        self._plan = EpochPlan(rows.source_lengths, rows.target_lengths, batch_tokens, seed, epoch)
+        lengths = rows.source_lengths, rows.target_lengths
+        self._drawn = None if rows.shares is None else drawn_for(seed, epoch, rows.shares)
+        if self._drawn is not None:
+            lengths = lengths[0][self._drawn], lengths[1][self._drawn]
+        self._plan = EpochPlan(*lengths, batch_tokens, seed, epoch)
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def batch(self, index: int, part: int = 0, parts: int = 1) -> Batch:
-        return self._collate(self._rows, split_rows(self._plan[index], part, parts))
+        rows = self._plan[index] if self._drawn is None else self._drawn[self._plan[index]]
+        return self._collate(self._rows, split_rows(rows, part, parts))
 
 
 def collate_pairs(rows: Rows, indices: NDArray[np.integer]) -> Batch:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.config import WITHOUT_TARGET, Config, CorpusConfig
+from headway.config import WITHOUT_TARGET, Config, CorpusConfig, DataConfig, Split
 from headway.data.checks import findings as judge
 from headway.data.checks.leaks import HeldOut
 from headway.data.checks.lines import Lines, forget_words
-from headway.data.checks.report import CheckReport, CorpusFigures, Finding
+from headway.data.checks.report import CheckReport, CorpusFigures, Finding, split_of
 from headway.data.checks.scan import CorpusScan
 from headway.data.checks.texts import TextScan, scan_texts, text_findings
 from headway.data.dialogues import read_dialogues
@@ -41,7 +41,7 @@ __all__ = ["CheckReport", "Finding", "check"]
 QUICK_PAIRS = 100_000  # of each corpus
 LEARNING_LINES = 50_000  # of each side, for a tokenizer that is only to estimate
 READING = "reading"
-ORDER = ("test", "validation", "train")  # held-out data first
+ORDER: tuple[Split, ...] = ("test", "validation", "train")  # held-out data first
 
 
 def check(
@@ -66,7 +66,7 @@ def check(
         tokenizers = run.tokenizers()
     run.scan_all(tokenizers)
     run.judge(tokenizers)
-    figures = tuple(run.figures[name] for name in reversed(ORDER) if name in run.figures)
+    figures = tuple(run.figures[name] for name in run.train_first() if name in run.figures)
     names = [*run.CHECKS, *([judge.VOCABULARY] if tokenizers else [])]
     concerned = {finding.check for finding in found}
     if judge.ALIGNMENT in concerned:
@@ -94,9 +94,7 @@ class _Run:
 
     def __init__(self, config: Config, quick: bool, found: list[Finding], *, given: bool) -> None:
         self.config, self.quick, self.found, self.given = config, quick, found, given
-        data = config.data
-        corpora = {"test": data.test, "validation": data.validation, "train": data.train}
-        self.corpora: dict[str, CorpusConfig] = {name: corpus for name, corpus in corpora.items() if corpus is not None}
+        self.corpora = {name: part for split in ORDER for name, part in config.data.written_parts(split).items()}
         self.scanned: list[str] = []  # corpora that could be read to their end
         self.figures: dict[str, CorpusFigures] = {}
         self.vocabulary = ""
@@ -106,8 +104,12 @@ class _Run:
         """Of the sides."""
         raise NotImplementedError
 
-    def read(self) -> Iterator[Example]:
-        """The training examples."""
+    def train_first(self) -> list[str]:
+        """The names of the corpora, as they are told."""
+        return sorted(self.corpora, key=lambda name: -ORDER.index(split_of(name)))
+
+    def read(self, corpus: CorpusConfig, data: DataConfig) -> Iterator[Example]:
+        """The examples of a corpus."""
         raise NotImplementedError
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
@@ -123,7 +125,7 @@ class _Run:
         settings = self.config.tokenizer
         sample = settings.model_copy(update={"sample_lines": min(settings.sample_lines, LEARNING_LINES)})
         try:
-            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), self.read())
+            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), self.read)
         except HeadwayError as error:
             self._tell("train" if isinstance(error, DataError) else "", error)
             return None
@@ -160,27 +162,27 @@ class _TextRun(_Run):
     def languages(self) -> tuple[str, ...]:
         return (self.config.data.source_language,)
 
-    def read(self) -> Iterator[Example]:
-        data = self.config.data
+    def read(self, corpus: CorpusConfig, data: DataConfig) -> Iterator[Example]:
         if self.config.task in WITHOUT_TARGET:
-            return read_texts(data.train, data.documents)
+            return read_texts(corpus, data.documents)
         if self.config.task == "summarisation":
-            return read_pairs(data.train)
+            return read_pairs(corpus)
         if self.config.task == "dialogue":
-            return read_dialogues(data.train, data.history_turns)
+            return read_dialogues(corpus, data.history_turns)
         if self.config.task == "question_answering":
-            return read_questions(data.train)
-        return read_tagged(data.train) if self.config.task == "tagging" else read_labelled(data.train, data)
+            return read_questions(corpus)
+        return read_tagged(corpus) if self.config.task == "tagging" else read_labelled(corpus, data)
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         self.scans[name] = scan_texts(name, corpus, self.config, tokenizers, quick=self.quick)
 
     def judge(self, tokenizers: Tokenizers | None) -> None:
         self.figures = {name: scan.figures() for name, scan in self.scans.items()}
-        self.found += text_findings(self.scans, self.config)
+        scans = {name: self.scans[name] for name in self.train_first() if name in self.scans}
+        self.found += text_findings(scans, self.config)
         if tokenizers is not None:
             self._describe_vocabulary(tokenizers.source.vocabulary_size)
-            for name, scan in reversed(self.scans.items()):
+            for name, scan in scans.items():
                 if (share := scan.unknown / max(1, scan.tokens)) > judge.UNKNOWN_NOTE:
                     self.found.append(judge.unknown_finding(name, share, scan.unknown))
 
@@ -200,23 +202,24 @@ class _PairRun(_Run):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        return (self.config.data.source_language, self.config.data.target_language)
+        directions = {part.direction for part in self.corpora.values()}
+        return directions.pop() if len(directions) == 1 else ("source", "target")
 
-    def read(self) -> Iterator[Example]:
-        return read_pairs(self.config.data.train)
+    def read(self, corpus: CorpusConfig, data: DataConfig) -> Iterator[Example]:
+        return read_pairs(corpus)
 
     def judge(self, tokenizers: Tokenizers | None) -> None:
-        for name in reversed(self.scans):
-            scan = self.scans[name]
+        scans = {name: self.scans[name] for name in self.train_first() if name in self.scans}
+        for name, scan in scans.items():
             self.found += judge.corpus_findings(scan, self.config)
             duplicates, first = scan.duplicates()
             self.found += judge.duplicate_findings(scan, duplicates, first)
             self.figures[name] = scan.figures(duplicates)
-        for other in reversed(self.scans):
+        for other in scans:
             for name, held in self.held.items():
-                if ORDER.index(other) > ORDER.index(name):
+                if ORDER.index(split_of(other)) > ORDER.index(split_of(name)):
                     self.found += judge.overlap_findings(self.scans[name], self.scans[other], held)
-        self.found += judge.swapped_findings(self.scans, self.config)
+        self.found += judge.swapped_findings(self.scans)
         if tokenizers is not None:
             size = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
             self._describe_vocabulary(size)
@@ -227,7 +230,7 @@ class _PairRun(_Run):
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         scan = CorpusScan(name, corpus, self.config.data, tokenizers)
-        held = None if name == "train" else HeldOut(near=not self.quick)
+        held = None if split_of(name) == "train" else HeldOut(near=not self.quick)
         total = count(corpus) if corpus.path is None else None
         limit = QUICK_PAIRS if self.quick else None
         expected = total if limit is None or total is None else min(total, limit)
@@ -238,8 +241,12 @@ class _PairRun(_Run):
                 scan.add(piece, source, target)
                 if held is not None:
                     held.add(source, target, lines)
-                for earlier in self.held.values():
-                    earlier.look(scan.name, source, target, lines)
+                for earlier, others in self.held.items():
+                    direction = self.corpora[earlier].direction
+                    if direction == corpus.direction:
+                        others.look(name, source, target, lines)
+                    elif direction == corpus.direction[::-1]:  # what is learned in one direction is known in the other
+                        others.look(name, target, source, lines)
                 progress.advance(len(piece))
         scan.pairs = scan.checked if total is None else total
         self.scans[name] = scan
@@ -247,4 +254,4 @@ class _PairRun(_Run):
             self.held[name] = held
 
     def _train_pairs(self) -> int:
-        return self.scans["train"].pairs if "train" in self.scans else 0
+        return sum(scan.pairs for name, scan in self.scans.items() if split_of(name) == "train")

@@ -13,7 +13,7 @@ from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_labels
 from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.preparation import MemoryRows, Prepared, integer_type
+from headway.data.preparation import MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import corpus_name, count, number_of, read_pairs
 from headway.data.tokenizer import Tokenizers
@@ -107,7 +107,7 @@ class LabelledPreparation:
         return MemoryRows([row[: self._max_length] for row in tokens], [self._answer(e.labels) for e in examples], cut)
 
 
-def learn_labels(corpus: CorpusConfig, data: DataConfig) -> Labels:
-    """The labels of a training corpus."""
-    answers = (example.labels for example in read_labelled(corpus, data))
-    return Labels.learn(data.labels, answers, corpus_name(corpus))
+def learn_labels(data: DataConfig) -> Labels:
+    """The labels of the training corpus."""
+    answers = (example.labels for example in read_all(read_labelled, data, "train"))
+    return Labels.learn(data.labels, answers, corpus_name(*data.parts("train")))

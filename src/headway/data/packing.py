@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.data.batches import IGNORED, Batch, Rows, split_rows
+from headway.data.batches import IGNORED, Batch, Rows, drawn_for, split_rows
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -32,6 +32,8 @@ class PackedEpoch:
             chance = np.random.PCG64(np.random.SeedSequence((seed, epoch)))
             offset = int(chance.random_raw() % length)
         starts = np.arange(offset - length if offset else 0, rows.stream_length, length, dtype=np.int64)
+        if epoch is not None and rows.shares is not None:
+            starts = starts[drawn_for(seed, epoch, rows.shares[rows.rows_at(starts.clip(0))])]
         # Only raw bits are drawn: numpy promises those for ever.
         self._starts = starts if chance is None else starts[np.argsort(chance.random_raw(len(starts)), kind="stable")]
         self._rows_of_update = max(1, batch_tokens // length)

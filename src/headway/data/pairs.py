@@ -1,9 +1,12 @@
-"""Pairs of texts as rows: each side is preprocessed and cut into subwords. The target is written, or read as the source is."""
+"""Pairs of texts as rows: each side is preprocessed and cut into subwords. The target is written, or read as the source is.
+
+Where one model writes several languages, each source begins with the tag of the one that is asked for (Johnson et al. 2017).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,13 +15,25 @@ from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_two_texts
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import Pair, RatedPair, count, read_pairs, read_rated
-from headway.data.tokenizer import Tokenizers
+from headway.data.tokenizer import FORBIDDEN_IDS, Tokenizers
 
 EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
 
 
+def language_tag(config: Config, tokenizers: Tokenizers) -> list[int]:
+    """What a source begins with: the id, beyond the vocabulary, of the language of `config` that is written; often nothing."""
+    tags = config.language_tags
+    return [tokenizers.source.vocabulary_size + tags.index(config.data.target_language)] if tags else []
+
+
+def forbidden_ids(config: Config, tokenizers: Tokenizers) -> list[int]:
+    """What is never written: special pieces and tags."""
+    first = tokenizers.target.vocabulary_size
+    return [*FORBIDDEN_IDS, *range(first, first + len(config.language_tags))]
+
+
 class PairPreparation:
-    """`Preparation` of pairs: `max_length` counts tokens without special ones."""
+    """`Preparation` of pairs in one direction: `max_length` counts tokens without special ones and tags."""
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
@@ -27,12 +42,14 @@ class PairPreparation:
         languages = (data.source_language, data.target_language)
         self._preprocessors = [Preprocessor(data.preprocessing, language) for language in languages]
         self.sampling = (tokenizers.source.dropout, tokenizers.target.dropout)
-        self.dtypes = (integer_type(tokenizers.source.vocabulary_size), integer_type(tokenizers.target.vocabulary_size))
+        self._tag = language_tag(config, tokenizers)
+        ids = tokenizers.source.vocabulary_size + len(config.language_tags)
+        self.dtypes = (integer_type(ids), integer_type(tokenizers.target.vocabulary_size))
         self.made_from: dict[str, Any] = {
             "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
             "preprocessing": [data.preprocessing, data.source_language, data.target_language],
             "max_length": [data.max_length, data.too_long],
-        }
+        } | ({"tag": self._tag} if self._tag else {})
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair | RatedPair]:
@@ -54,9 +71,12 @@ class PairPreparation:
                 kept.append(row)
             else:
                 dropped[reason] += 1
-        rows = [sources[row] for row in kept], [targets[row] for row in kept]
+        rows = self._tagged(sources[row] for row in kept), [targets[row] for row in kept]
         kept_texts = [texts[0][row] for row in kept], [texts[1][row] for row in kept]
         return Prepared([examples[row].line for row in kept], rows, kept_texts, cut)
+
+    def _tagged(self, sources: Iterable[list[int]]) -> list[list[int]]:
+        return [[*self._tag, *source] for source in sources]
 
     def _cut(self, sources: list[list[int]], targets: list[list[int]]) -> int:
         """Cuts what is too long, in place, and counts it."""
@@ -76,7 +96,8 @@ class PairPreparation:
         return [source.apply(pair.source) for pair in examples], [target.apply(pair.target) for pair in examples]
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        return self._tokenizers[side].sample_many(texts, seed)
+        rows = self._tokenizers[side].sample_many(texts, seed)
+        return self._tagged(rows) if side == 0 else rows
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         return BucketedEpoch(rows, batch_tokens, seed, epoch)
@@ -85,7 +106,7 @@ class PairPreparation:
         texts = self.texts(examples)
         sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, texts, strict=True))
         cut = self._cut(sources, targets)
-        return MemoryRows(sources, targets, cut)
+        return MemoryRows(self._tagged(sources), targets, cut)
 
 
 class SentencePreparation(PairPreparation):

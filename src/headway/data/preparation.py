@@ -7,7 +7,7 @@ are not in it, but where a preparation says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.config import Config, CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig, Split
 from headway.data.batches import Epoch, Rows
 from headway.data.tokenizer import Tokenizers
 
@@ -63,7 +63,7 @@ class Preparation(Protocol):
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Any]:
-        """The examples of a corpus, in order."""
+        """The examples of one part of a corpus, in order."""
 
     @staticmethod
     def count(corpus: CorpusConfig) -> int | None:
@@ -82,6 +82,15 @@ class Preparation(Protocol):
         """The updates of an epoch; None for one without chance, as for validation."""
 
 
+Read: TypeAlias = Callable[[CorpusConfig, DataConfig], Iterator[Any]]
+
+
+def read_all(read: Read, data: DataConfig, split: Split) -> Iterator[Any]:
+    """The examples of every part of a data set, in order."""
+    for part in data.parts(split):
+        yield from read(part, data)
+
+
 class CutUpOnce:
     """The part of a `Preparation` whose text is always cut into the same subwords: the configuration refuses to sample them."""
 
@@ -98,12 +107,19 @@ class MemoryRows:
     source_rows: Sequence[Tokens]
     target_rows: Sequence[Tokens]
     cut: int = 0
+    shares: None = field(init=False, default=None)  # every row comes in each epoch
     source_lengths: NDArray[np.int32] = field(init=False)
     target_lengths: NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
         for name, rows in (("source_lengths", self.source_rows), ("target_lengths", self.target_rows)):
             object.__setattr__(self, name, np.fromiter(map(len, rows), dtype=np.int32, count=len(rows)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[MemoryRows]) -> MemoryRows:
+        """The rows of several, one after another."""
+        sources, targets = ([row for part in parts for row in getattr(part, f"{side}_rows")] for side in SIDES)
+        return cls(sources, targets, sum(part.cut for part in parts))
 
     def __len__(self) -> int:
         return len(self.source_rows)

@@ -81,18 +81,18 @@ def _some(pairs: Iterator[P], corpus: CorpusConfig) -> Iterator[P]:
     yield from pairs
 
 
-def corpus_paths(corpus: CorpusConfig) -> list[Path]:
-    """Where a corpus is read from: the table, or source and target."""
-    return [resolve(path) for path in _names(corpus)]
+def corpus_paths(*parts: CorpusConfig) -> list[Path]:
+    """Where the parts of a corpus are read from: the table, or source and target."""
+    return [resolve(path) for part in parts for path in _names(part)]
 
 
-def corpus_name(corpus: CorpusConfig) -> str:
-    return " and ".join(_names(corpus))
+def corpus_name(*parts: CorpusConfig) -> str:
+    return " and ".join(path for part in parts for path in _names(part))
 
 
-def corpus_files(corpus: CorpusConfig) -> list[Path]:
+def corpus_files(*parts: CorpusConfig) -> list[Path]:
     """`corpus_paths`, of files that are there. Raises DataError for one that is missing or not a regular file."""
-    paths = corpus_paths(corpus)
+    paths = corpus_paths(*parts)
     for path in paths:
         open_regular(path).close()
     return paths

@@ -17,7 +17,7 @@ from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
 from headway.data.labels import Labels
 from headway.data.lines import read_lines
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
+from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
 from headway.data.tags import Scheme, detect_scheme, entities, write_tags
@@ -81,11 +81,12 @@ def read_tagged(corpus: CorpusConfig) -> Iterator[Tagged]:
         raise DataError("holds no sentence", where=path, remedy="see whether it was written or copied to its end")
 
 
-def learn_tags(corpus: CorpusConfig, data: DataConfig) -> Labels:
-    """The tags of a training corpus."""
-    scheme: Scheme = detect_scheme(s.tags for s in read_tagged(corpus)) if data.tags == "auto" else data.tags
-    answers = (tuple(inner_tags(sentence.tags, scheme)) for sentence in read_tagged(corpus))
-    counted = Labels.learn("tags", answers, corpus_name(corpus))
+def learn_tags(data: DataConfig) -> Labels:
+    """The tags of the training corpus."""
+    read = TaggedPreparation.read
+    scheme: Scheme = detect_scheme(s.tags for s in read_all(read, data, "train")) if data.tags == "auto" else data.tags
+    answers = (tuple(inner_tags(sentence.tags, scheme)) for sentence in read_all(read, data, "train"))
+    counted = Labels.learn("tags", answers, corpus_name(*data.parts("train")))
     names = counted.names
     if scheme != "plain":  # an entity of one word may be new, and of many words too
         kinds = sorted({name.partition("-")[2] for name in names if name != "O"})

@@ -46,6 +46,8 @@ class TokenCache:
         view: the seed of subword sampling, or None for plain tokens.
     """
 
+    shares = None  # every row comes in each epoch
+
     def __init__(self, folder: Path, arrays: dict[str, MappedArray], facts: dict[str, Any]) -> None:
         self._folder, self._arrays = folder, arrays
         self.read: int = facts["read"]

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway.config import Config, TokenizerConfig
+from headway.config import Config, Direction, TokenizerConfig
 from headway.data.labels import Labels
 from headway.data.tokenizer_layout import (
     BOS_ID,
@@ -33,7 +33,7 @@ from headway.data.tokenizer_layout import (
 from headway.errors import DataError, HeadwayError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from headway.data.preparation import Example
+    from headway.data.preparation import Example, Read
     from headway.data.subword_sampling import SubwordSampler
 
 __all__ = [
@@ -288,10 +288,14 @@ def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer
     return tokenizer
 
 
-def train_tokenizers(config: Config, examples: Iterable[Example], *, seed: int = SAMPLE_SEED) -> Tokenizers:
+def train_tokenizers(config: Config, read: Read, *, seed: int = SAMPLE_SEED) -> Tokenizers:
     """The tokenizers for the training examples of a configuration, preprocessed as it says; read from `tokenizer.path` if given.
 
-    Where no example has a target, there is one tokenizer, learned from the sources.
+    Where no example has a target, there is one tokenizer, learned from the sources. Every part of the corpus counts once,
+    however often it is repeated; a joint vocabulary is learned from pairs in one direction only: it sees both sides anyway.
+
+    Args:
+        read: yields the examples of one part.
 
     Raises:
         DataError, ModelError, UsageError: from reading the examples or the file, and from learning.
@@ -303,24 +307,26 @@ def train_tokenizers(config: Config, examples: Iterable[Example], *, seed: int =
     if settings.path is not None:
         given = Tokenizer.load(settings.path, dropout=settings.dropout)
         return Tokenizers(given, given)
-    drawn, read = draw(examples, settings.sample_lines, _characters, seed)
-    source, target = (
-        Preprocessor(data.preprocessing, language).apply for language in (data.source_language, data.target_language)
-    )
-    sources, targets = [source(example.source) for example in drawn], [target(example.target) for example in drawn]
+    parts = data.written_parts("train").values() if settings.joint else data.parts("train")
+    examples = ((part.direction, example) for part in parts for example in read(part, data))
+    drawn, count = draw(examples, settings.sample_lines, _characters, seed)
+    steps = {language: Preprocessor(data.preprocessing, language).apply for part in parts for language in part.direction}
+    sources = [steps[direction.source](example.source) for direction, example in drawn]
+    targets = [steps[direction.target](example.target) for direction, example in drawn]
     del drawn
     try:
         if not any(targets):
-            alone = _learn(sources, read, settings)
+            alone = _learn(sources, count, settings)
             return Tokenizers(alone, alone)
         if settings.joint:
-            joint = _learn(list(itertools.chain(sources, targets)), 2 * read, settings)
+            joint = _learn(list(itertools.chain(sources, targets)), 2 * count, settings)
             return Tokenizers(joint, joint)
-        return Tokenizers(_learn(sources, read, settings), _learn(targets, read, settings))
+        return Tokenizers(_learn(sources, count, settings), _learn(targets, count, settings))
     except HeadwayError as error:
         error.where = error.where or "tokenizer"
         raise
 
 
-def _characters(example: Example) -> int:
+def _characters(drawn: tuple[Direction, Example]) -> int:
+    _, example = drawn
     return len(example.source) + len(example.target)

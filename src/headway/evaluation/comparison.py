@@ -24,6 +24,7 @@ from headway.evaluation.formulas import DECIMALS
 from headway.evaluation.intervals import PairedDifference, paired_bootstrap
 from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
 from headway.evaluation.outcome_record import AnswerRecord, load_outcome
+from headway.evaluation.records import EvaluationRecord, SentenceRecord
 from headway.evaluation.summary import shown_text
 
 SHOWN_CHANGES = 3
@@ -65,7 +66,7 @@ class Comparison:
 
     run_a: Path
     run_b: Path
-    split: str
+    data: str  # split, and direction of a translator
     examples: int
     same_answers: int | None
     metrics: dict[str, MetricComparison]
@@ -76,6 +77,7 @@ class _Evaluated(NamedTuple):
     """What one run has got and answered."""
 
     task: str
+    name: str  # split, and direction of a translator
     data: str  # fingerprint of the files
     measurements: dict[str, Measurement]
     answers: list[AnswerRecord]
@@ -85,12 +87,37 @@ class _Evaluated(NamedTuple):
 def compare_runs(
     a: Path, b: Path, *, split: str = "test", samples: int = 1000, confidence: float = 0.95, seed: int = 12345,
     console: Console | None = None,
-) -> Comparison:  # fmt: skip
+) -> list[Comparison]:  # fmt: skip
     """Paired bootstrap over the saved answers of two runs; prints scores, differences and whether they are noise.
+
+    Where the runs translate in several directions, each that both have is compared.
 
     Raises DataError where a run has not been evaluated or the runs were scored on different examples.
     """
+    found = []
+    for first, second in _pairs_of(a, b, split):
+        comparison = _compare((a, b), first, second, (samples, confidence, seed))
+        print_comparison(comparison, first, second, console or Console())
+        found.append(comparison)
+    return found
+
+
+def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[_Evaluated, _Evaluated]]:
+    """What is to be set against each other. Raises DataError where nothing is."""
     first, second = _load(a, split), _load(b, split)
+    if len(first) == len(second) == 1:
+        return [(first[0], second[0])]
+    theirs = {one.name: one for one in second}
+    both = [(one, theirs[one.name]) for one in first if one.name in theirs]
+    if not both:
+        ours, others = (", ".join(one.name for one in several) for several in (first, second))
+        problem = f"{a} was evaluated on {ours} and {b} on {others}"
+        raise DataError(problem, remedy="compare runs with a common direction")
+    return both
+
+
+def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, bootstrap: tuple[int, float, int]) -> Comparison:
+    a, b = runs
     _check_same_examples(a, b, first, second)
     compared, left_out = {}, []
     for name, one in first.measurements.items():
@@ -100,7 +127,7 @@ def compare_runs(
         if other is None or not same or one.statistics.shape != other.statistics.shape:
             left_out.append(one.label)
             continue
-        test = paired_bootstrap(other.statistics, one.statistics, one.score_function, samples, confidence, seed)
+        test = paired_bootstrap(other.statistics, one.statistics, one.score_function, *bootstrap)
         compared[name] = MetricComparison(one.label, one.signature, one.higher_is_better, DECIMALS.get(one.formula, 2), test)
     if not compared:
         raise DataError(
@@ -110,29 +137,31 @@ def compare_runs(
     pairs = list(zip(first.answers, second.answers, strict=True))
     same_answers = sum(one.answer == other.answer for one, other in pairs) if pairs else None
     examples = len(next(iter(first.measurements.values())).statistics)
-    comparison = Comparison(a, b, split, examples, same_answers, compared, left_out)
-    print_comparison(comparison, first, second, console or Console())
-    return comparison
+    return Comparison(a, b, first.name, examples, same_answers, compared, left_out)
 
 
-def _load(run: Path, split: str) -> _Evaluated:
-    if records.has_task(run, split):
+def _load(run: Path, split: str) -> list[_Evaluated]:
+    if records.kind_of(run, split) == "outcome":
         record, measurements, answers = load_outcome(run, split)
-        return _Evaluated(record.task, record.fingerprints["data"], measurements, answers, [])
-    translated, sentences = records.load(run, split)
+        return [_Evaluated(record.task, f"{split} set", record.fingerprints["data"], measurements, answers, [])]
+    return [_translated(*evaluation) for evaluation in records.load_all(run, split)]
+
+
+def _translated(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> _Evaluated:
+    """Scored again from the text, so that both sides are measured by the same program."""
     hypotheses, references = [one.hypothesis for one in sentences], [one.reference for one in sentences]
-    # Scored again from the text, so that both sides are measured by the same program.
-    language, tokenize = translated.target_language, translated.bleu_tokenize
-    measured = corpus_scores(hypotheses, references, language=language, tokenize=tokenize)
+    measured = corpus_scores(hypotheses, references, language=record.target_language, tokenize=record.bleu_tokenize)
     papers = [(one.paper_hypothesis, one.paper_reference) for one in sentences]
     pairs = [(hypothesis, reference) for hypothesis, reference in papers if hypothesis is not None and reference is not None]
     if len(pairs) == len(sentences):
         measured["paper_bleu"] = tokenised_lowercased_bleu([pair[0] for pair in pairs], [pair[1] for pair in pairs])
     answers = [
-        AnswerRecord(line=one.line, source=one.source, reference=one.reference, answer=one.hypothesis) for one in sentences
+        AnswerRecord(line=one.line, file=one.file, source=one.source, reference=one.reference, answer=one.hypothesis)
+        for one in sentences
     ]
-    data = translated.fingerprints.get("data", "")
-    return _Evaluated("translation", data, measured, answers, [reference for _, reference in papers])
+    name = f"{record.split} set, {record.source_language} → {record.target_language}"
+    data = record.fingerprints.get("data", "")
+    return _Evaluated("translation", name, data, measured, answers, [reference for _, reference in papers])
 
 
 def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated) -> None:
@@ -157,7 +186,7 @@ def print_comparison(comparison: Comparison, first: _Evaluated, second: _Evaluat
     agreement = f"{comparison.examples:,} rows of text"
     if comparison.same_answers is not None:
         agreement = f"{comparison.same_answers:,} of {comparison.examples:,} answers are the same"
-    console.print(Text(f"{comparison.split} set, {agreement}"))
+    console.print(Text(f"{comparison.data}; {agreement}"))
     console.print(_table(comparison))
     for metric in comparison.metrics.values():
         console.print(Text(metric.verdict(), style="bold"), soft_wrap=True)
@@ -218,5 +247,5 @@ def _change(first: AnswerRecord, second: AnswerRecord, label: str, scores: Seque
     parts = {"source": first.source, "wanted": first.reference, "A": first.answer, "B": second.answer}
     for name, text in parts.items():
         grid.add_row(Text(name), shown_text(text))
-    grid.add_row(Text(""), Text(f"line {first.line}: {label} {scores[0]:.1f} → {scores[1]:.1f}", style="dim"))
+    grid.add_row(Text(""), Text(f"{visible(first.place)}: {label} {scores[0]:.1f} → {scores[1]:.1f}", style="dim"))
     return grid

@@ -13,7 +13,8 @@ import numpy as np
 
 from headway.config import TrainingConfig
 from headway.data.pairs import SentencePreparation
-from headway.data.readers import Pair, RatedPair, corpus_name, read_pairs
+from headway.data.preparation import read_all
+from headway.data.readers import Pair, RatedPair, corpus_name
 from headway.errors import DataError, HeadwayError
 from headway.evaluation.baselines import tf_idf_vectors
 from headway.evaluation.embedding_scores import Retrieval, rating_scores, retrieval_scores, retrieve_both
@@ -76,7 +77,7 @@ def _correlation(request: Request, vectors: list[Any]) -> Outcome:
     pairs: list[RatedPair] = request.examples
     ratings = np.array([pair.rating for pair in pairs], dtype=np.float64)
     if np.ptp(ratings) == 0:
-        where = corpus_name(getattr(request.config.data, request.split))
+        where = corpus_name(*request.config.data.parts(request.split))
         raise DataError(
             f"all ratings are the same ({ratings[0]:g})", where=where, remedy="is `rating` the column of the ratings?"
         )
@@ -98,7 +99,8 @@ def _simple_vectors(request: Request) -> list[Any] | None:
     """TF-IDF vectors of both sides, learned from the training pairs; where they cannot be had, that is said."""
     pairs = request.examples
     try:
-        train = chain.from_iterable((pair.source, pair.target) for pair in read_pairs(request.config.data.train))
+        learned = read_all(SentencePreparation.read, request.config.data, "train")
+        train = chain.from_iterable((pair.source, pair.target) for pair in learned)
         return tf_idf_vectors(train, [pair.source for pair in pairs], [pair.target for pair in pairs])
     except HeadwayError as error:
         say_no_baseline(error)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 
-from headway.config import Config, TrainingConfig
+from headway.config import Config, Direction, Split, TrainingConfig
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import Pair
 from headway.errors import DataError
@@ -31,9 +32,9 @@ from headway.evaluation.metrics import (
     writes_spaces,
 )
 from headway.evaluation.outcome import OutcomeResult, evaluate_outcome
-from headway.evaluation.records import EvaluationRecord, LengthRecord, SentenceRecord
-from headway.evaluation.request import open_request, with_interval
-from headway.evaluation.summary import print_summary
+from headway.evaluation.records import DirectionsRecord, EvaluationRecord, LengthRecord, SentenceRecord
+from headway.evaluation.request import Request, open_request, with_interval
+from headway.evaluation.summary import directions_table, print_summary
 from headway.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -80,11 +81,30 @@ class EvaluationResult:
     record: EvaluationRecord
     sentences: list[SentenceRecord]
     files: list[Path]
+    pages: tuple[str, ...]  # evaluations that `write_page` can show: this one
 
     @property
     def scores(self) -> dict[str, float]:
         """bleu, chrf, ter and, where the language has one, paper_bleu."""
         return {name: score.score for name, score in self.record.scores.items()}
+
+
+@dataclass(frozen=True)
+class DirectionsResult:
+    """What was found of each direction."""
+
+    record: DirectionsRecord
+    results: list[EvaluationResult]
+    files: list[Path]
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        return tuple(self.record.directions.values())
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Means over the directions."""
+        return self.record.mean
 
 
 def score_translations(
@@ -125,9 +145,11 @@ def paper_texts(
 
 
 def evaluate_run(
-    run: Path, overrides: Sequence[str] = (), console: Console | None = None, split: str = "test"
-) -> EvaluationResult | OutcomeResult:
+    run: Path, overrides: Sequence[str] = (), console: Console | None = None, split: Split = "test"
+) -> EvaluationResult | DirectionsResult | OutcomeResult:
     """Answers and scores one of the run's data sets, writes RUN/evaluation/<split>.* and prints a summary.
+
+    Of a model of several directions each is evaluated by itself and written to <split>.<source>.<target>.*.
 
     Args:
         run: a run directory or a model directory.
@@ -142,22 +164,42 @@ def evaluate_run(
     output = console or Console()
     if request.config.task != "translation":
         return evaluate_outcome(request, output)
+    requests = request.by_direction()
+    if len(requests) == 1 and len(request.loaded.config.data.directions) == 1:
+        return _evaluate(requests[0], output, split)
+    names = {one.parts[0].direction: ".".join((split, *one.parts[0].direction)) for one in requests}
+    results = [_evaluate(one, output, name) for one, name in zip(requests, names.values(), strict=True)]
+    each = [result.scores for result in results]
+    record = DirectionsRecord(
+        split=split,
+        directions={str(direction): name for direction, name in names.items()},
+        mean={name: fmean(scores[name] for scores in each) for name in ("bleu", "chrf")},
+    )
+    path = records.record_path(run, split)
+    records.write_record(path, record)
+    output.print(directions_table([result.record for result in results], record))
+    output.print(f"Written: {path}", soft_wrap=True, markup=False, highlight=False)
+    return DirectionsResult(record, results, [*(file for result in results for file in result.files), path])
+
+
+def _evaluate(request: Request, output: Console, name: str) -> EvaluationResult:
+    """Of the examples of one direction."""
     loaded, config, pairs, clock = request.loaded, request.config, request.examples, request.clock
     with clock.measure("load"):
         translate = open_translator(loaded, config)
     with clock.measure("translate"):
         translated = _translate_all(translate, [pair.source for pair in pairs])
     with clock.measure("loss"):
-        loss = reference_loss(loaded, pairs)
+        loss = reference_loss(loaded, pairs, request.parts[0].direction)
     with clock.measure("score"):
-        record, sentences = analyse(pairs, translated, loss, config, split)
+        record, sentences = analyse(pairs, translated, loss, config, request.split)
     made_of = request.made_of()
     merged = {"fingerprints": record.fingerprints | made_of["fingerprints"], "warnings": made_of["warnings"] + record.warnings}
-    record = record.model_copy(update=made_of | merged)
-    files = records.save(run, record, sentences)
-    print_summary(record, sentences, output, title=f"Evaluation of {run}")
+    record, sentences = record.model_copy(update=made_of | merged), request.placed(sentences)
+    files = records.save(request.run, record, sentences, name)
+    print_summary(record, sentences, output, title=f"Evaluation of {request.run}")
     output.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
-    return EvaluationResult(record, sentences, files)
+    return EvaluationResult(record, sentences, files, (name,))
 
 
 def open_translator(loaded: LoadedModel, config: Config) -> Translate:
@@ -165,6 +207,7 @@ def open_translator(loaded: LoadedModel, config: Config) -> Translate:
     from headway.inference.predictor import Predictor
 
     predictor = Predictor(loaded.directory, **config.decoding.model_dump())
+    predictor = predictor.towards(config.data.target_language, config.data.source_language)
 
     def translate(sources: Sequence[str]) -> Iterator[Translated]:
         # smaller pieces than `predict` takes, so that progress moves; what a line gives does not depend on its piece
@@ -174,12 +217,12 @@ def open_translator(loaded: LoadedModel, config: Config) -> Translate:
     return translate
 
 
-def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair]) -> ReferenceLoss:
+def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair], direction: Direction) -> ReferenceLoss:
     """The loss of the references under the model, by the function that training validates with."""
     from headway.training.parallel import choose_device
     from headway.training.validation import negative_log_likelihood
 
-    config = loaded.config
+    config = loaded.config.in_direction(direction)
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     rows = preparation.rows_of_all(pairs)
     loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on

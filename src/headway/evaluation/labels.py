@@ -11,6 +11,7 @@ import numpy as np
 from headway.config import TrainingConfig
 from headway.data.labelled import Labelled, read_labelled
 from headway.data.labels import Labels
+from headway.data.preparation import read_all
 from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
 from headway.evaluation.label_scores import per_label
@@ -68,7 +69,7 @@ def _baselines(request: Request, labels: Labels) -> dict[str, dict[str, Measurem
     """What simple methods reach; where they cannot be had, that is said."""
     data = request.config.data
     try:
-        train, validation = (list(read_labelled(corpus, data)) for corpus in (data.train, data.validation))
+        train, validation = (list(read_all(read_labelled, data, split)) for split in ("train", "validation"))
         return label_baselines(train, validation, request.examples, labels, request.config)
     except HeadwayError as error:
         say_no_baseline(error)

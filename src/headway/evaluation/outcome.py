@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich import box
@@ -44,6 +44,7 @@ class OutcomeResult:
     record: OutcomeRecord
     outcome: Outcome
     files: list[Path]
+    pages: tuple[str, ...] = ()  # evaluations that `write_page` can show
 
     @property
     def scores(self) -> dict[str, float]:
@@ -55,6 +56,7 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
     config = request.config
     with request.clock.measure("answer"):
         outcome = OUTCOMES[config.task](request)
+        outcome = replace(outcome, answers=request.placed(outcome.answers))
 
     def intervals(measured: Mapping[str, Measurement]) -> dict[str, ScoreRecord]:
         return {name: with_interval(measurement, config) for name, measurement in measured.items()}

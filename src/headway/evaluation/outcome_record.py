@@ -19,20 +19,21 @@ from headway.evaluation.formulas import FORMULAS
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.records import (
     FORMAT_VERSION,
+    ExampleRecord,
     Record,
     ScoreRecord,
     load_record,
     read,
     record_path,
     stranger,
+    write_record,
     write_whole,
 )
 
 
-class AnswerRecord(Record):
-    """One example and what became of it. `line` counts from 1."""
+class AnswerRecord(ExampleRecord):
+    """One example and what became of it."""
 
-    line: int
     source: str
     reference: str
     answer: str
@@ -105,7 +106,7 @@ def save_outcome(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Pat
         write_whole(path, texts[name])
     whole = record.model_copy(update={"files": {name: _digest(texts[name]) for name in written}})
     path = record_path(run, record.split)
-    write_whole(path, json.dumps(whole.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    write_record(path, whole)
     return [path, *written.values()]
 
 

@@ -36,15 +36,15 @@ svg rect { fill: var(--bar); }
 """
 
 
-def write_page(run: Path, split: str = "test") -> Path:
-    """Writes RUN/evaluation/<split>.html from the saved evaluation; returns its path. Raises DataError, ResourceError."""
+def write_page(run: Path, name: str = "test") -> Path:
+    """Writes RUN/evaluation/<name>.html from the saved evaluation; returns its path. Raises DataError, ResourceError."""
     title = f"Evaluation of {run}"
-    if records.has_task(run, split):
-        record, _, answers = load_outcome(run, split)
+    if records.kind_of(run, name) == "outcome":
+        record, _, answers = load_outcome(run, name)
         text = outcome_page(record, answers, title)
     else:
-        text = translation_page(*records.load(run, split), title)
-    path = records.record_path(run, split).with_suffix(".html")
+        text = translation_page(*records.load(run, name), title)
+    path = records.record_path(run, name).with_suffix(".html")
     records.write_whole(path, text)
     return path
 
@@ -187,7 +187,7 @@ def _wrong_part(wrong: Sequence[Wrong]) -> str:
 def _answers_part(answers: Sequence[AnswerRecord]) -> str:
     """Answers as they come, whatever they are worth."""
     articles = [
-        f'<article><p class="soft">line {one.line}</p><dl><dt>source<dd dir="auto">{_text(one.source)}'
+        f'<article><p class="soft">{_text(one.place)}</p><dl><dt>source<dd dir="auto">{_text(one.source)}'
         f'<dt>wanted<dd dir="auto">{_or_empty(one.reference)}<dt>got<dd dir="auto">{_or_empty(one.answer)}</dl></article>'
         for one in answers
     ]
@@ -203,7 +203,7 @@ def _sentences_part(title: str, sentences: Sequence[SentenceRecord], record: Eva
         return ""
     source, target = _text(record.source_language), _text(record.target_language)
     articles = [
-        f'<article><p class="soft">line {sentence.line}: '
+        f'<article><p class="soft">{_text(sentence.place)}: '
         f"chrF {sentence.chrf:.1f}, BLEU {sentence.bleu:.1f}, TER {sentence.ter:.1f}</p>"
         f'<dl><dt>source<dd dir="auto" lang="{source}">{_text(sentence.source)}'
         f'<dt>wanted<dd dir="auto" lang="{target}">{_text(sentence.reference)}'

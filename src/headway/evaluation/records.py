@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,7 +23,6 @@ R = TypeVar("R", bound="Record")
 T = TypeVar("T")
 FORMAT_VERSION = 1
 AGAIN = "evaluate the run again"
-SPLITS = ("train", "validation", "test")
 
 
 class Record(BaseModel):
@@ -55,10 +54,20 @@ class LengthRecord(Record):
     length_ratio: float
 
 
-class SentenceRecord(Record):
-    """One pair and what became of it. `line` counts from 1; `log_probability` is of the whole output, under the model."""
+class ExampleRecord(Record):
+    """One example and where it stands: `line` counts from 1, and `file` is told where the set has several."""
 
     line: int
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line}" if self.file is None else f"{self.file}, line {self.line}"
+
+
+class SentenceRecord(ExampleRecord):
+    """One pair and what became of it; `log_probability` is of the whole output, under the model."""
+
     source: str
     reference: str
     hypothesis: str
@@ -96,6 +105,18 @@ class EvaluationRecord(Record):
     versions: dict[str, str] = {}
 
 
+class DirectionsRecord(Record):
+    """Of a model of several directions: what the evaluation of each is called, and the mean of their scores."""
+
+    format_version: int = FORMAT_VERSION
+    split: str
+    directions: dict[str, str]
+    mean: dict[str, float]
+
+
+Evaluation: TypeAlias = tuple[EvaluationRecord, list[SentenceRecord]]
+
+
 def text_digest(lines: Iterable[str]) -> str:
     """SHA-256 of a list of texts; which line holds what counts."""
     return hashlib.sha256(json.dumps(list(lines)).encode()).hexdigest()
@@ -107,9 +128,9 @@ def run_of(directory: Path) -> Path:
     return directory.parent if directory.name == "model" and (directory.parent / "config.yaml").is_file() else directory
 
 
-def record_path(run: Path, split: str) -> Path:
-    """RUN/evaluation/<split>.json."""
-    return run_of(run) / "evaluation" / f"{split}.json"
+def record_path(run: Path, name: str) -> Path:
+    """RUN/evaluation/<name>.json; an evaluation is called as its split, or ``test.en.zh`` where there are several directions."""
+    return run_of(run) / "evaluation" / f"{name}.json"
 
 
 def prepare(run: Path) -> Path:
@@ -125,22 +146,38 @@ def prepare(run: Path) -> Path:
     return folder
 
 
-def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> list[Path]:
-    """Writes the three files, the JSON last, so that it never speaks of files that are not there. Raises ResourceError."""
-    path = record_path(run, record.split)
-    hypotheses = path.with_name(f"{record.split}.hypotheses.txt")
-    details = path.with_name(f"{record.split}.sentences.jsonl")
+def save(run: Path, record: EvaluationRecord, sentences: Sequence[SentenceRecord], name: str | None = None) -> list[Path]:
+    """Writes the three files, the JSON last, so that it never speaks of files that are not there. Raises ResourceError.
+
+    Args:
+        name: of the evaluation, as in `record_path`; its split by default.
+    """
+    name = name or record.split
+    path = record_path(run, name)
+    hypotheses = path.with_name(f"{name}.hypotheses.txt")
+    details = path.with_name(f"{name}.sentences.jsonl")
     write_whole(hypotheses, "".join(_one_line(sentence.hypothesis) + "\n" for sentence in sentences))
     rows = (json.dumps(sentence.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for sentence in sentences)
     write_whole(details, "".join(rows))
-    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    write_record(path, record)
     return [path, hypotheses, details]
 
 
-def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[SentenceRecord]]:
+def write_record(path: Path, record: Record) -> None:
+    write_whole(path, json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def load_all(run: Path, split: str = "test") -> list[Evaluation]:
+    """A translator's evaluation of each direction; one where it has one. Raises as `load` does."""
+    if kind_of(run, split) != "directions":
+        return [load(run, split)]
+    return [load(run, name) for name in load_record(DirectionsRecord, run, split).directions.values()]
+
+
+def load(run: Path, name: str = "test") -> Evaluation:
     """Reads the evaluation of a translator back. Raises ModelError without a run, DataError where its files do not fit."""
-    record = load_record(EvaluationRecord, run, split)
-    path = record_path(run, split).with_name(f"{split}.sentences.jsonl")
+    record = load_record(EvaluationRecord, run, name)
+    path = record_path(run, name).with_name(f"{name}.sentences.jsonl")
     sentences = read(path, lambda text: [SentenceRecord.model_validate_json(line) for line in text.split("\n")[:-1]])
     found = {
         "sources": text_digest(sentence.source for sentence in sentences),
@@ -152,18 +189,19 @@ def load(run: Path, split: str = "test") -> tuple[EvaluationRecord, list[Sentenc
     return record, sentences
 
 
-def has_task(run: Path, split: str) -> bool:
-    """Whether RUN/evaluation/<split>.json is of a task that is no translation. Raises what `load_record` does."""
-    return "task" in read(_existing(run, split), _known_format)
+def kind_of(run: Path, name: str) -> Literal["translation", "directions", "outcome"]:
+    """What RUN/evaluation/<name>.json records: a translator, its directions, or another task. Raises as `load_record` does."""
+    fields = read(_existing(run, name), _known_format)
+    return "outcome" if "task" in fields else "directions" if "directions" in fields else "translation"
 
 
-def load_record(kind: type[R], run: Path, split: str) -> R:
-    """RUN/evaluation/<split>.json. Raises ModelError without a run, DataError for a missing or damaged or newer one."""
-    return read(_existing(run, split), lambda text: kind.model_validate(_known_format(text)))
+def load_record(kind: type[R], run: Path, name: str) -> R:
+    """RUN/evaluation/<name>.json. Raises ModelError without a run, DataError for a missing or damaged or newer one."""
+    return read(_existing(run, name), lambda text: kind.model_validate(_known_format(text)))
 
 
-def _existing(run: Path, split: str) -> Path:
-    path = record_path(run, split)
+def _existing(run: Path, name: str) -> Path:
+    path, split = record_path(run, name), name.partition(".")[0]
     if not run_of(run).is_dir():
         raise ModelError("there is no such run directory", where=str(run), remedy="name one that `headway train` wrote")
     if not path.is_file():

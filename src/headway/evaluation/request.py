@@ -6,27 +6,31 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from headway.config import Config, CorpusConfig, load_config
+from headway.config import Config, CorpusConfig, Direction, Split, load_config
 from headway.data.readers import corpus_files, corpus_name, corpus_paths, fingerprint
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
 from headway.evaluation.intervals import bootstrap_interval
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.records import ScoreRecord
+from headway.evaluation.records import ExampleRecord, ScoreRecord
 from headway.tasks import TASKS
 
 if TYPE_CHECKING:
     from headway.model_dir import LoadedModel
 
-MAY_CHANGE = ("decoding.", "evaluation.", "data.train.", "data.validation.", "data.test.")  # what a trained model leaves open
+DATA_SETS = ("data.train", "data.validation", "data.test")
+MAY_CHANGE = ("decoding.", "evaluation.", *(f"{name}." for name in DATA_SETS))  # what a trained model leaves open
 MEASURED_PACKAGES = ("headway", "torch", "numpy", "sacrebleu", "sacremoses", "tokenizers")
+
+
+E = TypeVar("E", bound=ExampleRecord)
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,37 @@ class Request:
     """An evaluation that can be made: the model, the settings, and the examples of the set."""
 
     run: Path
-    split: str
+    split: Split
     loaded: LoadedModel
     config: Config
     examples: list[Any]
+    parts: list[CorpusConfig]  # where each example stands
     data: str  # fingerprint of the files
     clock: Clock
+
+    def by_direction(self) -> list[Request]:
+        """The same for the examples of each direction; their settings are those of the direction."""
+        places: dict[Direction, list[int]] = {}
+        for place, part in enumerate(self.parts):
+            places.setdefault(part.direction, []).append(place)
+        return [
+            replace(
+                self,
+                config=self.config.in_direction(direction),
+                examples=[self.examples[place] for place in some],
+                parts=[self.parts[place] for place in some],
+                data=self.data if len(places) == 1 else _fingerprint([self.parts[place] for place in some]),
+                clock=Clock(dict(self.clock.seconds)),
+            )
+            for direction, some in places.items()
+        ]
+
+    def placed(self, records: Sequence[E]) -> list[E]:
+        """What was found of each example, with the file that it stands in where there are several."""
+        files = [str(corpus_paths(part)[0]) for part in self.parts]
+        if not records or len(set(files)) == 1:
+            return list(records)
+        return [record.model_copy(update={"file": file}) for record, file in zip(records, files, strict=True)]
 
     def made_of(self) -> dict[str, Any]:
         """What it takes to do it again, for the record, and what speaks against believing it."""
@@ -56,7 +85,7 @@ class Request:
         }
 
 
-def open_request(run: Path, overrides: Sequence[str], split: str) -> Request:
+def open_request(run: Path, overrides: Sequence[str], split: Split) -> Request:
     """Loads and checks everything that the evaluation of a run on one of its data sets needs.
 
     Raises:
@@ -68,25 +97,39 @@ def open_request(run: Path, overrides: Sequence[str], split: str) -> Request:
     with clock.measure("load"):
         loaded = open_model(run)
         config = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True) if overrides else loaded.config
-        corpus = corpus_of(config, split, loaded.directory)
-        data = fingerprint(corpus_files(corpus))
-        examples = list(TASKS[config.task].preparation.read(corpus, config.data))
-        if not examples:
-            raise DataError(f"the {split} set holds no examples", where=corpus_name(corpus))
+        _refuse_other_languages(config, loaded.config)
+        parts = _parts_of(config, split, loaded.directory)
+        data = _fingerprint(parts)
+        read = TASKS[config.task].preparation.read
+        found = [(part, example) for part in parts for example in read(part, config.data)]
+        if not found:
+            raise DataError(f"the {split} set holds no examples", where=corpus_name(*parts))
         records.prepare(run)
-    return Request(run, split, loaded, config, examples, data, clock)
+    return Request(run, split, loaded, config, [one for _, one in found], [part for part, _ in found], data, clock)
 
 
-def corpus_of(config: Config, split: str, directory: Path) -> CorpusConfig:
-    """The corpus of a split. Raises UsageError where the configuration names none."""
-    corpus: CorpusConfig | None = getattr(config.data, split)
-    if corpus is None:
+def _fingerprint(parts: Iterable[CorpusConfig]) -> str:
+    """Of the files of some parts, each counted once."""
+    return fingerprint(dict.fromkeys(path for part in parts for path in corpus_files(part)))
+
+
+def _refuse_other_languages(config: Config, trained: Config) -> None:
+    """The order of a model's tags comes from its training data."""
+    if config.language_tags != trained.language_tags:
+        problem = f"the model was trained to write {', '.join(trained.language_tags)}, and not {', '.join(config.language_tags)}"
+        raise UsageError(problem, where="data.train", remedy="leave its languages as they are, and in their order")
+
+
+def _parts_of(config: Config, split: Split, directory: Path) -> list[CorpusConfig]:
+    """The parts of a split. Raises UsageError where the configuration names none."""
+    parts = config.data.parts(split)
+    if not parts:
         raise UsageError(
             f"no {split} set is configured",
             where=f"{directory / 'config.yaml'}: data.{split}",
             remedy=f"name it: data.{split}.source=FILE data.{split}.target=FILE, or evaluate with --split validation",
         )
-    return corpus
+    return parts
 
 
 def open_model(run: Path) -> LoadedModel:
@@ -112,11 +155,11 @@ def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
 
 
 def check_request(split: str, overrides: Sequence[str]) -> None:
-    if split not in records.SPLITS:
-        raise UsageError(f"there is no split {split!r}", where="--split", remedy=f"choose one of {', '.join(records.SPLITS)}")
+    if split not in get_args(Split):
+        raise UsageError(f"there is no split {split!r}", where="--split", remedy=f"choose one of {', '.join(get_args(Split))}")
     for override in overrides:
-        if not override.strip().removeprefix("--").startswith(MAY_CHANGE):
-            key = override.partition("=")[0]
+        key = override.strip().removeprefix("--").partition("=")[0]
+        if key not in DATA_SETS and not key.startswith(MAY_CHANGE):
             raise UsageError(
                 f"{key} cannot be changed in an evaluation: the model is trained",
                 where="command line",
@@ -124,11 +167,14 @@ def check_request(split: str, overrides: Sequence[str]) -> None:
             )
 
 
-def _same_files(config: Config, split: str) -> list[str]:
-    """A warning where the set is the training set; its files need not be here any more."""
-    if split == "train" or corpus_paths(getattr(config.data, split)) != corpus_paths(config.data.train):
+def _same_files(config: Config, split: Split) -> list[str]:
+    """A warning where the set is the training set, or a part of it; its files need not be here any more."""
+    learned = [corpus_paths(part) for part in config.data.parts("train")]
+    same = [corpus_paths(part) in learned for part in config.data.parts(split)]
+    if split == "train" or not any(same):
         return []
-    return [f"the {split} set is the training set: these scores say nothing about new sentences"]
+    what = f"the {split} set is" if all(same) else f"a part of the {split} set is one of"
+    return [f"{what} the training set: these scores say nothing about new sentences"]
 
 
 def _versions() -> dict[str, str]:

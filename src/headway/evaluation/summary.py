@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.evaluation.analysis import visible
-from headway.evaluation.records import EvaluationRecord, SentenceRecord
+from headway.evaluation.records import DirectionsRecord, EvaluationRecord, SentenceRecord
 
 SHOWN_CHARACTERS = 400
 BAR_CELLS = 20
@@ -55,6 +55,20 @@ def score_table(record: EvaluationRecord) -> Table:
     return table
 
 
+def directions_table(each: Sequence[EvaluationRecord], whole: DirectionsRecord) -> Table:
+    """BLEU and chrF of each direction with their intervals, and their means."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text("Every direction", style="bold"), title_justify="left")
+    table.add_column("")
+    for heading in ("sentences", *(each[0].scores[name].label for name in whole.mean)):
+        table.add_column(heading, justify="right")
+    for record in each:
+        scores = [record.scores[name] for name in whole.mean]
+        shown = [Text.assemble((f"{one.score:.2f}", "bold"), (f" ({one.low:.2f} – {one.high:.2f})", "cyan")) for one in scores]
+        table.add_row(f"{record.source_language} → {record.target_language}", f"{record.sentences:,}", *shown)
+    table.add_row("mean", "", *(f"{score:.2f}" for score in whole.mean.values()))
+    return table
+
+
 def length_table(record: EvaluationRecord) -> Table:
     """Scores of each group of lengths."""
     names = [name for name in record.scores if name != "paper_bleu"]
@@ -82,7 +96,7 @@ def sentence_view(sentence: SentenceRecord) -> Padding:
     parts = {"source": sentence.source, "wanted": sentence.reference, "got": sentence.hypothesis}
     for name, text in parts.items():
         grid.add_row(Text(name), shown_text(text))
-    grid.add_row(Text(""), Text(f"line {sentence.line}: {scores}", style="dim"))
+    grid.add_row(Text(""), Text(f"{visible(sentence.place)}: {scores}", style="dim"))
     return Padding(grid, (0, 0, 1, 0))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from headway.config import TrainingConfig
-from headway.data.tagged import Tagged, read_tagged
+from headway.data.preparation import read_all
+from headway.data.tagged import Tagged, TaggedPreparation
 from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
 from headway.evaluation.label_scores import figures_of_kinds
@@ -70,7 +71,7 @@ def _baselines(request: Request, scheme: Scheme) -> dict[str, dict[str, Measurem
     """Every word gets the tag that it has most often in training; one that was not seen gets the commonest of all."""
     try:
         counts: dict[str, Counter[str]] = defaultdict(Counter)
-        for sentence in read_tagged(request.config.data.train):
+        for sentence in read_all(TaggedPreparation.read, request.config.data, "train"):
             for word, tag in zip(sentence.words, sentence.tags, strict=True):
                 counts[word][tag] += 1
     except HeadwayError as error:

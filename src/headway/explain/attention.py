@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from headway.config import Config
     from headway.data.tokenizer import Tokenizer
     from headway.model.transformer import Transformer
     from headway.model_dir import LoadedModel
@@ -72,6 +73,7 @@ def draw_attention(
     overrides: Iterable[str] = (),
     *,
     layer: int | None = None,
+    direction: tuple[str | None, str | None] = (None, None),
 ) -> str:
     """Translates a sentence and draws what each produced piece looked at. Returns the translation.
 
@@ -80,18 +82,26 @@ def draw_attention(
         out_png: the picture; its ending chooses the format (.png, .svg, .pdf).
         overrides: decoding settings, such as ``decoding.beam_size=1``.
         layer: of the large map, counted from 0 or from the end with -1; default: the last.
+        direction: the languages that are written and read, for a model of several directions.
 
-    Raises: UsageError for an empty text or a layer that is not there; ModelError for a model without cross-attention.
+    Raises: UsageError for an empty text, a direction or layer that is not there; ModelError for a model without cross-attention.
     """
+    from headway.data.pairs import language_tag
+    from headway.inference.direction import choose_direction
+    from headway.model_dir import load_model
+
     text = " ".join(text.split())
     if not text:
         raise UsageError("there is nothing to translate", where="TEXT", remedy="give a sentence")
-    loaded, source_ids, target_ids, translation = _translate(run, text, overrides)
-    tokenizers, data = loaded.tokenizers, loaded.config.data
-    maps = cross_attention(loaded.model, source_ids, target_ids)
+    loaded = load_model(run)
+    _refuse_without_cross_attention(loaded.model, str(run))
+    config = loaded.config.in_direction(choose_direction(loaded.config.data, *direction))
+    source_ids, target_ids, translation = _translate(loaded, config, text, overrides)
+    tokenizers, data, tag = loaded.tokenizers, config.data, language_tag(config, loaded.tokenizers)
+    maps = cross_attention(loaded.model, [*tag, *source_ids], target_ids)
     figure = attention_figure(
         list(maps.values()),
-        _labels(tokenizers.source, source_ids),
+        [*(f"<2{data.target_language}>" for _ in tag), *_labels(tokenizers.source, source_ids)],
         _labels(tokenizers.target, target_ids),
         source=text,
         target=translation,
@@ -308,19 +318,17 @@ def _save(figure: Figure, path: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str]) -> tuple[LoadedModel, list[int], list[int], str]:
-    """The model, the pieces of the text, and the best translation as pieces and as text."""
+def _translate(loaded: LoadedModel, config: Config, text: str, overrides: Iterable[str]) -> tuple[list[int], list[int], str]:
+    """The pieces of the text, without tag, and the best translation as pieces and as text."""
     import torch
 
     from headway.config import load_config
+    from headway.data.pairs import forbidden_ids, language_tag
     from headway.data.preprocessing import Preprocessor
-    from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS
+    from headway.data.tokenizer import BOS_ID, EOS_ID
     from headway.inference.decoding import generate
-    from headway.model_dir import load_model
 
-    loaded = load_model(run)
-    _refuse_without_cross_attention(loaded.model, str(run))
-    data, options = loaded.config.data, loaded.config.decoding
+    data, options = config.data, config.decoding
     if overrides := list(overrides):
         if others := [override for override in overrides if not override.startswith("decoding.")]:
             raise UsageError(f"{others[0]} cannot be changed: the model is trained", remedy="settings that can be: decoding.*")
@@ -329,11 +337,11 @@ def _translate(run: str | os.PathLike[str], text: str, overrides: Iterable[str])
     if not 0 < len(source_ids) <= MOST_PIECES:
         problem = f"the text has {len(source_ids)} pieces, and a picture shows 1 to {MOST_PIECES}"
         raise UsageError(problem, where="TEXT", remedy="give one sentence")
-    source_BS = torch.tensor([[*source_ids, EOS_ID]])
+    source_BS = torch.tensor([[*language_tag(config, loaded.tokenizers), *source_ids, EOS_ID]])
     found = generate(
         loaded.model, source_BS, torch.ones_like(source_BS, dtype=torch.bool), options,
-        bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=FORBIDDEN_IDS,
+        bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden_ids(config, loaded.tokenizers),
     )  # fmt: skip
     target_ids = found[0][0].ids
     translation = loaded.tokenizers.target.decode(target_ids)
-    return loaded, source_ids, target_ids, Preprocessor(data.preprocessing, data.target_language).undo(translation)
+    return source_ids, target_ids, Preprocessor(data.preprocessing, data.target_language).undo(translation)

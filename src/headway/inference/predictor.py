@@ -6,6 +6,7 @@ does not depend on the lines around it.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 import re
@@ -23,10 +24,12 @@ from torch import Tensor
 from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
+from headway.data.pairs import forbidden_ids, language_tag
 from headway.data.preprocessing import Preprocessor, is_blank
-from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, PAD_ID
+from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
 from headway.errors import UsageError
 from headway.inference.decoding import Hypothesis, generate
+from headway.inference.direction import choose_direction
 from headway.inference.precision import choose_inference_precision, prepare
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
@@ -92,7 +95,7 @@ def whole_characters(text: str) -> str:
 
 
 class Predictor:
-    """Translates lines with a trained model.
+    """Translates lines with a trained model; one that knows several directions is first told which: `towards`.
 
     Args:
         path: a run directory, a model directory, or a model that is loaded.
@@ -109,17 +112,46 @@ class Predictor:
         self._loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = self._loaded.config
         self.options = decoding_options(config, decoding)
-        data = config.data
-        self._source_steps = Preprocessor(data.preprocessing, data.source_language)
-        self._target_steps = Preprocessor(data.preprocessing, data.target_language)
         self._keeps_end = config.task == "dialogue"  # what was said last is what is answered
-        self._longest = min(data.max_length, _positions(config.model) - 1)
+        self._asked: tuple[str | None, str | None] = (None, None)  # into which language, and from which
+        self._others: dict[tuple[str | None, str | None], Predictor] = {}  # the same, asked for other languages
 
-    def predict(self, lines: Sequence[str]) -> list[str]:
-        """The best translation of each line; an empty line for an empty one. Raises UsageError for a text that is no list."""
+    def predict(self, lines: Sequence[str], *, to: str | None = None, from_: str | None = None) -> list[str]:
+        """The best translation of each line; an empty line for an empty one.
+
+        Args:
+            to, from_: the languages, as `towards` takes them.
+
+        Raises UsageError for a text that is no list, and as `towards` does.
+        """
         if isinstance(lines, str):
             raise UsageError("predict takes a list of lines, and this is one text", remedy=f"predict([{short(lines)}])")
-        return list(self.predict_stream(lines))
+        return list((self.towards(to, from_) if to or from_ else self).predict_stream(lines))
+
+    def towards(self, to: str | None = None, from_: str | None = None) -> Predictor:
+        """The same model in one of its directions.
+
+        Args:
+            to: the language that is written; needed where there are several.
+            from_: the one that is read; needed only where the preprocessing depends on it.
+
+        Raises UsageError for a language that is missing or unknown.
+        """
+        if (to, from_) not in self._others:
+            other = copy.copy(self)
+            other._asked = (to, from_)
+            other._ends = other._choose_ends()
+            other._translator = self._translator  # its weights are laid out once
+            self._others[to, from_] = other
+        return self._others[to, from_]
+
+    @cached_property
+    def _ends(self) -> _Ends:
+        return self._choose_ends()
+
+    def _choose_ends(self) -> _Ends:
+        config = self._loaded.config
+        return _Ends.of(config.in_direction(choose_direction(config.data, *self._asked)), self._loaded.tokenizers)
 
     def predict_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[str]:
         """The best translation of each line, in order, in constant memory."""
@@ -153,23 +185,24 @@ class Predictor:
         return answers
 
     def _read(self, lines: list[str], first: int) -> list[_Source]:
-        texts = [self._source_steps.apply(whole_characters(line)) for line in lines]
+        ends = self._ends
+        texts = [ends.source_steps.apply(whole_characters(line)) for line in lines]
         sources = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
-            cut = len(ids) > self._longest
+            cut = len(ids) > ends.longest
             if cut:
                 line = first + place + 1
-                _log.warning("line %d has %d pieces, more than the model reads; cut to %d", line, len(ids), self._longest)
+                _log.warning("line %d has %d pieces, more than the model reads; cut to %d", line, len(ids), ends.longest)
             if ids and not is_blank(texts[place]):
-                kept = ids[-self._longest :] if self._keeps_end else ids[: self._longest]
-                sources.append(_Source(place, list(kept), cut))
+                kept = ids[-ends.longest :] if self._keeps_end else ids[: ends.longest]
+                sources.append(_Source(place, [*ends.tag, *kept], cut))
         return sources
 
     def _written(self, hypothesis: Hypothesis, cut: bool) -> Translation:
         target = self._loaded.tokenizers.target
         text = target.decode(hypothesis.ids)
         return Translation(
-            text=_LINE_BREAK.sub(" ", self._target_steps.undo(text)),
+            text=_LINE_BREAK.sub(" ", self._ends.target_steps.undo(text)),
             preprocessed=text,
             pieces=target.pieces(hypothesis.ids),
             score=hypothesis.score,
@@ -200,11 +233,28 @@ class Predictor:
         return _Translator(self._loaded, self.options)
 
 
+@dataclass(frozen=True)
+class _Ends:
+    """What depends on the direction: what happens to a text before the model and after it."""
+
+    source_steps: Preprocessor
+    target_steps: Preprocessor
+    tag: list[int]
+    longest: int  # pieces of a source
+
+    @classmethod
+    def of(cls, config: Config, tokenizers: Tokenizers) -> _Ends:
+        data, tag = config.data, language_tag(config, tokenizers)
+        source, target = (Preprocessor(data.preprocessing, language) for language in (data.source_language, data.target_language))
+        return cls(source, target, tag, min(data.max_length, _positions(config.model) - 1 - len(tag)))
+
+
 class _Translator:
     """Ids in, hypotheses out, in one process."""
 
     def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
         self.options, self.device = options, choose_device(TrainingConfig())
+        self.forbidden_ids = forbidden_ids(loaded.config, loaded.tokenizers)
         self.precision = choose_inference_precision(options.precision, self.device, loaded.config.model)
         self.model = prepare(loaded.model.to(self.device), self.precision)
 
@@ -218,7 +268,7 @@ class _Translator:
             self.options,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            forbidden_ids=FORBIDDEN_IDS,
+            forbidden_ids=self.forbidden_ids,
             sentence_numbers=numbers,
         )
 

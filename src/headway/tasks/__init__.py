@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headway.config import Config, CorpusConfig, DataConfig
+from headway.config import Config, DataConfig
 from headway.data.batches import Batch
 from headway.data.corrupted import DenoisingPreparation, MaskedPreparation, SpanPreparation
 from headway.data.dialogues import DialoguePreparation
@@ -40,7 +40,7 @@ class Task:
     writes: bool = False
     extra_pieces: int = 0
     outputs: int = 0
-    labels: Callable[[CorpusConfig, DataConfig], Labels] | None = None
+    labels: Callable[[DataConfig], Labels] | None = None
 
 
 TASKS: dict[str, Task] = {
@@ -56,3 +56,9 @@ TASKS: dict[str, Task] = {
     "tagging": Task(TaggedPreparation, label.tag_loss, labels=learn_tags),
     "sentence_embedding": Task(SentencePreparation, embedding.loss),
 }
+
+
+def extra_pieces(config: Config) -> list[str]:
+    """Names of the ids beyond the vocabulary, in order: what the task needs, and a tag for each language that is asked for."""
+    own = [f"extra.{number}" for number in range(TASKS[config.task].extra_pieces)]
+    return [*own, *(f"tag.{language}" for language in config.language_tags)]

@@ -18,7 +18,7 @@ import torch
 
 from headway.config import WITHOUT_TARGET, Config, ModelConfig
 from headway.model.transformer import Transformer
-from headway.tasks import TASKS
+from headway.tasks import TASKS, extra_pieces
 from headway.training.losses import CHUNK_ELEMENTS, IGNORED
 from headway.training.model_size import TYPICAL_LENGTH, Row, count
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from headway.data.batches import Batch
-    from headway.data.checks.report import CheckReport, CorpusFigures
+    from headway.data.checks.report import CheckReport
 
 LIBRARIES_BYTES = 400 << 20  # Python and PyTorch themselves
 SLACK = 1.4  # measured: scratch space of the kernels and gaps of the allocator, for each byte of activations
@@ -271,11 +271,26 @@ class Forecast:
         return as_text(self)
 
 
-def _lengths(config: Config, figures: CorpusFigures | None) -> tuple[float, float, int | None]:
+def _epoch(config: Config, report: CheckReport | None) -> tuple[float | None, float | None, int | None]:
+    """Mean tokens of source and target of the training examples, and how many come in an epoch; None where not known."""
+    each: list[tuple[float, float, float]] = []  # examples of a part in one direction, their tokens
+    parts = config.data.written_parts("train")
+    for figures in report.corpora if report else ():
+        if (part := parts.get(figures.name)) is not None:
+            examples, source, target = figures.used * part.repeat, figures.source_tokens or 0.0, figures.target_tokens or 0.0
+            each += [(examples, source, target), *([(examples, target, source)] if part.both_directions else [])]
+    total = sum(examples for examples, _, _ in each)
+    if not total:
+        return None, None, None
+    source = sum(examples * tokens for examples, tokens, _ in each) / total
+    target = sum(examples * tokens for examples, _, tokens in each) / total
+    return source or None, target or None, round(total)
+
+
+def _lengths(config: Config, report: CheckReport | None) -> tuple[float, float, int | None]:
     """Mean tokens of source and target, and how many such rows there are; of a text that has no partner both are alike."""
-    source = figures.source_tokens if figures else None
-    target = figures.target_tokens if figures else None
-    used, longest = figures.used if figures else None, config.data.max_length - 1
+    source, target, used = _epoch(config, report)
+    longest = config.data.max_length - 1
     if config.task in ("language_model", "masked_language_model"):  # full rows
         return longest, longest, max(1, round(source * used / longest)) if source and used else None
     if config.task in WITHOUT_TARGET:
@@ -304,11 +319,10 @@ def describe(
         report: of `check`, for the number and the lengths of the pairs.
         measure: also train for a few seconds and tell the time; left out where the memory would not do.
     """
-    V, extra = config.tokenizer.vocabulary_size, TASKS[config.task].extra_pieces
+    V, extra = config.tokenizer.vocabulary_size, len(extra_pieces(config))
     V_source, V_target = (source_vocabulary or V) + extra, (target_vocabulary or V) + extra
     outputs = _least_outputs(config) if outputs is None else outputs
-    figures = next((figures for figures in report.corpora if figures.name == "train"), None) if report else None
-    S, T, rows = _lengths(config, figures)
+    S, T, rows = _lengths(config, report)
     calibration, too_large_by = None, 0
     precision: PrecisionName = "bf16" if config.training.precision == "bf16" else "fp32"
     lengths = {"source_length": S, "target_length": T}

@@ -23,13 +23,11 @@ from torch.nn.parallel import DistributedDataParallel
 from headway.config import Config
 from headway.data.batches import Batch, Epoch
 from headway.data.check import check
-from headway.data.preparation import Preparation
-from headway.data.token_cache import TokenCache, open_cache
 from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError, Interrupted, ResourceError
 from headway.model_dir import build_model, save_model
-from headway.tasks import TASKS
 from headway.training.checkpoint import Checkpoints, RunLock
+from headway.training.corpus import TrainingCorpus
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights, learning_rate, set_learning_rate
 from headway.training.parallel import (
     World,
@@ -44,7 +42,6 @@ from headway.training.parallel import (
 from headway.training.progress import Progress
 from headway.training.run_directory import (
     begin_or_go_on,
-    cache_directory,
     forget_run,
     forget_tokenizers,
     has_checkpoints,
@@ -139,12 +136,10 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
         open_tokenizers(directory, config)
     barrier(world)
     tokenizers = open_tokenizers(directory, config)
-    caches = cache_directory(config)
-    preparation = TASKS[config.task].preparation(tokenizers, config)
     if world.first:  # one process makes the caches, the others find them made
-        open_cache(caches, config.data.train, preparation, config.data)
+        TrainingCorpus(config, tokenizers)
     barrier(world)
-    corpus = open_cache(caches, config.data.train, preparation, config.data)
+    corpus = TrainingCorpus(config, tokenizers)
     validation = Validation.open(config, tokenizers)
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
     state = _start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
@@ -214,7 +209,7 @@ def _refuse_other_data(name: str, found: str, expected: str) -> None:
 
 def _run(
     state: TrainState,
-    corpus: TokenCache,
+    corpus: TrainingCorpus,
     validation: Validation,
     checkpoints: Checkpoints,
     tokenizers: Tokenizers,
@@ -238,7 +233,7 @@ def _run(
     state.model.train()
     validate_what_is_due()
     clock = time.perf_counter()  # validating and saving are not counted as learning, reading is
-    for pieces in _updates(state, corpus, tokenizers):
+    for pieces in _updates(state, corpus):
         result = train_step(state, pieces)
         _guard(state, result, pieces, corpus, directory)
         state.update += 1
@@ -267,42 +262,29 @@ def _enough(state: TrainState) -> bool:
     return state.update >= settings.updates or (patience is not None and state.validations_without_gain >= patience)
 
 
-def _updates(state: TrainState, corpus: TokenCache, tokenizers: Tokenizers) -> Iterator[list[Batch]]:
+def _updates(state: TrainState, corpus: TrainingCorpus) -> Iterator[list[Batch]]:
     """From the run's place on: the micro-batches of this rank for each update. Nothing before the place is read."""
-    config, world = state.config, state.world
-    settings = config.training
-    pieces = world.size * settings.accumulation
-    preparation = TASKS[config.task].preparation(tokenizers, config)
+    accumulation = state.config.training.accumulation
+    pieces = state.world.size * accumulation
     updates: Epoch | None = None
-    rows, planned = corpus, -1
+    planned = -1
     while not _enough(state):
         epoch, index = state.place.epoch, state.place.index
         if updates is None or epoch != planned:
-            if config.tokenizer.dropout:
-                rows = _sampled_view(state, preparation, epoch)
-            updates, planned = preparation.updates(rows, settings.batch_tokens, settings.seed, epoch), epoch
+            updates, planned = corpus.updates(epoch), epoch
         state.place = state.place.next(updates)
-        first = world.rank * settings.accumulation
-        yield [updates.batch(index, first + k, pieces) for k in range(settings.accumulation)]
+        first = state.world.rank * accumulation
+        yield [updates.batch(index, first + k, pieces) for k in range(accumulation)]
 
 
-def _sampled_view(state: TrainState, preparation: Preparation, epoch: int) -> TokenCache:
-    """The corpus cut into subwords by chance (BPE-dropout, Provilkov et al. 2020), in as many ways as `dropout_views`."""
-    config = state.config
-    view, expected = epoch % config.tokenizer.dropout_views, state.corpus
-    return open_cache(
-        cache_directory(config), config.data.train, preparation, config.data, view=view, expected_fingerprint=expected
-    )
-
-
-def _guard(state: TrainState, result: StepResult, pieces: list[Batch], corpus: TokenCache, directory: Path) -> None:
+def _guard(state: TrainState, result: StepResult, pieces: list[Batch], corpus: TrainingCorpus, directory: Path) -> None:
     """A non-finite update was skipped: says which, and ends the run when too many come in a row."""
     if result.finite:
         state.bad_updates = 0
         return
     state.bad_updates += 1
-    lines = [corpus.line(int(i)) for piece in pieces for i in piece.indices[:3]]
-    say = f"update {state.update + 1} was skipped: loss {result.loss}, gradient norm {result.gradient_norm}, lines {lines}…"
+    places = ", ".join(corpus.place(int(i)) for piece in pieces for i in piece.indices[:3])
+    say = f"update {state.update + 1} was skipped: loss {result.loss}, gradient norm {result.gradient_norm}, at {places}, …"
     if state.bad_updates >= state.config.training.non_finite_limit:
         raise ResourceError(
             f"{state.bad_updates} updates in a row were not finite; the last: {say}",

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from headway.config import Config
-from headway.data.token_cache import TokenCache
 from headway.model.transformer import Transformer
+from headway.training.corpus import TrainingCorpus
 from headway.training.parallel import Precision, World
 from headway.training.validation import ValidationScores
 
@@ -69,11 +69,11 @@ class Progress:
         if resumed_at is not None:
             self.console.print(f"going on after update {resumed_at:,}")
 
-    def begin(self, model: Transformer, corpus: TokenCache, update: int) -> None:
+    def begin(self, model: Transformer, corpus: TrainingCorpus, update: int) -> None:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
         dropped += f", cut: {corpus.cut:,} too long" if corpus.cut else ""
         self.console.print(
-            f"{model.parameter_count():,} parameters · {corpus.read:,} examples read, {len(corpus):,} used, dropped: {dropped} · "
+            f"{model.parameter_count():,} parameters · {corpus.read:,} examples read, {corpus.used:,} used, dropped: {dropped} · "
             f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
         )
         if self.metrics is not None:
@@ -121,6 +121,8 @@ class Progress:
         self._metric = scores.metric or self._metric
         greedy = " (greedy)" if scores.metric in ("BLEU", "ROUGE-L") else ""
         score = f" · {scores.metric}{greedy} {scores.score:.2f}" if scores.score is not None else ""
+        if scores.by_direction:
+            score += f" ({', '.join(f'{direction} {figure:.2f}' for direction, figure in scores.by_direction.items())})"
         bits = f" · {scores.bits_per_byte:.3f} bits per byte" if scores.bits_per_byte is not None else ""
         star = " · best so far" if better else ""
         self.console.print(
@@ -132,7 +134,9 @@ class Progress:
             self.console.print(f"  [bold]answer[/]      {escape(example.translation)}")
         figures = {"update": update, "validation_loss": scores.loss, "validation_perplexity": scores.perplexity}
         if scores.score is not None and scores.metric is not None:
-            figures[f"validation_{scores.metric.lower()}"] = scores.score
+            name = f"validation_{scores.metric.lower()}"
+            figures[name] = scores.score
+            figures |= {f"{name}_{direction.replace('→', '-')}": figure for direction, figure in scores.by_direction.items()}
         if scores.bits_per_byte is not None:
             figures["validation_bits_per_byte"] = scores.bits_per_byte
         self._record(figures)

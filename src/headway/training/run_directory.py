@@ -20,7 +20,7 @@ from headway.training.start_from import inherited_tokenizers
 MAY_CHANGE = (
     "run_directory", "training.updates", "training.log_every", "training.validate_every", "training.save_every",
     "training.keep_checkpoints", "training.patience", "training.threads", "training.non_finite_limit",
-    "decoding.", "evaluation.", "data.test.", "data.cache_directory",
+    "decoding.", "evaluation.", "data.test", "data.cache_directory",
 )  # fmt: skip
 
 LOCK, TOKENIZERS = "run.lock", "tokenizers"
@@ -113,9 +113,9 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     task = TASKS[config.task]
     tokenizers = inherited_tokenizers(config)
     if tokenizers is None or config.tokenizer.path is not None:
-        tokenizers = train_tokenizers(config, task.preparation.read(config.data.train, config.data))
+        tokenizers = train_tokenizers(config, task.preparation.read)
     if task.labels is not None:
-        tokenizers.labels = task.labels(config.data.train, config.data)
+        tokenizers.labels = task.labels(config.data)
     aside = directory / TOKENIZERS_ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -17,6 +17,7 @@ from headway.data.tokenizer import Tokenizer, Tokenizers
 from headway.errors import UsageError
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
+from headway.tasks import extra_pieces
 
 PARTS = {
     "encoder": ("encoder.", "encoder_norm.", "encoder_bias.", "source_embedding."),
@@ -91,25 +92,38 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
     found = Inherited()
     own = model.state_dict(keep_vars=True)
     filled: set[int] = set()
+    known: set[str] = set()
     for part, run in sources(config.model).items():
         loaded = load_model(run)
         _check(loaded, part, run, config, tokenizers)
+        known.update(extra_pieces(loaded.config))
+        ids = _same_ids(loaded, config, _tokenizer_of(loaded, part).vocabulary_size)
         for name, tensor in loaded.model.state_dict().items():
             belongs = name.startswith(PARTS[part]) or (name.startswith("head.") and _same_labels(loaded, tokenizers))
             if belongs and name in own:
-                _copy(tensor, own[name], name)
+                _copy(tensor, own[name], name, ids)
                 filled.add(id(own[name]))
                 found.taken.append(name)
             elif part == "encoder" or name.startswith(PARTS[part]):
                 found.left.append(name)
     found.left = [name for name in found.left if name not in found.taken]
     found.new = [name for name, tensor in own.items() if id(tensor) not in filled]
+    found.new += [name for name in extra_pieces(config) if name not in known]
     return found
 
 
-def _copy(theirs: Tensor, ours: Tensor, name: str) -> None:
-    """Tables of ids and of positions may have other numbers of rows; the first ones are the same in both."""
-    if name.endswith(("tokens.weight", "learned.weight", "output.weight")):
+def _same_ids(loaded: LoadedModel, config: Config, vocabulary: int) -> dict[int, int]:
+    """Ids of ours → theirs that stand for the same: the pieces of the vocabulary, and masks or tags of the same name."""
+    theirs = {name: vocabulary + number for number, name in enumerate(extra_pieces(loaded.config))}
+    extra = {vocabulary + number: theirs[name] for number, name in enumerate(extra_pieces(config)) if name in theirs}
+    return {**{number: number for number in range(vocabulary)}, **extra}
+
+
+def _copy(theirs: Tensor, ours: Tensor, name: str, ids: dict[int, int]) -> None:
+    """Tables of ids and of positions may have other numbers of rows; the first positions are the same in both."""
+    if name == "output.weight" or name.endswith("tokens.weight"):
+        ours[list(ids)] = theirs[list(ids.values())]
+    elif name.endswith("learned.weight"):
         rows = min(len(theirs), len(ours))
         ours[:rows].copy_(theirs[:rows])
     else:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from statistics import fmean
 from typing import Any, NamedTuple, Self
 
 import torch
 
-from headway.config import Config
+from headway.config import Config, Direction
+from headway.data.pairs import forbidden_ids
 from headway.data.preparation import SIDES, MemoryRows, Preparation
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
 from headway.data.readers import corpus_files, corpus_name, fingerprint
-from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
+from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.embedding_scores import retrieval_scores, retrieve_both
-from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
+from headway.evaluation.metrics import Measurement, bleu, tokenised_lowercased_bleu
 from headway.evaluation.rouge import rouge
 from headway.evaluation.span_scores import span_scores
 from headway.evaluation.tag_scores import tag_scores
@@ -54,6 +58,7 @@ class ValidationScores:
     metric: str | None  # its name
     bits_per_byte: float | None  # of plain text
     examples: list[Example]
+    by_direction: dict[str, float] = field(default_factory=dict)  # the score of each, where there are several
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,21 +71,25 @@ class Validation:
     examples: list[Any]
     rows: MemoryRows
     preparation: Preparation
+    directions: list[Direction]  # of the examples
     fingerprint: str = ""  # of the files
 
     @classmethod
     def open(cls, config: Config, tokenizers: Tokenizers) -> Self:
         """Raises DataError where the validation set is missing, damaged or empty."""
-        corpus = config.data.validation
-        preparation = TASKS[config.task].preparation(tokenizers, config)
-        examples = list(preparation.read(corpus, config.data))
+        parts = config.data.parts("validation")
+        preparations = [TASKS[config.task].preparation(tokenizers, config.in_direction(part.direction)) for part in parts]
+        found = [list(preparation.read(part, config.data)) for preparation, part in zip(preparations, parts, strict=True)]
+        examples = list(chain.from_iterable(found))
         if not examples:
-            raise DataError("holds no examples", where=corpus_name(corpus))
-        rows = preparation.rows_of_all(examples)
+            raise DataError("holds no examples", where=corpus_name(*parts))
+        each = [preparation.rows_of_all(some) for preparation, some in zip(preparations, found, strict=True)]
+        rows = each[0] if len(each) == 1 else MemoryRows.joined(each)
         if rows.cut:
             longest = config.data.max_length
             _log.warning("%d of %d validation pairs are longer than data.max_length=%d; cut to it", rows.cut, len(rows), longest)
-        return cls(examples, rows, preparation, fingerprint(corpus_files(corpus)))
+        directions = [part.direction for part, some in zip(parts, found, strict=True) for _ in some]
+        return cls(examples, rows, preparations[0], directions, fingerprint(corpus_files(*parts)))
 
     def text_bytes(self) -> int:
         """Bytes of the plain text, in UTF-8."""
@@ -96,13 +105,15 @@ def validate(
     answers = task.writes or task.labels is not None or task.outputs > 0 or config.task == "sentence_embedding"
     scored = config.training.validate_score and answers
     examples: list[Example] = []
+    by_direction: dict[str, float] = {}
     training = model.training
     model.eval()
     try:
         if world.first:
             nats = negative_log_likelihood(model, validation.rows, validation.preparation, config)
             if scored and task.writes:
-                score, examples = _written_score(model, validation, config, tokenizers)
+                by_direction, examples = _written_scores(model, validation, config, tokenizers)
+                score = fmean(by_direction.values())
             elif scored and config.task == "question_answering":
                 score, examples = _span_score(model, validation, config)
             elif scored and config.task == "sentence_embedding":
@@ -123,6 +134,7 @@ def validate(
         metric=_metric(config, tokenizers) if scored else None,
         bits_per_byte=total / math.log(2) / max(validation.text_bytes(), 1) if plain_text else None,
         examples=examples,
+        by_direction=by_direction if len(by_direction) > 1 else {},
     )
 
 
@@ -203,33 +215,51 @@ def _label_score(model: Transformer, validation: Validation, tokenizers: Tokeniz
     return score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
 
 
-@torch.no_grad()
-def _written_score(
+def _written_scores(
     model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers
-) -> tuple[float, list[Example]]:
-    device, data = next(model.parameters()).device, config.data
+) -> tuple[dict[str, float], list[Example]]:
+    """The score of each direction, and some examples of all."""
+    written = _written(model, validation, config, tokenizers)
+    places: dict[Direction, list[int]] = {}
+    for place, direction in enumerate(validation.directions):
+        places.setdefault(direction, []).append(place)
+    scores, examples = {}, []
+    shown = max(1, SHOWN // len(places))
+    for direction, some in places.items():
+        pairs = [validation.examples[place] for place in some]
+        measure, found = _score_of([written[place] for place in some], pairs, config.in_direction(direction))
+        scores[str(direction)] = measure.score
+        examples += found[:: max(1, len(found) // shown)][:shown]
+    return scores, examples
+
+
+@torch.no_grad()
+def _written(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> list[str]:
+    """What the model writes for each example, before preprocessing is undone."""
+    device, forbidden = next(model.parameters()).device, forbidden_ids(config, tokenizers)
     updates = validation.preparation.updates(validation.rows, BATCH_TOKENS, 0, None)
     greedy = config.decoding.model_copy(update={"method": "greedy", "n_best": 1})
-    target = Preprocessor(data.preprocessing, data.target_language)
-    sources, references = ([getattr(pair, side) for pair in validation.examples] for side in ("source", "target"))
-    tokenised = "moses_tokenize" in data.preprocessing  # then BLEU must not tokenise again
     texts: dict[int, str] = {}
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
         found = generate(
-            model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=FORBIDDEN_IDS
+            model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden
         )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
-            text = "" if is_blank(sources[row]) else tokenizers.target.decode(answers[0].ids)
-            texts[row] = text if tokenised else target.undo(text)
-    hypotheses = [texts[row] for row in range(len(texts))]
+            texts[row] = "" if is_blank(validation.examples[row].source) else tokenizers.target.decode(answers[0].ids)
+    return [texts[row] for row in range(len(texts))]
+
+
+def _score_of(written: list[str], pairs: Sequence[Any], config: Config) -> tuple[Measurement, list[Example]]:
+    """The score of the texts of one direction, and they beside their sources."""
+    data, target = config.data, Preprocessor(config.data.preprocessing, config.data.target_language)
+    tokenised = "moses_tokenize" in data.preprocessing  # then BLEU must not tokenise again
+    texts, references = written if tokenised else [target.undo(text) for text in written], [pair.target for pair in pairs]
     if config.task == "summarisation":
-        measure = rouge(hypotheses, references, language=data.target_language)["rougel"]
+        measure = rouge(texts, references, language=data.target_language)["rougel"]
     elif tokenised:
         references = [target.apply(reference) for reference in references]
-        measure = tokenised_lowercased_bleu(hypotheses, references)
+        measure = tokenised_lowercased_bleu(texts, references)
     else:
-        measure = bleu(hypotheses, references, language=data.target_language, tokenize=config.evaluation.bleu_tokenize)
-    picked = range(0, len(hypotheses), max(1, len(hypotheses) // SHOWN))
-    examples = [Example(sources[i], references[i], hypotheses[i]) for i in picked][:SHOWN]
-    return measure.score, examples
+        measure = bleu(texts, references, language=data.target_language, tokenize=config.evaluation.bleu_tokenize)
+    return measure, [Example(pair.source, *two) for pair, *two in zip(pairs, references, texts, strict=True)]

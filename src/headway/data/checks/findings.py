@@ -9,7 +9,7 @@ import numpy as np
 from headway.config import Config
 from headway.data.checks.languages import corpus_swapped, swapped_against
 from headway.data.checks.leaks import MAX_NEAR_PAIRS, HeldOut
-from headway.data.checks.report import Finding, Level
+from headway.data.checks.report import Finding, Level, split_of
 from headway.data.checks.scan import KEPT_PLACES, CorpusScan, Places
 from headway.data.checks.shift import MIN_TELLING
 
@@ -36,7 +36,7 @@ def corpus_findings(scan: CorpusScan, config: Config) -> Iterator[Finding]:
     yield from misaligned
     if not misaligned:  # else odd ratios are only what follows from it
         yield from _ratios(scan)
-    yield from _languages(scan, config)
+    yield from _languages(scan)
     share = scan.copies.count / max(1, scan.checked)
     if share >= COPIES_NOTE:
         taught = "that a text is like itself, no more" if config.task == "sentence_embedding" else "to copy"
@@ -162,8 +162,8 @@ def _ratios(scan: CorpusScan) -> Iterator[Finding]:
     )
 
 
-def _languages(scan: CorpusScan, config: Config) -> Iterator[Finding]:
-    names = config.data.source_language, config.data.target_language
+def _languages(scan: CorpusScan) -> Iterator[Finding]:
+    names = scan.direction
     if corpus_swapped(*scan.words, *names):
         yield Finding(
             "warn",
@@ -253,12 +253,12 @@ def _pairs(count: int) -> str:
     return f"{count:,} pair" if count == 1 else f"{count:,} pairs"
 
 
-def swapped_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterator[Finding]:
+def swapped_findings(scans: Mapping[str, CorpusScan]) -> Iterator[Finding]:
     """Held-out corpora whose sides are the wrong way round, as the training data has them."""
-    train = scans.get("train")
     for name, scan in scans.items():
-        named = corpus_swapped(*scan.words, config.data.source_language, config.data.target_language)
-        if train is not None and scan is not train and not named and swapped_against(scan.words, train.words):
+        learned = [other for other in _of_train(scans) if other is not scan and other.direction == scan.direction]
+        named = corpus_swapped(*scan.words, *scan.direction)
+        if not named and any(swapped_against(scan.words, other.words) for other in learned):
             yield Finding(
                 "warn",
                 LANGUAGES,
@@ -267,6 +267,10 @@ def swapped_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterato
                 tuple(scan.paths),
                 f"swap source and target of data.{name}",
             )
+
+
+def _of_train(scans: Mapping[str, CorpusScan]) -> list[CorpusScan]:
+    return [scan for name, scan in scans.items() if split_of(name) == "train"]
 
 
 def unknown_finding(corpus: str, share: float, count: int, letters: str = "") -> Finding:
@@ -279,11 +283,11 @@ def unknown_finding(corpus: str, share: float, count: int, letters: str = "") ->
 
 def vocabulary_findings(scans: Mapping[str, CorpusScan], config: Config) -> Iterator[Finding]:
     """Unknown tokens, and batches that do not hold the longest pair."""
-    train = scans.get("train")
+    learned = set[str]().union(*(scan.characters for scan in _of_train(scans)))
     for name, scan in scans.items():
         assert scan.tokens is not None
         share = scan.tokens.unknown_share
-        unseen = sorted(mark for mark in scan.characters - train.characters if not mark.isspace()) if train else []
+        unseen = sorted(mark for mark in scan.characters - learned if not mark.isspace()) if learned else []
         if share > UNKNOWN_NOTE:
             shown = " ".join(unseen[:SHOWN_CHARACTERS])
             letters = (

@@ -23,11 +23,16 @@ class Finding:
 
     level: Level
     check: str  # the name of the check, such as "alignment"
-    corpus: str  # "train", "validation", "test" or "" where it concerns none alone
+    corpus: str  # "train", "validation", "test", of several parts "train[1]", or "" where it concerns none alone
     problem: str
     places: tuple[str, ...] = ()  # the first few, as file:line:column
     remedy: str | None = None
     count: int | None = None  # pairs or lines concerned
+
+
+def split_of(corpus: str) -> str:
+    """train[1] → train"""
+    return corpus.partition("[")[0]
 
 
 @dataclass(frozen=True)

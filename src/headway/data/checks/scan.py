@@ -67,7 +67,8 @@ class CorpusScan:
     """What is known of one corpus after its pairs have passed through `add`. Keeps some 25 bytes a pair."""
 
     def __init__(self, name: str, corpus: CorpusConfig, data: DataConfig, tokenizers: Tokenizers | None) -> None:
-        self.name, self.longest_kept = name, sys.maxsize if data.too_long == "cut" else data.max_length
+        self.name, self.direction = name, corpus.direction
+        self.longest_kept = sys.maxsize if data.too_long == "cut" else data.max_length
         self.paths = [str(corpus.path)] if corpus.path is not None else [str(corpus.source), str(corpus.target)]
         self.pairs = self.checked = 0
         self.faults = {name: Places() for name in FAULTS}
@@ -83,8 +84,7 @@ class CorpusScan:
         self.tokens = TokenCounts() if tokenizers else None
         self.shift = ShiftSearch()
         self._tokenizers = (tokenizers.source, tokenizers.target) if tokenizers else None
-        languages = (data.source_language, data.target_language)
-        self._preprocessors = [Preprocessor(data.preprocessing, language) for language in languages] if tokenizers else None
+        self._preprocessors = [Preprocessor(data.preprocessing, one) for one in self.direction] if tokenizers else None
         self._hashes: list[Hashes] = []
         self._lines: list[NDArray[np.uint32]] = []
         self._lengths: list[NDArray[np.uint16]] = []

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from headway.config import WITHOUT_TARGET, Config, CorpusConfig
 from headway.data.checks import findings as judge
 from headway.data.checks.lines import hash_text, normalise
-from headway.data.checks.report import CorpusFigures, Finding, Level
+from headway.data.checks.report import CorpusFigures, Finding, Level, split_of
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
 from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
@@ -127,8 +127,8 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[st
 
 
 def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
-    """Judgement of all corpora, train first."""
-    for scan in reversed(scans.values()):
+    """Judgement of all corpora, of which those of train come first."""
+    for scan in scans.values():
         share = scan.empty / scan.documents
         if scan.empty:
             stops = share > config.data.accept_dropped
@@ -152,13 +152,17 @@ def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Findin
     yield from _labels(scans)
 
 
+def _of_train(scans: dict[str, TextScan]) -> list[TextScan]:
+    return [scan for name, scan in scans.items() if split_of(name) == "train"]
+
+
 def _labels(scans: dict[str, TextScan]) -> Iterator[Finding]:
     """Labels that are never learned, and a corpus that hardly holds more than one."""
-    train = scans.get("train")
-    if train is None or not train.labels:
+    learned = sum((scan.labels for scan in _of_train(scans)), Counter[str]())
+    if not learned:
         return
     for name, scan in scans.items():
-        if unknown := [label for label in scan.labels if label not in train.labels]:
+        if unknown := [label for label in scan.labels if label not in learned]:
             shown = ", ".join(repr(label[:40]) for label in unknown[:SHOWN_LABELS]) + (
                 " …" if len(unknown) > SHOWN_LABELS else ""
             )
@@ -166,8 +170,8 @@ def _labels(scans: dict[str, TextScan]) -> Iterator[Finding]:
             places = tuple(f"{scan.path}:{scan.first_of_label[label]}" for label in unknown[:KEPT_PLACES])
             problem = f"{count:,} labels are not in train and cannot be answered: {shown}"
             yield Finding("warn", LABELS, name, problem, places, "look for misspelt labels, or add such texts to train", count)
-    label, most = train.labels.most_common(1)[0]
-    share, kinds = most / train.labels.total(), len(train.labels)
+    label, most = learned.most_common(1)[0]
+    share, kinds = most / learned.total(), len(learned)
     level: Level = "warn" if share > ONE_LABEL_WARN else "note"
     remedy = "accuracy will say little: read the F1 of each label" if level == "warn" else None
     yield Finding(
@@ -176,21 +180,24 @@ def _labels(scans: dict[str, TextScan]) -> Iterator[Finding]:
 
 
 def _overlaps(scans: dict[str, TextScan]) -> Iterator[Finding]:
-    for name in ("validation", "test"):
-        held, train = scans.get(name), scans.get("train")
-        if held is None or train is None or not held.lines:
-            continue
-        both = [key for key in held.lines if key in train.lines]
-        share = len(both) / len(held.lines)
-        if both:
-            level: Level = "stop" if share > LEAK_STOP else "warn" if share > LEAK_WARN else "note"
-            lines = f"lines of {TELLING_CHARACTERS} characters or more"
-            yield Finding(
-                level,
-                judge.OVERLAP,
-                name,
-                f"{len(both):,} of its {len(held.lines):,} {lines} stand in train ({share:.1%})",
-                tuple(f"{held.path}:{held.lines[key]} ({train.path}:{train.lines[key]})" for key in both[:KEPT_PLACES]),
-                "remove them from train: scores on text that was learned say nothing" if level != "note" else None,
-                len(both),
-            )
+    for name, held in scans.items():
+        for train in _of_train(scans):
+            if held.lines and split_of(name) != "train":
+                yield from _overlap(held, train)
+
+
+def _overlap(held: TextScan, train: TextScan) -> Iterator[Finding]:
+    both = [key for key in held.lines if key in train.lines]
+    share = len(both) / len(held.lines)
+    if both:
+        level: Level = "stop" if share > LEAK_STOP else "warn" if share > LEAK_WARN else "note"
+        lines = f"lines of {TELLING_CHARACTERS} characters or more"
+        yield Finding(
+            level,
+            judge.OVERLAP,
+            held.name,
+            f"{len(both):,} of its {len(held.lines):,} {lines} stand in {train.name} ({share:.1%})",
+            tuple(f"{held.path}:{held.lines[key]} ({train.path}:{train.lines[key]})" for key in both[:KEPT_PLACES]),
+            f"remove them from {train.name}: scores on text that was learned say nothing" if level != "note" else None,
+            len(both),
+        )
