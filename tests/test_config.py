@@ -356,6 +356,10 @@ def test_ratings_are_for_the_test_set_of_sentence_embedding(write: Callable[[str
     assert config.data.test.rating == 2
     assert config.training.label_smoothing == 0
     assert "data.test.rating=2 is not read by task=translation — leave it out" in refused(BASE, test)
+    parts = "data.test=[{path: a.tsv, source: 0, target: 1, rating: 2}, {path: b.tsv, source: 0, target: 1}]"
+    assert "data.test[1].rating=null: other parts of the test set have ratings" in refused(
+        BASE + "task: sentence_embedding\n", parts
+    )
 
 
 def test_combinations_are_found_beside_wrong_values_but_not_because_of_them(refused: Refused) -> None:

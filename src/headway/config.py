@@ -171,13 +171,16 @@ class Config(Section):
     def _embedding_problems(self) -> Iterator[str]:
         """What only sentence embedding reads, and what it has no use for."""
         embeds = self.task == "sentence_embedding"
-        for name in ("train", "validation", "test"):
-            corpus: CorpusConfig | None = getattr(self.data, name)
-            if corpus is None or corpus.rating is None or (embeds and name == "test"):
-                continue
-            alone = f"is for data.test alone: {name} takes every pair for alike"
-            why = alone if embeds else f"is not read by task={self.task}"
-            yield f"data.{name}.rating={short(corpus.rating)} {why} — leave it out"
+        rated = {name: part.rating is not None for name, part in self.data.written_parts("test").items()}
+        if embeds and any(rated.values()) and not all(rated.values()):
+            missing = next(name for name, has in rated.items() if not has)
+            yield f"data.{missing}.rating=null: other parts of the test set have ratings — give each a column of them, or none"
+        for split in SPLITS:
+            for name, part in self.data.written_parts(split).items():
+                if part.rating is not None and not (embeds and split == "test"):
+                    alone = f"is for data.test alone: {split} takes every pair for alike"
+                    why = alone if embeds else f"is not read by task={self.task}"
+                    yield f"data.{name}.rating={short(part.rating)} {why} — leave it out"
         if not embeds:
             return
         if not self.tokenizer.joint:

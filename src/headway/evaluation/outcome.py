@@ -44,7 +44,7 @@ class OutcomeResult:
     record: OutcomeRecord
     outcome: Outcome
     files: list[Path]
-    pages: tuple[str, ...] = ()  # evaluations that `write_page` can show
+    pages: tuple[str, ...]  # evaluations that `write_page` can show: this one
 
     @property
     def scores(self) -> dict[str, float]:
@@ -79,7 +79,7 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
     files = save_outcome(request.run, record, outcome)
     _print(record, console, f"Evaluation of {request.run}")
     console.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
-    return OutcomeResult(record, outcome, files)
+    return OutcomeResult(record, outcome, files, pages=(request.split,))
 
 
 def _print(record: OutcomeRecord, console: Console, title: str) -> None:
