@@ -17,7 +17,9 @@ from pydantic import BaseModel
 
 from headway.config import (
     PRESETS,
+    WITH_HEAD,
     Config,
+    LoraConfig,
     ModelConfig,
     config_difference,
     config_warnings,
@@ -312,6 +314,11 @@ def test_duplicate_keys_name_both_lines(refused: Refused) -> None:
         ("tokenizer", "joint: false", ["config.yaml:6: model.tied_embeddings=all", "tokenizer.joint=false"]),
         ("tokenizer", "{kind: unigram, bytes: level}", ["bytes=level needs tokenizer.kind=bpe, not unigram"]),
         ("tokenizer", "{kind: word, dropout: 0.1}", ["dropout=0.1 needs subwords; tokenizer.kind=word"]),
+        ("tokenizer", "extend_by: 9", ["config.yaml:6: tokenizer.extend_by=9 extends the vocabulary of model.start_from"]),
+        ("tokenizer", "{extend_by: 9, path: t.json}", ["tokenizer.extend_by=9 extends the tokenizer", "path=t.json — leave"]),
+        ("model", "lora: {}", ["config.yaml:6: model.lora.rank=8, model.lora.alpha=16", "— name its run as start_from"]),
+        ("model", "{start_from: a, start_decoder_from: b, lora: {}}", ["adapt one model, but model.start_decoder_from=b"]),
+        ("model", "{start_from: a, lora: {rank: 128}}", ["model.lora.rank=128 is not below model.width=128"]),
         ("decoding", "n_best: 6", ["n_best=6 is more than decoding.beam_size=5"]),
         ("decoding", "minimum_length: 300", ["minimum_length=300 is more than decoding.maximum_length=256"]),
     ],
@@ -360,6 +367,65 @@ def test_ratings_are_for_the_test_set_of_sentence_embedding(write: Callable[[str
     assert "data.test[1].rating=null: other parts of the test set have ratings" in refused(
         BASE + "task: sentence_embedding\n", parts
     )
+
+
+CLASSIFIER = """\
+run_directory: runs/x
+task: classification
+data:
+  train: {path: a.tsv, source: 0, target: 1}
+  validation: {path: b.tsv, source: 0, target: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "freeze", "wanted"),
+    [
+        (
+            BASE,
+            "[encodr]",
+            "freeze[0]: must be embeddings, encoder, decoder, output, or layers counted from 0, such as encoder.0-2",
+        ),
+        (BASE, "[embeddings, encoder.]", "freeze[1]: must be embeddings, encoder, decoder, output, or layers"),
+        (BASE, "[encoder.3-1]", "freeze[0]: must name layers in their order: encoder.1-3 (got 'encoder.3-1')"),
+        (BASE, "encoder", "training.freeze: must be a list such as [a, b] (got 'encoder')"),
+        (
+            BASE,
+            "[encoder.2-4]",
+            "the model has no encoder.2-4; its parts are embeddings, encoder, encoder.0-3, decoder, decoder.0-3",
+        ),
+        (BASE, "[output]", "training.freeze=[output]: the model has no output"),
+        (CLASSIFIER, "[decoder]", "the model has no decoder; its parts are embeddings, encoder, encoder.0-3"),
+        (BASE, "[embeddings, encoder, decoder]", "training.freeze=[embeddings, encoder, decoder] leaves nothing to learn"),
+        (BASE + "model: {norm_place: post}\n", "[embeddings, encoder.0-3, decoder.0-3]", "leaves nothing to learn"),
+        (BASE + "model: {start_from: a, lora: {}}\n", "[encoder]", "training.freeze=[encoder] is not needed with model.lora"),
+        (BASE + "model: {start_from: a}\ntokenizer: {extend_by: 9}\n", "[embeddings]", "adds pieces that have to be learned"),
+    ],
+)
+def test_what_cannot_be_frozen(refused: Refused, text: str, freeze: str, wanted: str) -> None:
+    message = refused(text, f"training.freeze={freeze}")
+    assert "command line: training.freeze" in message or "config.yaml:" in message
+    assert wanted in message
+
+
+@pytest.mark.parametrize(
+    ("text", "freeze"),
+    [
+        (BASE, "[embeddings, encoder.0-3, decoder.0-3]"),  # the last norms learn
+        (BASE + "model: {tied_embeddings: none}\n", "[embeddings, encoder, decoder]"),
+        (CLASSIFIER, "[embeddings, encoder]"),  # the head learns
+    ],
+)
+def test_what_can_be_frozen(write: Callable[[str], Path], text: str, freeze: str) -> None:
+    config = load_config(write(text), [f"training.freeze={freeze}"])
+    assert config_warnings(config) == [
+        "training.freeze without model.start_from: these parts keep the random weights they begin with"
+    ]
+    assert parse_config(dump_config(config), "dumped") == config
+
+
+def test_tasks_with_a_head_are_those_whose_model_has_one() -> None:
+    assert {name for name, task in TASKS.items() if task.outputs or task.labels} == set(WITH_HEAD)
 
 
 def test_combinations_are_found_beside_wrong_values_but_not_because_of_them(refused: Refused) -> None:
@@ -470,7 +536,8 @@ def test_zero_is_refused_where_it_makes_no_sense(refused: Refused) -> None:
         "model.attention_dropout", "model.feed_forward_dropout", "model.word_dropout", "model.layer_dropout", "training.seed",
         "training.weight_decay", "training.warmup_updates", "training.final_rate_fraction", "training.clip_norm",
         "training.label_smoothing", "training.r_drop", "decoding.length_penalty", "decoding.top_k", "decoding.no_repeat_ngram",
-        "decoding.minimum_length", "decoding.seed", "evaluation.seed", "noise.deletion_rate",
+        "decoding.minimum_length", "decoding.seed", "evaluation.seed", "noise.deletion_rate", "tokenizer.extend_by",
+        "model.lora.dropout",
     }  # fmt: skip
     assert len(NUMBERS) > 50
     for key in sorted(set(NUMBERS) - may_be_zero):
@@ -634,7 +701,12 @@ def test_the_full_example_names_every_key_and_tells_the_true_defaults(tmp_path: 
     path.write_text(text, encoding="utf-8")
     assert load_config(path) == load_config(example)
     once = {key for key in parse_yaml(text, "x").places if not isinstance(key[-1], int)}
-    assert [dotted(key) for key in all_keys(Config) if key not in once and key[1:2] not in (("validation",), ("test",))] == []
+    apart = ("validation", "test", "lora")
+    assert [dotted(key) for key in all_keys(Config) if key not in once and not (key[1:2] and key[1] in apart)] == []
+    (lora,) = re.findall(r"lora: null +# or (\{.*\})", text)
+    given = parse_yaml(f"lora: {lora}", "x").values["lora"]
+    assert LoraConfig.model_validate(given) == LoraConfig()
+    assert given.keys() == LoraConfig.model_fields.keys()
 
 
 def test_every_example_opens_with_its_command_time_and_score() -> None:

@@ -254,6 +254,26 @@ def explain(arguments: Arguments) -> None:
     say(f"drawn: {arguments.output}")
 
 
+def merge(arguments: Arguments) -> None:
+    """Make a whole model of a base and what runs with model.lora have learned on it; of several adapters their updates are
+    added up. An adapter of another base is refused.
+
+    examples:
+      headway merge runs/base runs/lawyer runs/merged
+      headway merge runs/base runs/lawyer runs/doctor runs/both --weights 0.7,0.3
+    """
+    from headway.adapter_dir import merge as merge_adapters
+
+    weights = None
+    if arguments.weights is not None:
+        try:
+            weights = [float(text) for text in arguments.weights.split(",")]
+        except ValueError:
+            remedy = "give a number for each adapter: --weights 0.7,0.3"
+            raise UsageError(f"{arguments.weights!r} is no list of numbers", where="--weights", remedy=remedy) from None
+    print(merge_adapters(arguments.base, arguments.adapters, Path(arguments.out), weights))
+
+
 def info(arguments: Arguments) -> None:
     """Show parameters, floating-point operations and memory by part, for a configuration or a trained model.
 
@@ -345,6 +365,12 @@ VERBS: Verbs = {
         TO, FROM,
         ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
         ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
+    ]),
+    "merge": (merge, [
+        ("base", {"metavar": "BASE", "help": "the run or model directory that the adapters were trained on"}),
+        ("adapters", {"nargs": "+", "metavar": "ADAPTER", "help": "a run with model.lora, or its `adapter` directory"}),
+        ("out", {"metavar": "OUT", "help": "a new directory for the whole model"}),
+        ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
     ]),
     "info": (info, [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES]),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from headway.config_sections import (
     Direction,
     EvaluationConfig,
     LabelKind,
+    LoraConfig,
     ModelConfig,
     NoiseConfig,
     PathText,
@@ -33,13 +34,14 @@ from headway.config_sections import (
     Split,
     TokenizerConfig,
     TrainingConfig,
+    parse_model_part,
 )
 
 __all__ = [
-    "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET",
+    "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD",
     "Config", "Corpus", "CorpusConfig", "DataConfig", "DecodingConfig", "Direction", "EvaluationConfig", "LabelKind",
-    "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig", "TrainingConfig",
-    "config_difference", "config_warnings", "dump_config", "load_config", "parse_config",
+    "LoraConfig", "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig", "TrainingConfig",
+    "config_difference", "config_warnings", "dump_config", "load_config", "parse_config", "parse_model_part",
 ]  # fmt: skip
 
 TaskName = Literal[
@@ -61,6 +63,9 @@ STACKS: dict[str, tuple[str, ...]] = {
     "question_answering": ("encoder",),
     "sentence_embedding": ("encoder",),
 }
+# Tasks whose model has a head, which cannot be frozen.
+WITH_HEAD = ("classification", "tagging", "question_answering")
+
 # Tasks on plain text: nothing is to be answered.
 WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
 
@@ -131,6 +136,7 @@ class Config(Section):
                 yield f"model.{stack}_layers={layers} does not fit task={self.task}, which needs {wanted}{only}"
         yield from self._target_problems()
         yield from self._embedding_problems()
+        yield from self._fine_tuning_problems()
         if model.tied_embeddings == "all" and not self.tokenizer.joint and self.task != "sentence_embedding":
             yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
         if model.positions == "learned":
@@ -188,6 +194,54 @@ class Config(Section):
         for key, value in (("label_smoothing", self.training.label_smoothing), ("r_drop", self.training.r_drop)):
             if value:
                 yield f"training.{key}={value} is no part of the loss of task=sentence_embedding — leave it out"
+
+    def _fine_tuning_problems(self) -> Iterator[str]:
+        """Parts to freeze that are not there or are all there is, and what cannot be had together."""
+        freeze, shown = self.training.freeze, f"training.freeze=[{', '.join(self.training.freeze)}]"
+        units = set(self._units())
+        frozen: set[str] = set()
+        for part in freeze:
+            stack, layers = parse_model_part(part)
+            if layers is None:
+                covered = {unit for unit in units if unit.partition(".")[0] == stack}
+            else:
+                covered = {f"{stack}.{layer}" for layer in layers}
+            if not covered or covered - units:
+                yield f"{shown}: the model has no {part}; its parts are {', '.join(self._parts())}"
+            frozen |= covered
+        if units <= frozen:
+            yield f"{shown} leaves nothing to learn — take a part out"
+        if freeze and self.model.lora:
+            yield f"{shown} is not needed with model.lora: all but the adapters and what is new is frozen — leave it out"
+        if not self.tokenizer.extend_by:
+            return
+        extended = f"tokenizer.extend_by={self.tokenizer.extend_by}"
+        if not self.model.start_from:
+            yield f"{extended} extends the vocabulary of model.start_from, which is not given"
+        if "embeddings" in freeze or self.model.lora:
+            what = "model.lora" if self.model.lora else shown
+            yield f"{extended} adds pieces that have to be learned, but {what} freezes the embeddings — train twice: first these"
+
+    def _units(self) -> Iterator[str]:
+        """What can be frozen by itself, and the rest of a stack (its last norm, its position bias) under the stack's name."""
+        model = self.model
+        yield "embeddings"
+        for stack in STACKS[self.task]:
+            layers = getattr(model, f"{stack}_layers")
+            yield from (f"{stack}.{layer}" for layer in range(layers))
+            if layers and (model.norm_place == "pre" or model.positions == "relative"):
+                yield stack
+        if "decoder" in STACKS[self.task] and model.tied_embeddings == "none":
+            yield "output"
+        if self.task in WITH_HEAD:
+            yield "head"
+
+    def _parts(self) -> list[str]:
+        """The names of what can be frozen, as a user gives them."""
+        found = ["embeddings"]
+        for stack in STACKS[self.task]:
+            found += [stack, f"{stack}.0-{max(0, getattr(self.model, f'{stack}_layers') - 1)}"]
+        return [*found, "output"] if "output" in self._units() else found
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, paths_as_written: bool = False) -> Config:
@@ -267,6 +321,8 @@ def config_warnings(config: Config) -> list[str]:
             f"evaluation.bleu_tokenize={config.evaluation.bleu_tokenize} will be used for {', '.join(config.language_tags)}"
             " alike: left out, it is chosen for each language"
         )
+    if training.freeze and not config.model.start_from:
+        found.append("training.freeze without model.start_from: these parts keep the random weights they begin with")
     if training.batch_tokens < config.data.max_length:
         found.append(
             f"training.batch_tokens={training.batch_tokens} is less than data.max_length={config.data.max_length}: "

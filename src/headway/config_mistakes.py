@@ -33,6 +33,7 @@ OTHER_NAMES = {
     "src_lang": "source_language", "tgt_lang": "target_language",
     "dev": "validation", "valid": "validation", "val": "validation", "beam": "beam_size", "num_beams": "beam_size",
     "output_dir": "run_directory", "model_dir": "run_directory", "eval_every": "validate_every",
+    "r": "rank", "lora_alpha": "alpha", "target_modules": "on",
     "validate_bleu": "validate_score", "block_size": "max_length", "context_length": "max_length",
 }  # fmt: skip
 
@@ -132,7 +133,7 @@ def _combinations(document: Document, loc: Key, detail: ErrorDetails) -> Iterato
     """Each line of a section's complaint, with the keys that it names as `key=value`."""
     for text in str(detail["ctx"]["error"]).split("\n"):
         keys = [(*loc, *parts_of_key(name)) for name in _NAMED.findall(text)]
-        place = next((document.places[key] for key in keys if key in document.places), document.place(loc))
+        place = next((document.places[key] for key in keys if key in document.places), document.place(keys[0] if keys else loc))
         full = _NAMED.sub(rf"{dotted(loc)}.\g<0>", text) if loc else text
         yield f"{place}: {full}", keys
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -41,6 +41,26 @@ def expand_path(text: str, info: ValidationInfo) -> str:
 
 PathText = Annotated[str, AfterValidator(expand_path)]
 
+
+def parse_model_part(text: str) -> tuple[str, Sequence[int] | None]:
+    """``encoder.0-2`` → ("encoder", layers 0 to 2), ``encoder`` → ("encoder", None); ValueError for what is no part."""
+    whole = re.fullmatch(r"embeddings|output|(?:encoder|decoder)(?:\.([0-9]{1,3})(?:-([0-9]{1,3}))?)?", text)
+    if whole is None:
+        raise ValueError("must be embeddings, encoder, decoder, output, or layers counted from 0, such as encoder.0-2")
+    stack, first, last = text.partition(".")[0], whole[1], whole[2] or whole[1]
+    if first is None:
+        return stack, None
+    if int(first) > int(last):
+        raise ValueError(f"must name layers in their order: {stack}.{last}-{first}")
+    return stack, range(int(first), int(last) + 1)
+
+
+def _model_part(text: str) -> str:
+    parse_model_part(text)
+    return text
+
+
+ModelPart = Annotated[str, AfterValidator(_model_part)]
 
 ColumnNumber = Annotated[int, Field(ge=0, le=10_000)]
 LANGUAGE = r"^[A-Za-z0-9_-]{1,35}$"
@@ -230,8 +250,13 @@ class TokenizerConfig(Section):
     dropout: float = Field(0.0, ge=0, lt=1, description="BPE-dropout and its kin in training; of unigram, α = 0.025 / dropout")
     dropout_views: int = Field(16, gt=0, le=10_000, description="samplings of the whole corpus, one an epoch, in turn")
     path: PathText | None = Field(None, description="a tokenizer.json, or .model of SentencePiece, instead of learning one")
+    extend_by: int = Field(
+        0, ge=0, le=1 << 24, description="new pieces at most that the vocabulary of model.start_from gets from the training data"
+    )
 
     def problems(self) -> Iterator[str]:
+        if self.extend_by and self.path:
+            yield f"extend_by={self.extend_by} extends the tokenizer of model.start_from, not path={self.path} — leave path out"
         if self.bytes == "level" and self.kind != "bpe":
             yield f"bytes=level needs kind=bpe, not {self.kind}"
         if self.bytes == "fallback" and self.kind not in ("bpe", "unigram"):
@@ -248,6 +273,20 @@ PRESETS: dict[str, dict[str, int]] = {
     "base": {"encoder_layers": 6, "decoder_layers": 6, "width": 512, "feed_forward_width": 2048, "heads": 8},
     "big": {"encoder_layers": 6, "decoder_layers": 6, "width": 1024, "feed_forward_width": 4096, "heads": 16},
 }
+
+
+AdaptedPart = Literal["attention", "feed_forward"]
+
+
+class LoraConfig(Section):
+    """Low-rank adapters (LoRA, Hu et al. 2022): W + alpha / rank · B A, and only A and B are learned."""
+
+    rank: int = Field(8, gt=0, le=65536, description="rows of A and columns of B")
+    alpha: float = Field(16.0, gt=0, le=1e6, description="what the adapters add is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="on what the adapters read")
+    on: list[AdaptedPart] = Field(
+        default_factory=lambda: list(get_args(AdaptedPart)), min_length=1, description="whose matrices are adapted"
+    )
 
 
 class ModelConfig(Section):
@@ -279,6 +318,7 @@ class ModelConfig(Section):
     feed_forward_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward layer")
     word_dropout: float = Field(0.0, ge=0, lt=1, description="whole input embeddings set to zero")
     layer_dropout: float = Field(0.0, ge=0, lt=1, description="whole layers skipped in training")
+    lora: LoraConfig | None = Field(None, description="learn low-rank adapters of start_from instead of its weights")
 
     @model_validator(mode="before")
     @classmethod
@@ -295,6 +335,14 @@ class ModelConfig(Section):
             yield f"key_value_heads={self.key_value_heads} does not divide heads={self.heads}"
         if self.start_decoder_from and not self.start_from:
             yield f"start_decoder_from={self.start_decoder_from} needs start_from for the encoder, or give start_from alone"
+        if self.lora:
+            given = f"lora.rank={self.lora.rank}, lora.alpha={self.lora.alpha:g} and lora.dropout={self.lora.dropout:g}"
+            if not self.start_from:
+                yield f"{given} adapt a trained model — name its run as start_from"
+            if self.start_decoder_from:
+                yield f"{given} adapt one model, but start_decoder_from={self.start_decoder_from} brings another — leave it out"
+            if self.lora.rank >= self.width:
+                yield f"lora.rank={self.lora.rank} is not below width={self.width}: such adapters save nothing"
         if self.encoder_layers == 0 and self.decoder_layers == 0:
             yield "encoder_layers=0 and decoder_layers=0 leave no model"
         if self.positions == "rotary" and (self.width // self.heads) % 2:
@@ -318,6 +366,13 @@ class TrainingConfig(Section):
     warmup_updates: int = Field(400, ge=0, le=MANY)
     decay_fraction: float = Field(0.3, gt=0, le=1, description="last part of the run in which wsd lets the rate fall")
     final_rate_fraction: float = Field(0.0, ge=0, le=1, description="share of the peak rate left at the end of cosine and wsd")
+    freeze: list[ModelPart] = Field(
+        default_factory=list,
+        description="parts that do not learn: embeddings, encoder, decoder, output, or layers such as encoder.0-2",
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="each layer learns at this share of the rate of the layer above (Howard & Ruder 2018)"
+    )
     clip_norm: float = Field(1.0, ge=0, le=1e9, description="largest gradient norm; 0 = no clipping")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     r_drop: float = Field(0.0, ge=0, le=1000, description="weight of the consistency term (R-Drop, Wu et al. 2021); 0 = off")

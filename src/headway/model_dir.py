@@ -7,7 +7,6 @@ and nothing in the directory is ever run. The card is for people to edit, so it 
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import hashlib
 import json
@@ -30,15 +29,12 @@ from headway.model_card import model_card
 from headway.model_files import (
     RESTORE,
     bring_to_medium,
-    clean,
     damaged,
-    name_aside,
-    put_in_place,
     read_file,
     read_head,
-    remove,
     restore,
     shown,
+    write_directory,
 )
 from headway.tasks import TASKS, extra_pieces
 from headway.training import _fs
@@ -54,6 +50,7 @@ from headway.training.tensor_file import (
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.yaml", "model.safetensors", "card.md", "manifest.json"
+ADAPTER_MANIFEST = "adapter.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json")
 NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, *TOKENIZERS)
 MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}
@@ -91,25 +88,13 @@ def save_model(
     Raises:
         ModelError: something else stands there. ResourceError: a weight is not finite, or the disk refuses.
     """
-    directory = Path(os.path.abspath(directory))
     stored = _without_ties(tensors)
     refuse_non_finite(stored)
-    aside = name_aside(directory)
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        restore(directory, MANIFEST)
-        _refuse_strangers(directory)
-        clean(directory, NAMES)
-        try:
-            _fs.make_directory(aside)
-            _write_files(aside, config, stored, tokenizers, facts or {})
-        except OSError:
-            remove(aside, NAMES)
-            raise
-        put_in_place(aside, directory, NAMES)
-    except OSError as error:
-        raise _disk_refuses(error, directory, tensor_bytes(stored)) from error
-    return directory
+
+    def write(aside: Path) -> None:
+        _write_files(aside, config, stored, tokenizers, facts or {})
+
+    return write_directory(Path(directory), write, names=NAMES, proof=MANIFEST, what="model", needed=tensor_bytes(stored))
 
 
 def _without_ties(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -122,16 +107,6 @@ def _without_ties(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             stored[name] = tensor
         seen.add(memory)
     return stored
-
-
-def _refuse_strangers(directory: Path) -> None:
-    found = _fs.status(directory)
-    if found is None:
-        return
-    if found.kind != "directory":
-        raise ModelError("is not a directory", where=str(directory), remedy="choose another name for the model")
-    if _fs.list_directory(directory) and _fs.status(directory / MANIFEST) is None:
-        raise ModelError("holds something that is not a model", where=str(directory), remedy="choose a new or empty directory")
 
 
 def _write_files(
@@ -152,7 +127,6 @@ def _write_files(
     }
     manifest["fingerprint"] = bundle_fingerprint(text, manifest)
     write_file(aside / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"])
-    _fs.fsync_directory(aside)
 
 
 def _digests(tokenizers: Tokenizers) -> dict[str, str]:
@@ -195,17 +169,6 @@ def bundle_fingerprint(config: str, manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _disk_refuses(error: OSError, directory: Path, needed: int) -> ResourceError:
-    free = "unknown"
-    with contextlib.suppress(OSError):
-        free = f"{_fs.free_bytes(directory.parent):,}"
-    return ResourceError(
-        f"the model could not be saved: {error.strerror or error} (needs about {needed:,} bytes, free {free})",
-        where=str(error.filename or directory),
-        remedy="free space or mend the rights; if a model was there, there still is a whole one",
-    )
-
-
 # ---- reading -------------------------------------------------------------------------------------------------------
 
 
@@ -231,6 +194,9 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     foreign = [name for name in names if name.endswith((".pt", ".pth", ".bin", ".pkl", ".ckpt"))]
     if foreign:
         raise ModelError(f"holds {foreign[0]}, which may run code when opened, and no {MANIFEST}", where=str(path), remedy=_USE)
+    if ADAPTER_MANIFEST in names:
+        remedy = "name the run it stands in, or make a model of it: headway merge BASE ADAPTER OUT"
+        raise ModelError("is an adapter, a part of a model", where=str(path), remedy=remedy)
     raise ModelError(f"is no model directory: it has no {MANIFEST}", where=str(path), remedy=_USE)
 
 

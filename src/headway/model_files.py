@@ -5,20 +5,21 @@ Every operation on the disk goes through `training/_fs.py`, so that a test can f
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from headway.errors import ModelError
+from headway.errors import ModelError, ResourceError
 from headway.training import _fs
 from headway.training.tensor_file import describe_stranger
 
@@ -110,6 +111,60 @@ def _bytes_of(path: Path, size: int) -> Tensor:
 
 
 # ---- one directory -------------------------------------------------------------------------------------------------
+
+
+def write_directory(
+    directory: Path, write: Callable[[Path], None], *, names: Collection[str], proof: str, what: str, needed: int
+) -> Path:
+    """A directory of files, written aside by `write` and put in place, or in the place of an older one, in one step.
+
+    Args:
+        directory: made with its parents; what stands there already must be of this kind or empty.
+        names: of the files that it may have; `proof` is one that a whole one has.
+        what: it is called in messages. needed: bytes.
+
+    Raises:
+        ModelError: something else stands there. ResourceError: the disk refuses.
+    """
+    directory = Path(os.path.abspath(directory))
+    aside = name_aside(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        restore(directory, proof)
+        _refuse_strangers(directory, proof, what)
+        clean(directory, names)
+        try:
+            _fs.make_directory(aside)
+            write(aside)
+            _fs.fsync_directory(aside)
+        except OSError:
+            remove(aside, names)
+            raise
+        put_in_place(aside, directory, names)
+    except OSError as error:
+        raise _disk_refuses(error, directory, what, needed) from error
+    return directory
+
+
+def _refuse_strangers(directory: Path, proof: str, what: str) -> None:
+    found = _fs.status(directory)
+    if found is None:
+        return
+    if found.kind != "directory":
+        raise ModelError("is not a directory", where=str(directory), remedy=f"choose another name for the {what}")
+    if _fs.list_directory(directory) and _fs.status(directory / proof) is None:
+        raise ModelError(f"holds something that is not a {what}", where=str(directory), remedy="choose a new or empty directory")
+
+
+def _disk_refuses(error: OSError, directory: Path, what: str, needed: int) -> ResourceError:
+    free = "unknown"
+    with contextlib.suppress(OSError):
+        free = f"{_fs.free_bytes(directory.parent):,}"
+    return ResourceError(
+        f"the {what} could not be saved: {error.strerror or error} (needs about {needed:,} bytes, free {free})",
+        where=str(error.filename or directory),
+        remedy=f"free space or mend the rights; if a {what} was there, there still is a whole one",
+    )
 
 
 def name_aside(directory: Path) -> Path:

@@ -279,10 +279,10 @@ def test_the_draw_is_even_bounded_and_the_same_again(monkeypatch: pytest.MonkeyP
 
 def test_text_without_repeated_words_is_thinned_out(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     unlike = [f"{number}字" * 5 for number in range(1000)]
-    assert thin(unlike, TokenizerConfig()) is unlike
+    assert thin(unlike, "bpe") is unlike
     monkeypatch.setattr(tokenizer_training, "MOST_WORD_TYPE_CHARACTERS", 5000)
-    assert thin(unlike, TokenizerConfig()) == unlike[::4]
-    assert thin(["the same words"] * 1000, TokenizerConfig()) == ["the same words"] * 1000
+    assert thin(unlike, "bpe") == unlike[::4]
+    assert thin(["the same words"] * 1000, "bpe") == ["the same words"] * 1000
     with caplog.at_level(logging.INFO):
         train_tokenizer(unlike, TokenizerConfig(vocabulary_size=50))
     assert "learned from 250 of 1,000 lines" in caplog.text

@@ -50,6 +50,18 @@ def test_equals_the_plain_loss_and_its_gradient_in_float64(
         torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 5.0])
+def test_a_frozen_output_takes_nothing_from_the_gradient_of_the_states(alpha: float) -> None:
+    torch.manual_seed(1)
+    hidden, weight = torch.randn(4, 6, 5, requires_grad=True), torch.randn(11, 5)
+    targets = torch.randint(0, 11, (2, 6)).repeat(2, 1)
+    gradients = []
+    for learns in (True, False):
+        found = cross_entropy(hidden, weight.requires_grad_(learns), targets, smoothing=0.1, consistency=alpha)
+        gradients.append(torch.autograd.grad(found.loss, hidden)[0])
+    assert torch.equal(*gradients)
+
+
 def test_bfloat16_stays_near_float32() -> None:
     torch.manual_seed(2)
     hidden, weight, targets = torch.randn(3, 8, 32), torch.randn(500, 32) * 0.3, torch.randint(0, 500, (3, 8))

@@ -80,7 +80,7 @@ def test_an_output_matrix_of_its_own_is_left_to_adamw() -> None:
     net = Transformer(ModelConfig(**sizes, tied_embeddings="none"), 20, 20)
     optimizer = build_optimizer(net, settings())
     assert isinstance(optimizer, Muon)
-    stepped = {id(parameter) for parameter in optimizer.own["params"]}
+    stepped = {id(parameter) for parameter in optimizer.own[0]["params"]}
     assert id(net.output_weight) not in stepped
     assert id(net.decoder[0].feed_forward.inner.weight) in stepped
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(net.parameters()))

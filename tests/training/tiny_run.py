@@ -32,6 +32,7 @@ TINY_TRAINING: dict[str, Any] = {
     "averaging": "ema",
     "ema_decay": 0.9,
 }
+FEW: dict[str, Any] = {"updates": 10, "validate_every": 5, "best_by": "loss", "validate_score": False}
 
 
 def tiny_config(sample: Path, run_directory: Path, **sections: dict[str, Any]) -> Config:
@@ -48,3 +49,9 @@ def tiny_config(sample: Path, run_directory: Path, **sections: dict[str, Any]) -
         "training": {**TINY_TRAINING, **sections.get("training", {})},
     }
     return Config.model_validate(values)
+
+
+def tuned_config(sample: Path, run_directory: Path, base: Path, **sections: Any) -> Config:
+    """A fine-tuning of the fixture `base`."""
+    model = {"positions": "relative", "start_from": str(base), **sections.get("model", {})}
+    return tiny_config(sample, run_directory, **{**sections, "model": model})

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -162,6 +163,17 @@ class Tokenizer:
             return [normal] if normal else []
         return [word for word, _ in pre_tokenizer.pre_tokenize_str(normal)]
 
+    def count_words(self, texts: Iterable[str]) -> Counter[str]:
+        """How often the model of the backend is given each word of the texts."""
+        chunks: Counter[str] = Counter()
+        for text in texts:
+            chunks.update(self._chunks(text) if self._chunks is not None else [text])
+        words: Counter[str] = Counter()
+        for chunk, count in chunks.items():
+            for word in self._words(chunk):
+                words[word] += count
+        return words
+
     def normalize(self, text: str) -> str:
         """The text as the tokenizer sees it: what `decode` gives back where nothing is unknown."""
         normalizer = self._backend.normalizer
@@ -176,6 +188,11 @@ class Tokenizer:
     @property
     def vocabulary_size(self) -> int:
         return len(self.vocabulary)
+
+    @property
+    def content(self) -> Json:
+        """What stands in its tokenizer.json."""
+        return self._content
 
     @cached_property
     def digest(self) -> str:
@@ -279,7 +296,7 @@ def train_tokenizer(lines: Iterable[str], settings: TokenizerConfig, *, seed: in
 def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer:
     from headway.data.tokenizer_training import learn, thin
 
-    sample = thin(sample, settings)
+    sample = thin(sample, settings.kind)
     tokenizer = Tokenizer(learn(sample, settings), dropout=settings.dropout)
     size = tokenizer.vocabulary_size
     _log.info(f"{settings.kind} tokenizer: {size:,} pieces learned from {len(sample):,} of {read:,} lines")
@@ -300,20 +317,11 @@ def train_tokenizers(config: Config, read: Read, *, seed: int = SAMPLE_SEED) -> 
     Raises:
         DataError, ModelError, UsageError: from reading the examples or the file, and from learning.
     """
-    from headway.data.preprocessing import Preprocessor
-    from headway.data.tokenizer_training import draw
-
-    settings, data = config.tokenizer, config.data
+    settings = config.tokenizer
     if settings.path is not None:
         given = Tokenizer.load(settings.path, dropout=settings.dropout)
         return Tokenizers(given, given)
-    parts = data.written_parts("train").values() if settings.joint else data.parts("train")
-    examples = ((part.direction, example) for part in parts for example in read(part, data))
-    drawn, count = draw(examples, settings.sample_lines, _characters, seed)
-    steps = {language: Preprocessor(data.preprocessing, language).apply for part in parts for language in part.direction}
-    sources = [steps[direction.source](example.source) for direction, example in drawn]
-    targets = [steps[direction.target](example.target) for direction, example in drawn]
-    del drawn
+    sources, targets, count = drawn_texts(config, read, seed)
     try:
         if not any(targets):
             alone = _learn(sources, count, settings)
@@ -325,6 +333,20 @@ def train_tokenizers(config: Config, read: Read, *, seed: int = SAMPLE_SEED) -> 
     except HeadwayError as error:
         error.where = error.where or "tokenizer"
         raise
+
+
+def drawn_texts(config: Config, read: Read, seed: int = SAMPLE_SEED) -> tuple[list[str], list[str], int]:
+    """Sources and targets of an even draw of the training examples, preprocessed, and how many examples there were."""
+    from headway.data.preprocessing import Preprocessor
+    from headway.data.tokenizer_training import draw
+
+    data, settings = config.data, config.tokenizer
+    parts = data.written_parts("train").values() if settings.joint else data.parts("train")
+    examples = ((part.direction, example) for part in parts for example in read(part, data))
+    drawn, count = draw(examples, settings.sample_lines, _characters, seed)
+    steps = {language: Preprocessor(data.preprocessing, language).apply for part in parts for language in part.direction}
+    sources = [steps[direction.source](example.source) for direction, example in drawn]
+    return sources, [steps[direction.target](example.target) for direction, example in drawn], count
 
 
 def _characters(drawn: tuple[Direction, Example]) -> int:

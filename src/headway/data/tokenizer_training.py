@@ -24,7 +24,7 @@ CONTINUATION = "##"
 MAX_WORD_CHARACTERS = 200  # a longer word is unknown to WordPiece
 MAX_SAMPLE_CHARACTERS = 1 << 27
 # Of different words, as trainers keep each word once. Measured: BPE needs 45 bytes a character, unigram 20 seconds a million.
-MAX_WORD_TYPE_CHARACTERS = {"unigram": 1 << 22}
+MAX_WORD_TYPE_CHARACTERS = {"unigram": 1 << 22, "extension": 1 << 22}
 MOST_WORD_TYPE_CHARACTERS = 1 << 24
 JOINT = "\x1f"  # between words for sentencepiece; cannot stand within one, as it would be cut off as punctuation
 
@@ -63,9 +63,9 @@ def _lowest(held: list[Lot[T]], most: int, characters: Callable[[T], int]) -> tu
     return held, size
 
 
-def thin(lines: list[str], settings: TokenizerConfig) -> list[str]:
+def thin(lines: list[str], kind: str) -> list[str]:
     """Every n-th line, so that the trainer's memory is bounded: text without blanks between its words has no word twice."""
-    most = MAX_WORD_TYPE_CHARACTERS.get(settings.kind, MOST_WORD_TYPE_CHARACTERS)
+    most = MAX_WORD_TYPE_CHARACTERS.get(kind, MOST_WORD_TYPE_CHARACTERS)
     if sum(map(len, lines)) <= most:
         return lines
     types: set[str] = set()

@@ -31,6 +31,7 @@ from headway.training.parallel import (
     choose_threads,
     keep_freed_memory,
 )
+from headway.training.parts import choose_what_learns, learning_parameters, place_of
 from headway.training.state import LossOf, TrainState
 
 if TYPE_CHECKING:
@@ -58,8 +59,11 @@ def memory(
     """Bytes that training needs on one process, by what they are for."""
     training = config.training
     rows = count(config.model, source_vocabulary, target_vocabulary)
-    parameters = sum(row.parameters for row in rows)
     matrices = sum(row.parameters for row in rows if row.stack in ("encoder", "decoder"))
+    with torch.device("meta"):
+        model = _model(config, source_vocabulary, target_vocabulary)
+    parameters, learning = model.parameter_count(), learning_parameters(model)
+    inner = sum(p.numel() for n, p in model.named_parameters() if p.requires_grad and place_of(n)[0] in ("encoder", "decoder"))
     width = 2 if precision == "bf16" else 4
     piece = training.batch_tokens / training.accumulation * (2 if training.r_drop else 1)
     pairs = piece / max(source_length, target_length)
@@ -70,9 +74,9 @@ def memory(
         numbers += kept_for_backward(config.model, target_length, source_length)
     found = {
         "weights": 4 * parameters,
-        "gradients": 4 * parameters,
-        "optimiser": 8 * parameters - (4 * matrices if training.optimizer == "muon" else 0),  # Muon keeps one number, Adam two
-        "averages": 4 * parameters * copies_of_weights(training),
+        "gradients": 4 * learning,
+        "optimiser": 8 * learning - (4 * inner if training.optimizer == "muon" else 0),  # Muon keeps one number, Adam two
+        "averages": 4 * learning * copies_of_weights(training),
         "activations": int(pairs * width * SLACK * numbers),
         "logits": 2 * width * logits + 4 * output,
         "copies in bf16": 2 * (matrices + output) if precision == "bf16" else 0,
@@ -191,9 +195,7 @@ def calibrate(
 def _state(config: Config, world: World, precision: Precision, V_source: int | None, V_target: int | None) -> TrainState:
     V = config.tokenizer.vocabulary_size
     with torch.random.fork_rng(devices=[]):
-        outputs = _least_outputs(config)
-        sizes = (V_source or V, V_target or V)
-        model = Transformer(config.model, *sizes, outputs=outputs, seed=config.training.seed).to(world.device)
+        model = _model(config, V_source or V, V_target or V).to(world.device)
     model.compute_dtype = precision.dtype
     model.train()
     optimizer = build_optimizer(model, config.training, precision.dtype)
@@ -205,6 +207,13 @@ def _least_outputs(config: Config) -> int:
     """Outputs of the head, where the labels are not known yet."""
     task = TASKS[config.task]
     return task.outputs or (2 if task.labels else 0)
+
+
+def _model(config: Config, V_source: int, V_target: int) -> Transformer:
+    """The model that is trained, as if `model.start_from` had all of it but the head."""
+    model = Transformer(config.model, V_source, V_target, outputs=_least_outputs(config), seed=config.training.seed)
+    choose_what_learns(model, config, new=("head.weight", "head.bias"))
+    return model
 
 
 def _parts(pairs: int, accumulation: int) -> list[int]:

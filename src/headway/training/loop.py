@@ -20,11 +20,13 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from headway.adapter_dir import save_adapter
 from headway.config import Config
 from headway.data.batches import Batch, Epoch
 from headway.data.check import check
 from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError, Interrupted, ResourceError
+from headway.model.lora import merged_weights
 from headway.model_dir import build_model, save_model
 from headway.training.checkpoint import Checkpoints, RunLock
 from headway.training.corpus import TrainingCorpus
@@ -39,6 +41,7 @@ from headway.training.parallel import (
     start_distributed,
     stop_distributed,
 )
+from headway.training.parts import choose_what_learns, learning_parameters
 from headway.training.progress import Progress
 from headway.training.run_directory import (
     begin_or_go_on,
@@ -144,8 +147,8 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
     state = _start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
     if world.first:
-        sets = 3 + copies_of_weights(config.training)  # weights, two moments, averages; float32
-        checkpoints.require_space(4 * sets * state.model.parameter_count())
+        sets = 2 + copies_of_weights(config.training)  # two moments, averages; float32
+        checkpoints.require_space(4 * (state.model.parameter_count() + sets * learning_parameters(state.model)))
     progress.begin(state.model, corpus, state.update)
     with progress, stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
@@ -165,8 +168,12 @@ def _start(
     setting = saved.get("precision", settings.precision)
     precision = choose_precision(setting, world.device, config.model, world=world)
     model = build_model(config, tokenizers)
+    inherited = saved.get("inherited")  # checkpoints of older versions do not tell
     if newest is None and config.model.start_from:
-        progress.console.print(f"from {config.model.start_from}: {inherit(model, config, tokenizers)}")
+        found = inherit(model, config, tokenizers)
+        progress.console.print(f"from {config.model.start_from}: {found}")
+        inherited = found.as_json()
+    choose_what_learns(model, config, new=inherited["new"] if inherited else ())
     model.to(world.device)
     model.compute_dtype = precision.dtype
     loss_of: nn.Module = LossOf(model, config)
@@ -178,8 +185,8 @@ def _start(
     optimizer = build_optimizer(model, settings, precision.dtype)
     state = TrainState(config, world, model, loss_of, optimizer, WeightAverage(model, settings))
     for parameter in model.parameters():  # a layer that rests at first has a gradient too: resuming must not tell
-        parameter.grad = torch.zeros_like(parameter)
-    state.precision, (state.corpus, state.validation) = precision.name, data
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    state.precision, (state.corpus, state.validation), state.inherited = precision.name, data, inherited
     if newest:
         _refuse_other_data("train", data[0], saved["corpus"])
         _refuse_other_data("validation", data[1], saved["validation"])
@@ -307,7 +314,9 @@ def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers,
             state.best_score, state.validations_without_gain = score, 0
             if state.world.first:
                 facts = {"update": state.update, "validation": scores.as_json(), "target_tokens": state.target_tokens}
-                save_model(directory / "model", state.config, state.model.state_dict(), tokenizers, facts)
+                save_model(directory / "model", state.config, merged_weights(state.model), tokenizers, facts)
+                if state.inherited and state.config.model.lora:
+                    save_adapter(directory / "adapter", state.config, state.model, tokenizers, state.inherited["fingerprint"])
         else:
             state.validations_without_gain += 1
     progress.validation(state.update, scores, better)

@@ -125,7 +125,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         weight, mean_weight_D = weight_VD.to(hidden_PND.dtype), weight_VD.mean(0)
         wants_gradient = any(ctx.needs_input_grad[:2])
         grad_hidden = torch.empty_like(hidden_PND) if wants_gradient else None
-        grad_weight = torch.zeros_like(weight_VD) if wants_gradient else None
+        grad_weight = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None  # a frozen one costs no product
         step = max(1, min(N, CHUNK_ELEMENTS // (P * V)))
         logits_buffer = hidden_PND.new_empty(P * step, V)
         probability_buffer = torch.empty_like(logits_buffer)
@@ -146,12 +146,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             if consistency:
                 divergence, gradient = _add_consistency(logits, p, log_z.to(p.dtype), consistency, wants_gradient)
                 loss += divergence
-            if grad_hidden is not None and grad_weight is not None:
+            if grad_hidden is not None:
                 gradient.scatter_(1, targets[:, None], gradient.gather(1, targets[:, None]) - (1 - smoothing))
                 grad_hidden[:, start : start + step] = torch.mm(gradient, weight).view(P, -1, D)
+            if grad_weight is not None:
                 grad_weight += torch.mm(gradient.t(), hidden)
-        if grad_hidden is not None and grad_weight is not None and smoothing:
+        if grad_hidden is not None and smoothing:
             grad_hidden -= (mean_weight_D * smoothing).to(grad_hidden.dtype)
+        if grad_weight is not None and smoothing:
             grad_weight -= hidden_PND.sum((0, 1), dtype=grad_weight.dtype) * (smoothing / V)
         ctx.gradients = grad_hidden, grad_weight
         ctx.mark_non_differentiable(nll)
@@ -162,7 +164,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.gradients
         ctx.gradients = None
         scale = grad_outputs[0]
-        return grad_hidden.mul_(scale), grad_weight.mul_(scale), None, None, None
+        return grad_hidden.mul_(scale), None if grad_weight is None else grad_weight.mul_(scale), None, None, None
 
 
 def _add_consistency(logits: Tensor, p: Tensor, log_z: Tensor, alpha: float, wants_gradient: bool) -> tuple[Tensor, Tensor]:

@@ -39,36 +39,41 @@ class Muon(torch.optim.Optimizer):
     """Steps `matrices` by their orthogonalised Nesterov momentum and lets `others` step the rest.
 
     Args:
-        matrices: two-dimensional parameters that are neither embeddings nor the output.
-        others: the optimiser of all other parameters; its groups and its state become part of this one's.
+        matrices: groups of two-dimensional parameters that are neither embeddings nor the output, each with its weight decay.
+        others: the optimiser of all other parameters, if there are any; its groups and its state become part of this one's.
         dtype: of the products; bfloat16 is exact enough.
     """
 
     def __init__(
-        self, matrices: list[Tensor], others: torch.optim.Optimizer, *, lr: float, weight_decay: float, dtype: torch.dtype
+        self, matrices: list[dict[str, Any]], others: torch.optim.Optimizer | None, *, lr: float, dtype: torch.dtype
     ) -> None:
-        super().__init__([{"params": matrices}], {"lr": lr, "weight_decay": weight_decay})
-        self.own, self.others, self.dtype = self.param_groups[0], others, dtype
-        self.param_groups.extend(others.param_groups)
-        others.state = self.state
-        shapes = dict.fromkeys(matrix.shape for matrix in matrices)
-        self.alike = [[matrix for matrix in matrices if matrix.shape == shape] for shape in shapes]
+        super().__init__(matrices, {"lr": lr})
+        self.own, self.others, self.dtype = list(self.param_groups), others, dtype
+        if others is not None:
+            self.param_groups.extend(others.param_groups)
+            others.state = self.state
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         assert closure is None
-        rate, decay = self.own["lr"], self.own["weight_decay"]
-        for matrices in self.alike:
-            gradients = [matrix.grad if matrix.grad is not None else torch.zeros_like(matrix) for matrix in matrices]
-            for matrix in matrices:
-                if not self.state[matrix]:
-                    self.state[matrix]["momentum"] = torch.zeros_like(matrix)
-            momenta = [self.state[matrix]["momentum"] for matrix in matrices]
-            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
-            ahead_nrc = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))
-            updates_nrc = orthogonalise(ahead_nrc.to(self.dtype)).to(ahead_nrc.dtype)
-            if decay:
-                torch._foreach_mul_(matrices, 1 - rate * decay)
-            size = UPDATE_SIZE * max(updates_nrc.shape[1:]) ** 0.5
-            torch._foreach_add_(matrices, list(updates_nrc.unbind()), alpha=-rate * size)
-        self.others.step()
+        for group in self.own:
+            for shape in dict.fromkeys(matrix.shape for matrix in group["params"]):
+                alike = [matrix for matrix in group["params"] if matrix.shape == shape]
+                self._step_alike(alike, group["lr"], group["weight_decay"])
+        if self.others is not None:
+            self.others.step()
+
+    def _step_alike(self, matrices: list[Tensor], rate: float, decay: float) -> None:
+        """Steps matrices of one shape."""
+        gradients = [matrix.grad if matrix.grad is not None else torch.zeros_like(matrix) for matrix in matrices]
+        for matrix in matrices:
+            if not self.state[matrix]:
+                self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+        momenta = [self.state[matrix]["momentum"] for matrix in matrices]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        ahead_nrc = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))
+        updates_nrc = orthogonalise(ahead_nrc.to(self.dtype)).to(ahead_nrc.dtype)
+        if decay:
+            torch._foreach_mul_(matrices, 1 - rate * decay)
+        size = UPDATE_SIZE * max(updates_nrc.shape[1:]) ** 0.5
+        torch._foreach_add_(matrices, list(updates_nrc.unbind()), alpha=-rate * size)

@@ -17,30 +17,42 @@ from torch import Tensor, nn
 from headway.config import TrainingConfig
 from headway.errors import ModelError
 from headway.training.muon import Muon
+from headway.training.parts import shares_of_rate
 
 
 def build_optimizer(model: nn.Module, settings: TrainingConfig, dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019), Adam (Kingma & Ba 2015), both in torch's fused kernel, or Muon, at the rate of update 1.
 
     Only matrices that are not embeddings decay: pulling biases, gains or rarely seen rows to zero does harm. Of these, Muon
-    steps all but the output matrix, with products in `dtype`; the rest is AdamW's.
+    steps all but the output matrix, with products in `dtype`; the rest is AdamW's. Parameters of a group have the same `share`
+    of the learning rate (`layer_decay`).
     """
     embedding_ids = _embedding_ids(model)
-    matrices: list[Tensor] = []
-    others: list[Tensor] = []
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            inner = parameter.ndim >= 2 and id(parameter) not in embedding_ids
-            (matrices if inner else others).append(parameter)
     output = getattr(model, "output", None)
     of_output = {id(parameter) for parameter in output.parameters()} if isinstance(output, nn.Module) else set()
-    orthogonal = [matrix for matrix in matrices if settings.optimizer == "muon" and id(matrix) not in of_output]
-    decaying = [matrix for matrix in matrices if all(matrix is not one for one in orthogonal)]
+    shares = shares_of_rate(model, settings.layer_decay)
+    orthogonal: dict[float, list[Tensor]] = {}
+    rest: dict[tuple[bool, float], list[Tensor]] = {(True, 1.0): [], (False, 1.0): []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            inner = parameter.ndim >= 2 and id(parameter) not in embedding_ids
+            if inner and settings.optimizer == "muon" and id(parameter) not in of_output:
+                orthogonal.setdefault(shares[name], []).append(parameter)
+            else:
+                rest.setdefault((inner, shares[name]), []).append(parameter)
     decay, rate = settings.weight_decay, learning_rate(1, settings)
-    groups = [{"params": decaying, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": parameters, "weight_decay": decay if inner else 0.0, "share": share}
+        for (inner, share), parameters in rest.items()
+        if parameters
+    ]
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    adam = kind([group for group in groups if group["params"]], lr=rate, betas=settings.betas, eps=settings.epsilon, fused=True)
-    return Muon(orthogonal, adam, lr=rate, weight_decay=decay, dtype=dtype) if orthogonal else adam
+    adam = kind(groups, lr=rate, betas=settings.betas, eps=settings.epsilon, fused=True) if groups else None
+    matrices = [{"params": parameters, "weight_decay": decay, "share": share} for share, parameters in orthogonal.items()]
+    optimizer = Muon(matrices, adam, lr=rate, dtype=dtype) if matrices else adam
+    assert optimizer is not None, "the configuration refuses to freeze everything"
+    set_learning_rate(optimizer, rate)
+    return optimizer
 
 
 def _embedding_ids(model: nn.Module) -> set[int]:
@@ -73,8 +85,9 @@ def learning_rate(step: int, settings: TrainingConfig) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Each group learns at its share of `rate`."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
 
 
 # --- the optimiser's memory as named tensors ---------------------------------------------------------------------

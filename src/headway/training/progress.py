@@ -18,6 +18,7 @@ from headway.config import Config
 from headway.model.transformer import Transformer
 from headway.training.corpus import TrainingCorpus
 from headway.training.parallel import Precision, World
+from headway.training.parts import learning_parameters
 from headway.training.validation import ValidationScores
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ class Progress:
     def begin(self, model: Transformer, corpus: TrainingCorpus, update: int) -> None:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
         dropped += f", cut: {corpus.cut:,} too long" if corpus.cut else ""
+        parameters, learning = model.parameter_count(), learning_parameters(model)
+        learn = f", {learning:,} of them learn" if learning < parameters else ""
         self.console.print(
-            f"{model.parameter_count():,} parameters · {corpus.read:,} examples read, {corpus.used:,} used, dropped: {dropped} · "
+            f"{parameters:,} parameters{learn} · {corpus.read:,} examples read, {corpus.used:,} used, dropped: {dropped} · "
             f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
         )
         if self.metrics is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizers
+from headway.data.tokenizer_extension import extend_tokenizers
 from headway.errors import ResourceError, UsageError
 from headway.tasks import TASKS
 from headway.training import _fs
@@ -27,7 +28,7 @@ LOCK, TOKENIZERS = "run.lock", "tokenizers"
 CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
 # All that a run writes, its configuration last: without it the directory is no run.
 WRITTEN = (
-    "checkpoints", "model", "evaluation", "tensorboard", TOKENIZERS, TOKENIZERS_ASIDE, "metrics.jsonl", "metrics.tmp",
+    "checkpoints", "model", "adapter", "evaluation", "tensorboard", TOKENIZERS, TOKENIZERS_ASIDE, "metrics.jsonl", "metrics.tmp",
     CONFIG_ASIDE, "config.yaml",
 )  # fmt: skip
 
@@ -106,7 +107,7 @@ def forget_tokenizers(directory: Path) -> None:
 
 
 def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
-    """The run's tokenizers: learned from the training pairs before anything is trained, read from then on."""
+    """The run's tokenizers: learned, or inherited and extended, before anything is trained, read from then on."""
     folder = directory / TOKENIZERS
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
@@ -114,6 +115,8 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     tokenizers = inherited_tokenizers(config)
     if tokenizers is None or config.tokenizer.path is not None:
         tokenizers = train_tokenizers(config, task.preparation.read)
+    elif config.tokenizer.extend_by:
+        tokenizers = extend_tokenizers(tokenizers, config, task.preparation.read)
     if task.labels is not None:
         tokenizers.labels = task.labels(config.data)
     aside = directory / TOKENIZERS_ASIDE

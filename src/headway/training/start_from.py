@@ -1,19 +1,22 @@
 """A model that begins with what other runs have learned: their weights by name, and a report of what was taken.
 
 An encoder comes from a run with an encoder, a decoder from one with a decoder; both may come from one run or from two. What
-the new model has and the old one has not (a head, cross-attention) begins as always.
+the new model has and the old one has not (a head, cross-attention) begins as always. Where the vocabulary was extended, the row
+of a new piece begins as the mean of those that it was cut into.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
-from headway.data.tokenizer import Tokenizer, Tokenizers
+from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers
+from headway.data.tokenizer_extension import cuts_of_new_pieces, extends
 from headway.errors import UsageError
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
@@ -32,14 +35,19 @@ SAME = (
 
 @dataclass
 class Inherited:
-    """Names of tensors: taken as they were, left behind, and begun anew."""
+    """Names of tensors: taken as they were, left behind, and begun anew; and the fingerprint of the model of `start_from`."""
 
+    fingerprint: str
     taken: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
 
+    def as_json(self) -> dict[str, Any]:
+        """What a checkpoint has to know of it."""
+        return {"fingerprint": self.fingerprint, "new": self.new}
+
     def __str__(self) -> str:
-        return "; ".join(f"{what}: {_summary(names)}" for what, names in vars(self).items())
+        return "; ".join(f"{what}: {_summary(getattr(self, what))}" for what in ("taken", "left", "new"))
 
 
 def _summary(names: list[str]) -> str:
@@ -63,7 +71,7 @@ def inherited_tokenizers(config: Config) -> Tokenizers | None:
     if not runs:
         return None
     loaded = {part: load_model(run) for part, run in runs.items()}
-    sides = {part: _tokenizer_of(one, part) for part, one in loaded.items()}
+    sides = {part: _tokenizer_of(one.tokenizers, part) for part, one in loaded.items()}
     source, target = sides.get("encoder", sides.get("decoder")), sides.get("decoder", sides.get("encoder"))
     assert source is not None
     assert target is not None
@@ -78,8 +86,8 @@ def inherited_tokenizers(config: Config) -> Tokenizers | None:
     return Tokenizers(source, target)
 
 
-def _tokenizer_of(loaded: LoadedModel, part: str) -> Tokenizer:
-    return loaded.tokenizers.source if part == "encoder" else loaded.tokenizers.target
+def _tokenizer_of(tokenizers: Tokenizers, part: str) -> Tokenizer:
+    return tokenizers.source if part == "encoder" else tokenizers.target
 
 
 @torch.no_grad()
@@ -89,19 +97,27 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
     Raises:
         ModelError: a run has no whole model. UsageError: its shapes or its tokenizer do not fit.
     """
-    found = Inherited()
+    runs = sources(config.model)
+    models = {run: load_model(run) for run in dict.fromkeys(runs.values())}
+    found = Inherited(models[next(iter(runs.values()))].fingerprint)
     own = model.state_dict(keep_vars=True)
     filled: set[int] = set()
     known: set[str] = set()
-    for part, run in sources(config.model).items():
-        loaded = load_model(run)
-        _check(loaded, part, run, config, tokenizers)
+    for part, run in runs.items():
+        loaded = models[run]
+        refuse_misfit(loaded, part, run, config, tokenizers)
+        used, learned = _tokenizer_of(loaded.tokenizers, part), _tokenizer_of(tokenizers, part)
         known.update(extra_pieces(loaded.config))
-        ids = _same_ids(loaded, config, _tokenizer_of(loaded, part).vocabulary_size)
+        ids = _same_ids(loaded, config, used.vocabulary_size, learned.vocabulary_size)
+        cuts = cuts_of_new_pieces(learned, used)
         for name, tensor in loaded.model.state_dict().items():
             belongs = name.startswith(PARTS[part]) or (name.startswith("head.") and _same_labels(loaded, tokenizers))
             if belongs and name in own:
-                _copy(tensor, own[name], name, ids)
+                if name == "output.weight" or name.endswith("embedding.tokens.weight"):
+                    _copy_rows(tensor, own[name], ids, used.vocabulary_size, cuts)
+                else:  # tables of positions may have other numbers of rows; the first ones are the same in both
+                    rows = min(len(tensor), len(own[name]))
+                    own[name][:rows].copy_(tensor[:rows])
                 filled.add(id(own[name]))
                 found.taken.append(name)
             elif part == "encoder" or name.startswith(PARTS[part]):
@@ -112,22 +128,24 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
     return found
 
 
-def _same_ids(loaded: LoadedModel, config: Config, vocabulary: int) -> dict[int, int]:
-    """Ids of ours → theirs that stand for the same: the pieces of the vocabulary, and masks or tags of the same name."""
-    theirs = {name: vocabulary + number for number, name in enumerate(extra_pieces(loaded.config))}
-    extra = {vocabulary + number: theirs[name] for number, name in enumerate(extra_pieces(config)) if name in theirs}
-    return {**{number: number for number in range(vocabulary)}, **extra}
+def _same_ids(loaded: LoadedModel, config: Config, old: int, new: int) -> dict[int, int]:
+    """Ids of ours → theirs that stand for the same: pieces of the `old` vocabulary, and masks or tags behind it."""
+    theirs = {name: old + number for number, name in enumerate(extra_pieces(loaded.config))}
+    extra = {new + number: theirs[name] for number, name in enumerate(extra_pieces(config)) if name in theirs}
+    return {**{number: number for number in range(old)}, **extra}
 
 
-def _copy(theirs: Tensor, ours: Tensor, name: str, ids: dict[int, int]) -> None:
-    """Tables of ids and of positions may have other numbers of rows; the first positions are the same in both."""
-    if name == "output.weight" or name.endswith("tokens.weight"):
-        ours[list(ids)] = theirs[list(ids.values())]
-    elif name.endswith("learned.weight"):
-        rows = min(len(theirs), len(ours))
-        ours[:rows].copy_(theirs[:rows])
-    else:
-        ours.copy_(theirs)
+def _copy_rows(theirs: Tensor, ours: Tensor, ids: dict[int, int], pieces: int, cuts: list[list[int]]) -> None:
+    """Rows of the `ids` that both have; of new pieces, which stand behind the old `pieces`.
+
+    A new piece begins as the mean of the pieces that the old tokenizer cuts it into, or, where these are all unknown, as the
+    mean of the whole vocabulary (Hewitt 2021, https://nlp.stanford.edu/~johnhew/vocab-expansion.html).
+    """
+    ours[list(ids)] = theirs[list(ids.values())]
+    everything = theirs[UNK_ID + 1 : pieces].mean(0)
+    for number, cut in enumerate(cuts, pieces):
+        known = [piece for piece in cut if piece != UNK_ID]
+        ours[number].copy_(theirs[known].mean(0) if known else everything)
 
 
 def _same_labels(loaded: LoadedModel, tokenizers: Tokenizers) -> bool:
@@ -135,7 +153,8 @@ def _same_labels(loaded: LoadedModel, tokenizers: Tokenizers) -> bool:
     return theirs is not None and ours is not None and theirs.digest == ours.digest
 
 
-def _check(loaded: LoadedModel, part: str, run: str, config: Config, tokenizers: Tokenizers) -> None:
+def refuse_misfit(loaded: LoadedModel, part: str, run: str, config: Config, tokenizers: Tokenizers) -> None:
+    """Raises UsageError where a part of `config` cannot begin with that of a run: other shapes, or another tokenizer."""
     theirs, ours = loaded.config.model, config.model
     where = str(Path(run))
     if not getattr(theirs, f"{part}_layers"):
@@ -149,8 +168,8 @@ def _check(loaded: LoadedModel, part: str, run: str, config: Config, tokenizers:
         shown = ", ".join(f"model.{key}={getattr(ours, key)} (there: {getattr(theirs, key)})" for key in different)
         values = " ".join(f"model.{key}={getattr(theirs, key)}" for key in different)
         raise UsageError(f"does not have the shape of this model: {shown}", where=where, remedy=f"set {values}")
-    used, learned = _tokenizer_of(loaded, part), tokenizers.source if part == "encoder" else tokenizers.target
-    if used.digest != learned.digest:
+    used, learned = _tokenizer_of(loaded.tokenizers, part), _tokenizer_of(tokenizers, part)
+    if not extends(learned, used):
         problem = f"has another tokenizer than this run ({used.digest[:12]}, not {learned.digest[:12]})"
         remedy = "leave tokenizer.path out: a new run takes the tokenizer of model.start_from"
         raise UsageError(problem, where=where, remedy=remedy)

@@ -48,6 +48,7 @@ class TrainState:
     precision: str = "fp32"
     corpus: str = ""  # fingerprint of the training data
     validation: str = ""  # and of the validation data
+    inherited: dict[str, Any] | None = None  # of model.start_from: `Inherited.as_json`
 
     NUMBERS = (
         "update", "target_tokens", "validation_is_due", "best_score", "validations_without_gain", "bad_updates", "precision",
@@ -62,6 +63,7 @@ class TrainState:
             **{name: getattr(self, name) for name in self.NUMBERS},
             "place": [self.place.epoch, self.place.index],
             "average": self.average.state(),
+            "inherited": self.inherited,
             "world_size": self.world.size,
         }
 
