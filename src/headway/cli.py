@@ -59,17 +59,22 @@ def init(arguments: Arguments) -> None:
 
 
 def sample(arguments: Arguments) -> None:
-    """Make sample data, so that everything can be tried without any: sentences from a hand-written grammar.
+    """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar.
+
+    KIND is a task: translation, summarisation, dialogue, language_model, masked_language_model, span_corruption, denoising,
+    classification, classification_several, classification_number, tagging, question_answering.
 
     examples:
-      headway sample translation data/sample
+      headway sample tagging data/marked && headway train data/marked/config.yaml
       headway sample translation data/sample --size 20000 --seed 7
     """
     from headway.samples import write_sample
 
-    found = write_sample(arguments.kind, Path(arguments.directory), seed=arguments.seed, size=arguments.size)
+    directory = Path(arguments.directory)
+    found = write_sample(arguments.kind, directory, seed=arguments.seed, size=arguments.size)
     for name, lines in found["lines"].items():
-        print(f"{Path(arguments.directory) / name}\t{lines} lines")
+        print(f"{directory / name}\t{lines} lines")
+    say(f"next: headway train {directory / 'config.yaml'}")
 
 
 def check(arguments: Arguments) -> int:
@@ -309,10 +314,10 @@ VERBS: Verbs = {
         ("--test", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own test pairs"}),
     ]),
     "sample": (sample, [
-        ("kind", {"metavar": "KIND", "help": "translation"}),
+        ("kind", {"metavar": "KIND", "help": "see above"}),
         ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
-        ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training pairs (default: 6000)"}),
-        ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same bytes (default: 1)"}),
+        ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training examples (default: 6000)"}),
+        ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same data (default: 1)"}),
     ]),
     "check": (check, [
         CONFIG, OVERRIDES,
