@@ -33,26 +33,37 @@ if TYPE_CHECKING:
 
 
 def init(arguments: Arguments) -> None:
-    """Write a commented configuration for your own two files, with settings that fit their size.
+    """Write a commented configuration for your own data, with settings that fit its size.
 
-    Line n of SOURCE and line n of TARGET are a pair. Without --validation, some pairs are held out into files beside the
-    configuration; a source sentence that comes twice is never on both sides.
+    For translation, the default, line n of SOURCE and line n of TARGET are a pair. Other tasks read one file: a table of texts
+    with labels or summaries, a CoNLL file, SQuAD's JSON, conversations, plain text. Without --validation, some examples are held
+    out into files beside the configuration; a text that comes twice is never on both sides.
 
     examples:
       headway init letters.en letters.de mine
       headway init a.txt b.txt mine --source-language en --target-language zh
       headway init train.en train.de mine --validation dev.en dev.de --test test.en test.de
+      headway init --task classification reviews.csv mine --columns review,stars
+      headway init --task language_model poems.txt mine
     """
-    from headway.starter import write_starter
+    from headway.starter import files_of_a_part, write_starter
 
+    paths, held_out = list(arguments.paths), {}
+    for name in ("validation", "test"):  # an option takes all that follows it: what is more than its own files are the data
+        given = getattr(arguments, name) or []
+        own = files_of_a_part(arguments.task, given)
+        held_out[name], paths = given[:own], paths + given[own:]
+    if len(paths) < 2:
+        raise UsageError("the data or the directory is missing", remedy="`headway init --help` shows how")
     path = write_starter(
-        arguments.source,
-        arguments.target,
-        Path(arguments.directory),
+        paths[:-1],
+        Path(paths[-1]),
+        task=arguments.task,
+        columns=arguments.columns and arguments.columns.split(","),
+        labels=arguments.labels,
         source_language=arguments.source_language,
         target_language=arguments.target_language,
-        validation=arguments.validation and tuple(arguments.validation),
-        test=arguments.test and tuple(arguments.test),
+        **held_out,
     )
     say(f"next: headway check {path}")
     print(path)
@@ -305,13 +316,14 @@ SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test
 
 VERBS: Verbs = {
     "init": (init, [
-        ("source", {"metavar": "SOURCE", "help": "a text file, a sentence a line"}),
-        ("target", {"metavar": "TARGET", "help": "its translation, line by line"}),
-        ("directory", {"metavar": "DIRECTORY", "help": "a new directory for the configuration"}),
-        ("--source-language", {"metavar": "CODE", "help": "such as en; told from the name train.en if left out"}),
+        ("paths", {"nargs": "*", "metavar": "PATH", "help": "SOURCE TARGET DIRECTORY, or DATA DIRECTORY, which is new"}),
+        ("--task", {"default": "translation", "metavar": "TASK", "help": "what is asked of the model (default: translation)"}),
+        ("--columns", {"metavar": "A,B", "help": "of a table: names, or numbers from 0; told from its names if left out"}),
+        ("--labels", {"metavar": "KIND", "help": "of classification: one, several, number; told from the labels if left out"}),
+        ("--source-language", {"metavar": "CODE", "help": "such as en; of pairs told from the name train.en if left out"}),
         ("--target-language", {"metavar": "CODE", "help": "such as de"}),
-        ("--validation", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own held-out pairs"}),
-        ("--test", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own test pairs"}),
+        ("--validation", {"nargs": "+", "metavar": "DATA", "help": "your own held-out examples, in the same form"}),
+        ("--test", {"nargs": "+", "metavar": "DATA", "help": "your own test examples, in the same form"}),
     ]),
     "sample": (sample, [
         ("kind", {"metavar": "KIND", "help": "see above"}),
