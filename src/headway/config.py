@@ -67,32 +67,23 @@ WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", 
 # Tasks that count places in the text, so that it is always cut into the same subwords.
 CUT_UP_ONCE = (*WITHOUT_TARGET, "tagging", "question_answering")
 
-# What is left out of a configuration has these values where the task is not translation.
+# What is left out of a configuration has these values where the task is not translation, and a stack without use has 0 layers.
 TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "summarisation": {"data": {"target_language": "en", "too_long": "cut"}},
     "dialogue": {"data": {"target_language": "en", "too_long": "cut"}},
     "language_model": {
-        "model": {"encoder_layers": 0},
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
         "decoding": {"method": "sample"},
     },
-    "masked_language_model": {
-        "model": {"decoder_layers": 0},
-        "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
-    },
+    "masked_language_model": {"training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False}},
     "span_corruption": {"training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False}},
     "denoising": {
         "noise": {"rate": 0.3},
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
     },
-    "classification": {"model": {"decoder_layers": 0}},
-    "question_answering": {"model": {"decoder_layers": 0}, "data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
-    "tagging": {"model": {"decoder_layers": 0}, "training": {"label_smoothing": 0.0}},
-    "sentence_embedding": {
-        "data": {"target_language": "en", "too_long": "cut"},
-        "model": {"decoder_layers": 0},
-        "training": {"label_smoothing": 0.0},
-    },
+    "question_answering": {"data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
+    "tagging": {"training": {"label_smoothing": 0.0}},
+    "sentence_embedding": {"data": {"target_language": "en", "too_long": "cut"}, "training": {"label_smoothing": 0.0}},
 }
 
 
@@ -113,10 +104,12 @@ class Config(Section):
     @classmethod
     def _fill_from_task(cls, values: Any) -> Any:
         task = values.get("task") if isinstance(values, dict) else None
-        if not isinstance(task, str) or task not in TASK_DEFAULTS:
+        if not isinstance(task, str) or task not in STACKS:
             return values
         filled = dict(values)
-        for section, defaults in TASK_DEFAULTS[task].items():
+        own = TASK_DEFAULTS.get(task, {})
+        without = {f"{stack}_layers": 0 for stack in ("encoder", "decoder") if stack not in STACKS[task]}
+        for section, defaults in {**own, "model": {**without, **own.get("model", {})}}.items():
             given = values.get(section, {})
             filled[section] = {**defaults, **given} if isinstance(given, dict) else given
         return filled
