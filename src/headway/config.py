@@ -44,7 +44,7 @@ __all__ = [
 
 TaskName = Literal[
     "translation", "summarisation", "dialogue", "language_model", "masked_language_model", "span_corruption", "denoising",
-    "classification", "tagging", "question_answering", "sentence_embedding",
+    "classification", "pair_classification", "tagging", "question_answering", "sentence_embedding",
 ]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
@@ -57,6 +57,7 @@ STACKS: dict[str, tuple[str, ...]] = {
     "span_corruption": ("encoder", "decoder"),
     "denoising": ("encoder", "decoder"),
     "classification": ("encoder",),
+    "pair_classification": ("encoder",),
     "tagging": ("encoder",),
     "question_answering": ("encoder",),
     "sentence_embedding": ("encoder",),
@@ -150,6 +151,10 @@ class Config(Section):
                 for key, usual in {**ordinary, "both_directions": False}.items():
                     if getattr(corpus, key) != usual:
                         yield f"data.{name}.{key}={short(getattr(corpus, key))} is for task=translation, not task={self.task}"
+            if corpus.second is not None and self.task != "pair_classification":
+                yield f"data.{name}.second={short(corpus.second)} is not read by task={self.task} — leave it out"
+            elif corpus.second is None and self.task == "pair_classification":
+                yield f"data.{name}.second=null: task={self.task} reads two texts — name the column of the second"
             if self.task in ("dialogue", "question_answering"):
                 column = "turns" if self.task == "dialogue" else "context"
                 if corpus.path is None or corpus.target is not None:

@@ -79,6 +79,7 @@ class CorpusConfig(Section):
 
     path: PathText | None = Field(None, description="a .tsv, .csv, .jsonl or .parquet file; leave it out for line files")
     source: str | ColumnNumber = Field(description="what is read: a text file, or a column of `path`: its name, or number from 0")
+    second: str | ColumnNumber | None = Field(None, description="pair_classification: the column of the second text")
     target: str | ColumnNumber | None = Field(None, description="what is to be answered, likewise; plain text has none")
     rating: str | ColumnNumber | None = Field(None, description="sentence_embedding: a column of how alike the two texts are")
     repeat: float = Field(1.0, gt=0, le=10_000, description="times that its examples come in an epoch; of 0.2, a fifth")
@@ -97,6 +98,8 @@ class CorpusConfig(Section):
             yield f"source={self.source} and target={self.target} must be the paths of two line files where `path` is not given"
         if self.path is None and self.rating is not None:
             yield f"rating={self.rating} is a column of a table, but `path` is not given — put texts and ratings into one"
+        if self.path is None and self.second is not None:
+            yield f"second={self.second} is a column of a table — name it by `path`"
         if self.both_directions and self.target is None:
             yield "both_directions=true needs a target"
 

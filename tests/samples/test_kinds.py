@@ -14,6 +14,7 @@ from headway.config import TaskName, load_config
 from headway.data.check import check
 from headway.samples import SAMPLES, english, write_sample
 from headway.samples.classification import sentence_and_marks, sentence_and_number
+from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.grammar import Clause, NounPhrase, Spot
 from headway.samples.kind import PARTS, _is_held_out, draw
 from headway.samples.lexicon import ADJECTIVES, NAMES, NOUNS, PLACES, TIMES, VERBS
@@ -138,6 +139,17 @@ def test_a_summary_keeps_what_was_done_without_what_is_said_of_it() -> None:
         assert 1 <= summary.count(".") <= text.count(".") == 4
         words = iter(re.findall(r"\w+", text.lower()))
         assert all(word in words for word in re.findall(r"\w+", summary.lower()) if word not in ("a", "an"))  # in the same order
+
+
+def test_the_second_sentence_says_less_denies_it_or_says_it_of_somebody_else() -> None:
+    seen = set()
+    for first, second, relation in draw(4, 200, premise_and_hypothesis).train:
+        said = [set(re.findall(r"\w+", text.lower())) for text in (first, second)]
+        assert ({"did", "not"} <= said[1]) == (relation == "contradicts")
+        if relation == "follows":
+            assert not said[1] - said[0] - {"a", "an"}
+        seen.add(relation)
+    assert seen == {"follows", "contradicts", "open"}
 
 
 def test_marks_and_numbers() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from headway.samples.classification import sentence_and_kind, sentence_and_marks, sentence_and_number
+from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.kind import Kind, Said, json_lines
 from headway.samples.reading import exercise, passage
 from headway.samples.summarisation import report
@@ -157,6 +158,19 @@ SAMPLES: dict[str, Kind] = {
         tell=sentence_and_number,
         settings=_settings(300, data="  labels: number\n", model=_ENCODER),
         then='echo "The two doctors sold five horses." | headway predict {run}',
+    ),
+    "pair_classification": Kind(
+        task="pair_classification",
+        title="Made-up pairs of sentences, and how they belong together",
+        about=(
+            "A JSON object a line, with `first`, `second` and `label`: whether the second sentence follows from the first, "
+            "contradicts it, or is open."
+        ),
+        tell=premise_and_hypothesis,
+        write=_table("first", "second", "label"),
+        corpus={"path": ".jsonl", "source": "first", "second": "second", "target": "label"},
+        settings=_settings(600, model=_ENCODER),
+        then=r"printf 'The old king sold a horse.\tThe king did not sell a horse.\n' | headway predict {run}",
     ),
     "tagging": Kind(
         task="tagging",

@@ -99,7 +99,7 @@ def _form_of(task: str, labels: str | None) -> Form:
         near = difflib.get_close_matches(task, FORMS, n=1, cutoff=0.5)
         remedy = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(FORMS)}"
         raise UsageError(f"there is no task {task!r}", where="--task", remedy=remedy)
-    if labels is not None and (task != "classification" or labels not in get_args(LabelKind)):
+    if labels is not None and ("classification" not in task or labels not in get_args(LabelKind)):
         remedy = f"classification answers with {', '.join(get_args(LabelKind))}"
         raise UsageError(f"--labels {labels} is not for --task {task}", remedy=remedy)
     return FORMS[task]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from headway.config import CorpusConfig, DataConfig
 from headway.data.dialogues import history, read_conversations
+from headway.data.labelled import TAB, read_joined
 from headway.data.questions import Question, read_questions
 from headway.data.readers import read_pairs
 from headway.data.tagged import read_tagged
@@ -92,6 +93,13 @@ def _labelled(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
         yield Unit(text, (text,), (_line(text=text, label=label),), label)
 
 
+def _labelled_pairs(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
+    """Two texts with a label; an example goes where its first text goes."""
+    for joined, label, _ in read_joined(corpus):
+        first, _, second = joined.partition(TAB)
+        yield Unit(first, (joined,), (_line(first=first, second=second, label=label),), label)
+
+
 def _tagged(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     for sentence in read_tagged(corpus):
         lines = "".join(f"{word}\t{tag}\n" for word, tag in zip(sentence.words, sentence.tags, strict=True))
@@ -128,6 +136,8 @@ def _texts(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
 
 
 TEXT = ("text", "sentence", "source", "content", "document", "article", "body", "review", "question")
+FIRST = ("first", "sentence1", "text1", "premise", "question1", "question")
+SECOND = ("second", "sentence2", "text2", "hypothesis", "question2", "sentence")
 LABEL = ("label", "labels", "class", "category", "target", "intent", "score", "rating")
 SUMMARY = ("summary", "highlights", "headline", "title", "abstract", "target")
 TURNS = ("turns", "dialogue", "dialog", "utterances", "messages", "conversation")
@@ -151,6 +161,10 @@ FORMS: dict[str, Form] = {
     "denoising": _PLAIN_TEXT,
     "classification": Form(
         "texts", f"{_TABLE} and one of labels", _labelled, columns=(TEXT, LABEL), written=("text", "label")
+    ),
+    "pair_classification": Form(
+        "pairs", f"a table ({', '.join(TABLES)}) with two columns of texts and one of labels", _labelled_pairs,
+        columns=(FIRST, SECOND, LABEL), written=("first", "second", "label"),
     ),
     "tagging": Form(
         "sentences", "a CoNLL file, a word and its tag on each line and a blank line after each sentence", _tagged,
@@ -204,7 +218,8 @@ def written_corpus(form: Form, paths: Sequence[str]) -> CorpusConfig:
 
 
 def _table(path: str, columns: Sequence[Column]) -> CorpusConfig:
-    return _valid({"path": path, **dict(zip(("source", "target"), columns, strict=False))})
+    keys = ("source", "second", "target") if len(columns) == 3 else ("source", "target")
+    return _valid({"path": path, **dict(zip(keys, columns, strict=False))})
 
 
 def _valid(values: dict[str, Column]) -> CorpusConfig:

@@ -92,7 +92,7 @@ def _data(plan: Plan) -> str:
 
 def _corpus_lines(name: str, corpus: CorpusConfig) -> Iterator[str]:
     yield f"  {name}:"
-    for key in ("path", "source", "target"):
+    for key in ("path", "source", "second", "target"):
         if (value := getattr(corpus, key)) is not None:
             yield f"    {key}: {_value(value)}"
 
@@ -100,7 +100,7 @@ def _corpus_lines(name: str, corpus: CorpusConfig) -> Iterator[str]:
 def _data_lines(plan: Plan) -> Iterator[str]:
     """What else there is to say of the data."""
     longest = min(max(64, 4 * plan.counts.longest_words), LONGEST.get(plan.task, 256))
-    if plan.task == "classification":
+    if plan.task in ("classification", "pair_classification"):
         yield f"  labels: {plan.labels}           # what is answered: one, several at once (parted by label_separator), a number"
     elif plan.task == "tagging":
         yield "  tags: auto            # how they mark entities; told from the training data"
