@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
-import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from headway.data.files import open_regular, resolve
 from headway.data.lines import read_lines
-from headway.errors import DataError, UsageError
+from headway.data.tables import column_names, ending
+from headway.errors import UsageError
 
-TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-PACKED = (".gz", ".xz", ".zst")
 Column = str | int
-
-
-def ending(path: str) -> str:
-    """`train.jsonl.gz` → .jsonl"""
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    if suffixes and suffixes[-1] in PACKED:
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
 
 
 def choose_columns(path: str, wanted: Sequence[tuple[str, ...]], given: Sequence[str] | None) -> list[Column]:
@@ -41,7 +27,7 @@ def choose_columns(path: str, wanted: Sequence[tuple[str, ...]], given: Sequence
             problem = f"--columns names {len(given)} columns ({', '.join(given)}), and {len(wanted)} are read: {what}"
             raise UsageError(problem, remedy="give a name, or a number from 0, for each")
         return [int(name) if re.fullmatch("[0-9]+", name) else name for name in given]
-    there = _present(path)
+    there = column_names(path)
     found = [next((name for name in names if name in there), None) for names in wanted]
     if None not in found and len(set(found)) == len(found):
         return [name for name in found if name is not None]
@@ -60,29 +46,3 @@ def choose_numbers(path: str, given: Sequence[str] | None) -> list[Column]:
     if len(given) != 2 or not all(re.fullmatch("[0-9]+", number) for number in given):
         raise UsageError(f"--columns {','.join(given)}: tagging numbers two columns from 0", remedy="such as --columns 0,3")
     return [int(number) for number in given]
-
-
-def _present(path: str) -> list[str]:
-    """The names of the columns: the cells of the first row, the fields of the first object."""
-    if ending(path) == ".parquet":
-        return _parquet_names(path)
-    lines = read_lines(path)
-    if ending(path) == ".csv":
-        return next(csv.reader(line + "\n" for line in itertools.islice(lines, 100)), [])
-    first = next(lines, "")
-    if ending(path) == ".tsv":
-        return first.split("\t")
-    try:
-        record = json.loads(first)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"is not valid JSON: {error}", where=f"{path}:1", remedy="write one object a line") from None
-    if not isinstance(record, dict):
-        raise DataError("holds no JSON object", where=f"{path}:1", remedy="write one object a line")
-    return list(record)
-
-
-def _parquet_names(path: str) -> list[str]:
-    from pyarrow import parquet
-
-    with open_regular(resolve(path)) as raw:
-        return list(parquet.ParquetFile(raw).schema_arrow.names)

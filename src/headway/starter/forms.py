@@ -15,10 +15,11 @@ from headway.data.dialogues import history, read_conversations
 from headway.data.labelled import TAB, read_joined
 from headway.data.questions import Question, read_questions
 from headway.data.readers import read_pairs
+from headway.data.tables import TABLES, ending
 from headway.data.tagged import read_tagged
 from headway.data.texts import read_texts
 from headway.errors import UsageError
-from headway.starter.columns import TABLES, Column, choose_columns, choose_numbers, ending
+from headway.starter.columns import Column, choose_columns, choose_numbers
 
 PLAIN = "plain text"  # what any other ending stands for
 ANY = (PLAIN, ".json", *TABLES)

@@ -11,9 +11,11 @@ from pathlib import Path
 from headway.config import CUT_UP_ONCE, STACKS, WITHOUT_TARGET, CorpusConfig
 from headway.config_reader import dump_yaml
 from headway.starter.advice import Advice, Counts, advise
+from headway.starter.forms import HISTORY
 
 WITHOUT_SPACES = ("zh", "ja", "th", "km", "lo", "my", "yue")
 WORDS_OF_A_PAIR = 12  # plain text counts as so many pairs as it would fill
+FEWEST_BYTE_PIECES = 512  # each byte is one
 LONGEST = {"question_answering": 384, "summarisation": 512}  # tokens, else 256
 
 
@@ -105,7 +107,7 @@ def _data_lines(plan: Plan) -> Iterator[str]:
     elif plan.task == "tagging":
         yield "  tags: auto            # how they mark entities; told from the training data"
     elif plan.task == "dialogue":
-        yield "  history_turns: 4      # utterances that an answer looks back on"
+        yield f"  history_turns: {HISTORY}      # utterances that an answer looks back on"
     elif plan.task == "question_answering":
         yield f"  unanswerable: {_value(plan.unanswerable)}   # whether a passage may hold no answer"
         yield f"  window_stride: {longest // 3}    # tokens from one window of a long passage to the next"
@@ -125,16 +127,16 @@ def _data_lines(plan: Plan) -> Iterator[str]:
 
 
 def _tokenizer(plan: Plan) -> str:
-    advice, few = plan.advice, plan.noun
-    lines = ["tokenizer:"]
+    advice = plan.advice
     if plan.task == "tagging" and plan.spaceless:
         return "tokenizer:\n  kind: character       # a word, or here a character, has one tag\n  blanks: all\n"
-    lines.append("  kind: bpe")
+    lines, vocabulary = ["tokenizer:", "  kind: bpe"], advice.vocabulary
     if plan.task == "language_model":
         lines.append("  bytes: level          # every character, blank and line break is kept")
+        vocabulary = max(vocabulary, FEWEST_BYTE_PIECES)
     lines += [
-        f"  # {plan.size}: a piece should be seen often enough to be learned, so few {few} ask for few pieces.",
-        f"  vocabulary_size: {advice.vocabulary}",
+        f"  # {plan.size}: a piece should be seen often enough to be learned, so few {plan.noun} ask for few pieces.",
+        f"  vocabulary_size: {vocabulary}",
     ]
     if plan.task == "translation":
         shared = "one vocabulary for both languages, so names are shared"
