@@ -73,7 +73,8 @@ def sample(arguments: Arguments) -> None:
     """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar.
 
     KIND is a task: translation, summarisation, dialogue, language_model, masked_language_model, span_corruption, denoising,
-    classification, classification_several, classification_number, pair_classification, tagging, question_answering.
+    classification, classification_several, classification_number, pair_classification, tagging, question_answering,
+    sentence_embedding.
 
     examples:
       headway sample tagging data/marked && headway train data/marked/config.yaml

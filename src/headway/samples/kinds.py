@@ -90,20 +90,27 @@ def _pre_training(task: str, model: str) -> Kind:
     return replace(_LANGUAGE_MODEL, task=task, settings=settings, then="headway train OTHER.yaml model.start_from={run}")
 
 
+_TRANSLATION = Kind(
+    task="translation",
+    title="A made-up parallel corpus: English, German, Chinese",
+    about=(
+        "One sentence a line; line n of one file translates line n of the others. Chinese is written in traditional "
+        "characters (繁體). Each sentence has one translation: there is no chance in the translations."
+    ),
+    tell=three_languages,
+    write=_lines(".en", ".de", ".zh"),
+    corpus={"source": ".en", "target": ".de"},
+    settings=_settings(1500, data="  source_language: en\n  target_language: de\n", model=_SEQUENCES, end=_GREEDY),
+    then='echo "The old king sold a horse." | headway predict {run}',
+    distinct=3,
+)
+
 SAMPLES: dict[str, Kind] = {
-    "translation": Kind(
-        task="translation",
-        title="A made-up parallel corpus: English, German, Chinese",
-        about=(
-            "One sentence a line; line n of one file translates line n of the others. Chinese is written in traditional "
-            "characters (繁體). Each sentence has one translation: there is no chance in the translations."
-        ),
-        tell=three_languages,
-        write=_lines(".en", ".de", ".zh"),
-        corpus={"source": ".en", "target": ".de"},
-        settings=_settings(1500, data="  source_language: en\n  target_language: de\n", model=_SEQUENCES, end=_GREEDY),
-        then='echo "The old king sold a horse." | headway predict {run}',
-        distinct=3,
+    "translation": _TRANSLATION,
+    "sentence_embedding": replace(
+        _TRANSLATION,
+        task="sentence_embedding",
+        settings=_settings(400, data="  source_language: en\n  target_language: de\n", model=_ENCODER),
     ),
     "summarisation": Kind(
         task="summarisation",

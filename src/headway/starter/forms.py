@@ -80,25 +80,30 @@ def _line(**fields: object) -> str:
 
 
 def _pairs(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
-    for source, target, _ in read_pairs(corpus):
+    for source, target, *_ in read_pairs(corpus):
         yield Unit(source, (source, target), (source + "\n", target + "\n"))
 
 
 def _summaries(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
-    for text, summary, _ in read_pairs(corpus):
+    for text, summary, *_ in read_pairs(corpus):
         yield Unit(text, (text, summary), (_line(text=text, summary=summary),))
 
 
 def _labelled(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
-    for text, label, _ in read_pairs(corpus):
+    for text, label, *_ in read_pairs(corpus):
         yield Unit(text, (text,), (_line(text=text, label=label),), label)
 
 
 def _labelled_pairs(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     """Two texts with a label; an example goes where its first text goes."""
-    for joined, label, _ in read_joined(corpus):
+    for joined, label, *_ in read_joined(corpus):
         first, _, second = joined.partition(TAB)
         yield Unit(first, (joined,), (_line(first=first, second=second, label=label),), label)
+
+
+def _alike(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
+    for first, second, *_ in read_pairs(corpus):
+        yield Unit(first, (first, second), (_line(first=first, second=second),))
 
 
 def _tagged(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
@@ -166,6 +171,10 @@ FORMS: dict[str, Form] = {
     "pair_classification": Form(
         "pairs", f"a table ({', '.join(TABLES)}) with two columns of texts and one of labels", _labelled_pairs,
         columns=(FIRST, SECOND, LABEL), written=("first", "second", "label"),
+    ),
+    "sentence_embedding": Form(
+        "pairs", f"{_LINES}; or a table ({', '.join(TABLES)}) with two columns of texts", _alike, ANY,
+        files=(1, 2), columns=(FIRST, SECOND), written=("first", "second"),
     ),
     "tagging": Form(
         "sentences", "a CoNLL file, a word and its tag on each line and a blank line after each sentence", _tagged,

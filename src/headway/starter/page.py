@@ -84,7 +84,7 @@ run_directory: {_value(run)}
 
 def _data(plan: Plan) -> str:
     lines = ["data:", f"  source_language: {_value(plan.languages[0])}"]
-    if plan.task in ("translation", "summarisation", "dialogue"):
+    if plan.task in ("translation", "summarisation", "dialogue", "sentence_embedding"):
         lines.append(f"  target_language: {_value(plan.languages[1])}")
     for name, corpus in plan.corpora.items():
         lines += _corpus_lines(name, corpus) if corpus else ()
@@ -186,6 +186,8 @@ training:
 def _passes(plan: Plan) -> str:
     if plan.task == "translation":
         return f"With batches of this size, about the passes over {plan.size} after which little is gained."
+    if plan.task == "sentence_embedding":
+        return "A text learns to tell its own partner from those of its batch: larger batches teach more."
     return f"A guess from {plan.size}: a run that gains nothing more stops before."
 
 
