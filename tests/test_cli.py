@@ -68,7 +68,19 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(re.search(rf"^  {verb} ", out, re.M) for verb in VERBS)
-    assert list(VERBS) == ["init", "sample", "check", "train", "evaluate", "compare", "predict", "explain", "merge", "info"]
+    assert list(VERBS) == [
+        "init",
+        "sample",
+        "check",
+        "train",
+        "evaluate",
+        "compare",
+        "predict",
+        "chat",
+        "explain",
+        "merge",
+        "info",
+    ]
 
 
 @pytest.mark.parametrize("verb", VERBS)

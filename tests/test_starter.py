@@ -31,7 +31,7 @@ def lines(path: str | int) -> list[str]:
 
 
 def test_the_split_loses_nothing_and_leaks_nothing(corpus: tuple[str, str], tmp_path: Path) -> None:
-    config = load_config(write_starter(*corpus, tmp_path / "mine"))
+    config = load_config(write_starter(corpus, tmp_path / "mine"))
     assert config.data.test is not None
     parts = [config.data.train, config.data.validation, config.data.test]
     pairs = [list(zip(lines(part.source), lines(part.target), strict=True)) for part in parts]
@@ -45,7 +45,7 @@ def test_the_split_loses_nothing_and_leaks_nothing(corpus: tuple[str, str], tmp_
 
 
 def test_the_same_files_are_split_the_same_way(corpus: tuple[str, str], tmp_path: Path) -> None:
-    one, two = (load_config(write_starter(*corpus, tmp_path / name)) for name in ("one", "two"))
+    one, two = (load_config(write_starter(corpus, tmp_path / name)) for name in ("one", "two"))
     assert lines(one.data.validation.source) == lines(two.data.validation.source)
 
 
@@ -53,7 +53,7 @@ def test_own_validation_and_test_files_are_used(corpus: tuple[str, str], tmp_pat
     monkeypatch.chdir(tmp_path)
     for name in ("v.en", "v: #.de", "t.en", "t.de"):
         Path(name).write_text("a\n")
-    config = load_config(write_starter(*corpus, tmp_path / "mine", validation=("v.en", "v: #.de"), test=("t.en", "t.de")))
+    config = load_config(write_starter(corpus, tmp_path / "mine", validation=("v.en", "v: #.de"), test=("t.en", "t.de")))
     assert config.data.train.source == corpus[0]
     assert config.data.validation.target == "v: #.de"
     assert config.data.test is not None
@@ -62,46 +62,46 @@ def test_own_validation_and_test_files_are_used(corpus: tuple[str, str], tmp_pat
 
 
 def test_languages_come_from_the_names_or_are_asked_for(corpus: tuple[str, str], tmp_path: Path) -> None:
-    config = load_config(write_starter(*corpus, tmp_path / "mine"))
+    config = load_config(write_starter(corpus, tmp_path / "mine"))
     assert (config.data.source_language, config.data.target_language) == ("en", "de")
     plain = tmp_path / "a.txt"
     plain.write_text("x\n")
     with pytest.raises(UsageError, match=r"say it: --source-language"):
-        write_starter(str(plain), corpus[1], tmp_path / "other")
+        write_starter((str(plain), corpus[1]), tmp_path / "other")
     with pytest.raises(UsageError, match="source and target are both 'de'"):
-        write_starter(corpus[1], corpus[1], tmp_path / "other")
+        write_starter((corpus[1], corpus[1]), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
 def test_a_language_without_spaces_gets_two_vocabularies(corpus: tuple[str, str], tmp_path: Path) -> None:
-    config = load_config(write_starter(*corpus, tmp_path / "mine", target_language="zh"))
+    config = load_config(write_starter(corpus, tmp_path / "mine", target_language="zh"))
     assert (config.tokenizer.joint, config.model.tied_embeddings) == (False, "decoder")
 
 
 def test_norwegian_stays_norwegian(corpus: tuple[str, str], tmp_path: Path) -> None:
-    assert load_config(write_starter(*corpus, tmp_path / "mine", target_language="no")).data.target_language == "no"
+    assert load_config(write_starter(corpus, tmp_path / "mine", target_language="no")).data.target_language == "no"
 
 
 def test_what_is_in_the_way_is_refused_and_left_alone(corpus: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(UsageError, match="not a new or empty directory"):
-        write_starter(*corpus, tmp_path / "mine")
+        write_starter(corpus, tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
     few = tmp_path / "few.en"
     few.write_text("a\n" * 5)
     with pytest.raises(DataError, match="5 pairs with text; 20 are the least"):
-        write_starter(str(few), str(few), tmp_path / "new", target_language="de")
+        write_starter((str(few), str(few)), tmp_path / "new", target_language="de")
     with pytest.raises(DataError):
-        write_starter(str(tmp_path / "missing.en"), corpus[1], tmp_path / "new")
+        write_starter((str(tmp_path / "missing.en"), corpus[1]), tmp_path / "new")
     with pytest.raises(UsageError):
-        write_starter("a\0.en", corpus[1], tmp_path / "new")
+        write_starter(("a\0.en", corpus[1]), tmp_path / "new")
     with pytest.raises(UsageError, match="'e n' is no language code"):
-        write_starter(*corpus, tmp_path / "new", source_language="e n")
+        write_starter(corpus, tmp_path / "new", source_language="e n")
     with pytest.raises(DataError, match="no such file"):
-        write_starter(*corpus, tmp_path / "new", validation=(corpus[0], str(tmp_path / "missing.de")))
+        write_starter(corpus, tmp_path / "new", validation=(corpus[0], str(tmp_path / "missing.de")))
     with pytest.raises(UsageError, match="two line files"):
-        write_starter(*corpus, tmp_path / "new", test=("", corpus[1]))
+        write_starter(corpus, tmp_path / "new", test=("", corpus[1]))
     assert not (tmp_path / "new").exists()
 
 
@@ -112,19 +112,19 @@ def test_blank_or_equal_lines_are_not_split(tmp_path: Path, text: str, problem: 
     for name in ("a.en", "a.de"):
         (tmp_path / name).write_text(text * 100, encoding="utf-8")
     with pytest.raises(DataError, match=problem):
-        write_starter(str(tmp_path / "a.en"), str(tmp_path / "a.de"), tmp_path / "new")
+        write_starter((str(tmp_path / "a.en"), str(tmp_path / "a.de")), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
 def test_many_copies_leave_something_to_learn_from(tmp_path: Path) -> None:
     for name in ("a.en", "a.de"):
         (tmp_path / name).write_text("".join(f"line {n % 8}\n" for n in range(2000)), encoding="utf-8")
-    config = load_config(write_starter(str(tmp_path / "a.en"), str(tmp_path / "a.de"), tmp_path / "new"))
+    config = load_config(write_starter((str(tmp_path / "a.en"), str(tmp_path / "a.de")), tmp_path / "new"))
     assert len(set(lines(config.data.train.source))) == 4
 
 
 def test_a_name_with_a_newline_stays_a_name(corpus: tuple[str, str], tmp_path: Path) -> None:
-    config = load_config(write_starter(*corpus, tmp_path / "it's\nmodel: {width: 3}"))
+    config = load_config(write_starter(corpus, tmp_path / "it's\nmodel: {width: 3}"))
     assert config.data.train.source == str(tmp_path / "it's\nmodel: {width: 3}" / "train.en")
     assert config.run_directory == "runs/mine"
     assert config.model.width == 128

@@ -46,7 +46,7 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger |
     loaded = load_model(path)
     kinds: dict[str, type[Predictor | Writer | Labeller | Tagger | Reader | Embedder]] = {
         **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
-        "language_model": Writer, "classification": Labeller, "tagging": Tagger,
+        "language_model": Writer, "classification": Labeller, "pair_classification": Labeller, "tagging": Tagger,
         "question_answering": Reader, "sentence_embedding": Embedder,
     }  # fmt: skip
     if loaded.config.task not in kinds:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headway.cli_arguments import ARGUMENTS
 from headway.command_line import (
     PREDICT_INPUT,
     Arguments,
@@ -33,43 +34,60 @@ if TYPE_CHECKING:
 
 
 def init(arguments: Arguments) -> None:
-    """Write a commented configuration for your own two files, with settings that fit their size.
+    """Write a commented configuration for your own data, with settings that fit its size.
 
-    Line n of SOURCE and line n of TARGET are a pair. Without --validation, some pairs are held out into files beside the
-    configuration; a source sentence that comes twice is never on both sides.
+    For translation, the default, line n of SOURCE and line n of TARGET are a pair. Other tasks read one file: a table of texts
+    with labels or summaries, a CoNLL file, SQuAD's JSON, conversations, plain text. Without --validation, some examples are held
+    out into files beside the configuration; a text that comes twice is never on both sides.
 
     examples:
       headway init letters.en letters.de mine
       headway init a.txt b.txt mine --source-language en --target-language zh
       headway init train.en train.de mine --validation dev.en dev.de --test test.en test.de
+      headway init --task classification reviews.csv mine --columns review,stars
+      headway init --task language_model poems.txt mine
     """
-    from headway.starter import write_starter
+    from headway.starter import files_of_a_part, write_starter
 
+    paths, held_out = list(arguments.paths), {}
+    for name in ("validation", "test"):  # an option takes all that follows it: what is more than its own files are the data
+        given = getattr(arguments, name) or []
+        own = files_of_a_part(arguments.task, given)
+        held_out[name], paths = given[:own], paths + given[own:]
+    if len(paths) < 2:
+        raise UsageError("the data or the directory is missing", remedy="`headway init --help` shows how")
     path = write_starter(
-        arguments.source,
-        arguments.target,
-        Path(arguments.directory),
+        paths[:-1],
+        Path(paths[-1]),
+        task=arguments.task,
+        columns=arguments.columns and arguments.columns.split(","),
+        labels=arguments.labels,
         source_language=arguments.source_language,
         target_language=arguments.target_language,
-        validation=arguments.validation and tuple(arguments.validation),
-        test=arguments.test and tuple(arguments.test),
+        **held_out,
     )
     say(f"next: headway check {path}")
     print(path)
 
 
 def sample(arguments: Arguments) -> None:
-    """Make sample data, so that everything can be tried without any: sentences from a hand-written grammar.
+    """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar.
+
+    KIND is a task: translation, summarisation, dialogue, language_model, masked_language_model, span_corruption, denoising,
+    classification, classification_several, classification_number, pair_classification, tagging, question_answering,
+    sentence_embedding.
 
     examples:
-      headway sample translation data/sample
+      headway sample tagging data/marked && headway train data/marked/config.yaml
       headway sample translation data/sample --size 20000 --seed 7
     """
     from headway.samples import write_sample
 
-    found = write_sample(arguments.kind, Path(arguments.directory), seed=arguments.seed, size=arguments.size)
+    directory = Path(arguments.directory)
+    found = write_sample(arguments.kind, directory, seed=arguments.seed, size=arguments.size)
     for name, lines in found["lines"].items():
-        print(f"{Path(arguments.directory) / name}\t{lines} lines")
+        print(f"{directory / name}\t{lines} lines")
+    say(f"next: headway train {directory / 'config.yaml'}")
 
 
 def check(arguments: Arguments) -> int:
@@ -127,10 +145,10 @@ def train(arguments: Arguments) -> None:
 
 
 def evaluate(arguments: Arguments) -> None:
-    """Score a run on its test set, with intervals: BLEU, chrF, TER and the worst sentences of a translator, perplexity and
-    bits per byte of a language model.
+    """Score a run on its test set, with intervals and, where there are such, beside what simple methods reach.
 
-    Results are printed and written to RUN/evaluation, with a page to read.
+    BLEU, chrF, TER and the worst sentences of a translator, perplexity and bits per byte of a language model, accuracy and F1
+    of a classifier, and so on. Results are printed and written to RUN/evaluation, with a page to read.
 
     examples:
       headway evaluate runs/multi30k
@@ -255,8 +273,9 @@ def explain(arguments: Arguments) -> None:
 
 
 def merge(arguments: Arguments) -> None:
-    """Make a whole model of a base and what runs with model.lora have learned on it; of several adapters their updates are
-    added up. An adapter of another base is refused.
+    """Make a whole model of a base and of the adapters that runs with model.lora have learned on it.
+
+    The updates of several adapters are added up. An adapter of another base is refused.
 
     examples:
       headway merge runs/base runs/lawyer runs/merged
@@ -302,78 +321,10 @@ def info(arguments: Arguments) -> None:
     print(describe(config, source_vocabulary=sizes[0], target_vocabulary=sizes[1], outputs=outputs))
 
 
-# ---- their arguments -----------------------------------------------------------------------------------------------
-
-CONFIG = ("config", {"metavar": "CONFIG", "help": "a YAML file, such as examples/multi30k.yaml"})
-OVERRIDES = (
-    "overrides",
-    {"nargs": "*", "default": [], "metavar": "KEY=VALUE", "help": "settings that win over the file: model.width=256"},
-)
-DECODING = (
-    "overrides",
-    {"nargs": "*", "default": [], "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1"},
-)
-RUN = ("run", {"metavar": "RUN", "help": "a run directory or a model directory"})
-TO = ("--to", {"metavar": "LANGUAGE", "help": "what is written, for a translator into several languages"})
-FROM = ("--from", {"dest": "from_", "metavar": "LANGUAGE", "help": "what is read, where the preprocessing must know it"})
-SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test"), "help": "the data set (default: test)"})
-
 VERBS: Verbs = {
-    "init": (init, [
-        ("source", {"metavar": "SOURCE", "help": "a text file, a sentence a line"}),
-        ("target", {"metavar": "TARGET", "help": "its translation, line by line"}),
-        ("directory", {"metavar": "DIRECTORY", "help": "a new directory for the configuration"}),
-        ("--source-language", {"metavar": "CODE", "help": "such as en; told from the name train.en if left out"}),
-        ("--target-language", {"metavar": "CODE", "help": "such as de"}),
-        ("--validation", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own held-out pairs"}),
-        ("--test", {"nargs": 2, "metavar": ("SOURCE", "TARGET"), "help": "your own test pairs"}),
-    ]),
-    "sample": (sample, [
-        ("kind", {"metavar": "KIND", "help": "translation"}),
-        ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
-        ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training pairs (default: 6000)"}),
-        ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same bytes (default: 1)"}),
-    ]),
-    "check": (check, [
-        CONFIG, OVERRIDES,
-        ("--quick", {"action": "store_true", "help": "what `train` looks at first"}),
-        ("--json", {"metavar": "FILE", "help": "the findings and figures for programs too; - for standard output"}),
-    ]),
-    "train": (train, [
-        CONFIG, OVERRIDES,
-        ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
-        ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
-    ]),
-    "evaluate": (evaluate, [RUN, OVERRIDES, SPLIT]),
-    "compare": (compare, [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT]),
-    "predict": (predict, [
-        RUN,
-        ("rest", {
-            "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
-            "help": "a text file, - or none for standard input",
-        }),
-        ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
-        TO, FROM,
-        ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
-        ("--scores", {"action": "store_true", "help": "with their scores"}),
-    ]),
-    "chat": (chat, [RUN, DECODING]),
-    "explain": (explain, [
-        RUN,
-        ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
-        DECODING,
-        TO, FROM,
-        ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
-        ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
-    ]),
-    "merge": (merge, [
-        ("base", {"metavar": "BASE", "help": "the run or model directory that the adapters were trained on"}),
-        ("adapters", {"nargs": "+", "metavar": "ADAPTER", "help": "a run with model.lora, or its `adapter` directory"}),
-        ("out", {"metavar": "OUT", "help": "a new directory for the whole model"}),
-        ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
-    ]),
-    "info": (info, [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES]),
-}  # fmt: skip
+    verb.__name__: (verb, ARGUMENTS[verb.__name__])
+    for verb in (init, sample, check, train, evaluate, compare, predict, chat, explain, merge, info)
+}
 
 
 def _with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:

@@ -12,27 +12,29 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from headway.config_mistakes import validate
-from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
-from headway.config_sections import (
+from headway.config_data import (
     LANGUAGE,
-    PRESETS,
     SPLITS,
     Corpus,
     CorpusConfig,
     DataConfig,
-    DecodingConfig,
     Direction,
-    EvaluationConfig,
     LabelKind,
-    LoraConfig,
-    ModelConfig,
     NoiseConfig,
     PathText,
     PreprocessingStep,
     Section,
     Split,
     TokenizerConfig,
+)
+from headway.config_mistakes import validate
+from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
+from headway.config_sections import (
+    PRESETS,
+    DecodingConfig,
+    EvaluationConfig,
+    LoraConfig,
+    ModelConfig,
     TrainingConfig,
     parse_model_part,
 )
@@ -46,7 +48,7 @@ __all__ = [
 
 TaskName = Literal[
     "translation", "summarisation", "dialogue", "language_model", "masked_language_model", "span_corruption", "denoising",
-    "classification", "tagging", "question_answering", "sentence_embedding",
+    "classification", "pair_classification", "tagging", "question_answering", "sentence_embedding",
 ]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
@@ -59,6 +61,7 @@ STACKS: dict[str, tuple[str, ...]] = {
     "span_corruption": ("encoder", "decoder"),
     "denoising": ("encoder", "decoder"),
     "classification": ("encoder",),
+    "pair_classification": ("encoder",),
     "tagging": ("encoder",),
     "question_answering": ("encoder",),
     "sentence_embedding": ("encoder",),
@@ -72,32 +75,23 @@ WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", 
 # Tasks that count places in the text, so that it is always cut into the same subwords.
 CUT_UP_ONCE = (*WITHOUT_TARGET, "tagging", "question_answering")
 
-# What is left out of a configuration has these values where the task is not translation.
+# What is left out of a configuration has these values where the task is not translation, and a stack without use has 0 layers.
 TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "summarisation": {"data": {"target_language": "en", "too_long": "cut"}},
     "dialogue": {"data": {"target_language": "en", "too_long": "cut"}},
     "language_model": {
-        "model": {"encoder_layers": 0},
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
         "decoding": {"method": "sample"},
     },
-    "masked_language_model": {
-        "model": {"decoder_layers": 0},
-        "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
-    },
+    "masked_language_model": {"training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False}},
     "span_corruption": {"training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False}},
     "denoising": {
         "noise": {"rate": 0.3},
         "training": {"label_smoothing": 0.0, "best_by": "loss", "validate_score": False},
     },
-    "classification": {"model": {"decoder_layers": 0}},
-    "question_answering": {"model": {"decoder_layers": 0}, "data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
-    "tagging": {"model": {"decoder_layers": 0}, "training": {"label_smoothing": 0.0}},
-    "sentence_embedding": {
-        "data": {"target_language": "en", "too_long": "cut"},
-        "model": {"decoder_layers": 0},
-        "training": {"label_smoothing": 0.0},
-    },
+    "question_answering": {"data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
+    "tagging": {"training": {"label_smoothing": 0.0}},
+    "sentence_embedding": {"data": {"target_language": "en", "too_long": "cut"}, "training": {"label_smoothing": 0.0}},
 }
 
 
@@ -118,10 +112,12 @@ class Config(Section):
     @classmethod
     def _fill_from_task(cls, values: Any) -> Any:
         task = values.get("task") if isinstance(values, dict) else None
-        if not isinstance(task, str) or task not in TASK_DEFAULTS:
+        if not isinstance(task, str) or task not in STACKS:
             return values
         filled = dict(values)
-        for section, defaults in TASK_DEFAULTS[task].items():
+        own = TASK_DEFAULTS.get(task, {})
+        without = {f"{stack}_layers": 0 for stack in ("encoder", "decoder") if stack not in STACKS[task]}
+        for section, defaults in {**own, "model": {**without, **own.get("model", {})}}.items():
             given = values.get(section, {})
             filled[section] = {**defaults, **given} if isinstance(given, dict) else given
         return filled
@@ -163,6 +159,10 @@ class Config(Section):
                 for key, usual in {**ordinary, "both_directions": False}.items():
                     if getattr(corpus, key) != usual:
                         yield f"data.{name}.{key}={short(getattr(corpus, key))} is for task=translation, not task={self.task}"
+            if corpus.second is not None and self.task != "pair_classification":
+                yield f"data.{name}.second={short(corpus.second)} is not read by task={self.task} — leave it out"
+            elif corpus.second is None and self.task == "pair_classification":
+                yield f"data.{name}.second=null: task={self.task} reads two texts — name the column of the second"
             if self.task in ("dialogue", "question_answering"):
                 column = "turns" if self.task == "dialogue" else "context"
                 if corpus.path is None or corpus.target is not None:

@@ -180,9 +180,10 @@ def model_directory(tmp_path_factory):
     """A random English → Chinese model on disk."""
     from headway.data.tokenizer import Tokenizers, train_tokenizer
     from headway.model_dir import save_model
-    from headway.samples.translation import draw
+    from headway.samples.kind import draw
+    from headway.samples.translation import three_languages
 
-    triples = draw(1, 100).train
+    triples = draw(1, 100, three_languages).train
     settings = TokenizerConfig(vocabulary_size=200, joint=False, minimum_frequency=1)
     tokenizers = Tokenizers(*(train_tokenizer([triple[side] for triple in triples], settings) for side in (0, 2)))
     corpus = CorpusConfig(source="a.en", target="a.zh")

@@ -29,8 +29,7 @@ def read_dialogues(corpus: CorpusConfig, turns: int) -> Iterator[Pair]:
         DataError: the file is missing or damaged, or a line holds no list of texts.
     """
     anything = False
-    for number, line in enumerate(read_lines(str(corpus.path)), 1):
-        said = _utterances(line, corpus, number)
+    for said, number in read_conversations(corpus):
         for place in range(1, len(said)):
             anything = True
             yield Pair(history(said[:place], turns), said[place], number)
@@ -38,6 +37,12 @@ def read_dialogues(corpus: CorpusConfig, turns: int) -> Iterator[Pair]:
         raise DataError(
             "holds no conversation", where=corpus_name(corpus), remedy="a line is an object with a list of utterances"
         )
+
+
+def read_conversations(corpus: CorpusConfig) -> Iterator[tuple[list[str], int]]:
+    """Yield the utterances of each conversation, and its line. Raises DataError as `read_dialogues`."""
+    for number, line in enumerate(read_lines(str(corpus.path)), 1):
+        yield _utterances(line, corpus, number), number
 
 
 def history(said: Sequence[str], turns: int) -> str:

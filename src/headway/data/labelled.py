@@ -1,11 +1,14 @@
-"""Texts with labels as rows: the text as subwords, and the numbers of its labels, or the bits of its number."""
+"""Texts with labels as rows: the text as subwords, and the numbers of its labels, or the bits of its number.
+
+Where two texts have a label together, they are one text with a tab between them, and in the row an end of sentence.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,9 +18,13 @@ from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor, is_blank
-from headway.data.readers import corpus_name, count, number_of, read_pairs
-from headway.data.tokenizer import Tokenizers
-from headway.errors import DataError
+from headway.data.readers import Pair, corpus_name, count, number_of, read_pairs
+from headway.data.tables import read_table
+from headway.data.tokenizer import EOS_ID, Tokenizers
+from headway.errors import DataError, UsageError
+
+CutUp: TypeAlias = Callable[[Sequence[str]], list[list[int]]]
+TAB = "\t"  # between two texts
 
 
 class Labelled(NamedTuple):
@@ -39,7 +46,7 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
     Raises:
         DataError: as `read_pairs`, or a label is empty or no number where numbers are asked for.
     """
-    for pair in read_pairs(corpus):
+    for pair in read_pairs(corpus) if corpus.second is None else read_joined(corpus):
         parts = pair.target.split(data.label_separator) if data.labels == "several" else [pair.target]
         labels = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
         if not labels and data.labels != "several":
@@ -47,6 +54,15 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
         if data.labels == "number":
             number_of(labels[0], f"{corpus_name(corpus)}:{pair.line}", "mend it, or set data.labels: one")
         yield Labelled(pair.source, labels, pair.line)
+
+
+def read_joined(corpus: CorpusConfig) -> Iterator[Pair]:
+    """Yield two texts with a tab between them, and their label."""
+    assert corpus.path is not None
+    assert corpus.second is not None
+    assert corpus.target is not None
+    for (first, second, label), line in read_table(corpus.path, (corpus.source, corpus.second, corpus.target)):
+        yield Pair(TAB.join(text.replace(TAB, " ") for text in (first, second)), label, line)
 
 
 class LabelledPreparation:
@@ -78,13 +94,24 @@ class LabelledPreparation:
 
     def prepare(self, examples: Sequence[Labelled], dropped: Counter[str]) -> Prepared:
         dropped.update({EMPTY_SOURCE: 0})
-        texts = [self._preprocessor.apply(example.source) for example in examples]
-        tokens = self._tokenizer.encode_many(texts)
+        texts = self.texts(examples)
+        tokens = self.encode(texts, self._tokenizer.encode_many)
         kept = [row for row, text in enumerate(texts) if tokens[row] and not is_blank(text)]
         dropped[EMPTY_SOURCE] += len(examples) - len(kept)
-        rows = [tokens[row][: self._max_length] for row in kept], [self._answer(examples[row].labels) for row in kept]
+        rows = [self.fit(tokens[row]) for row in kept], [self._answer(examples[row].labels) for row in kept]
         cut = sum(len(tokens[row]) > self._max_length for row in kept)
         return Prepared([examples[row].line for row in kept], rows, ([texts[row] for row in kept], [""] * len(kept)), cut)
+
+    def texts(self, examples: Sequence[Labelled]) -> list[str]:
+        """Texts as the tokenizer sees them."""
+        return [self._preprocessor.apply(example.source) for example in examples]
+
+    def encode(self, texts: Sequence[str], cut_up: CutUp) -> list[list[int]]:
+        return cut_up(texts)
+
+    def fit(self, row: list[int]) -> list[int]:
+        """What the model reads of a row."""
+        return row[: self._max_length]
 
     def _answer(self, labels: tuple[str, ...]) -> list[int]:
         """Numbers of the labels, those that are known; of a number the bits of its float32, in units of the deviation."""
@@ -95,16 +122,42 @@ class LabelledPreparation:
         return sorted(known.numbers[label] for label in labels if label in known.numbers)
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        return self._tokenizer.sample_many(texts, seed)
+        return self.encode(texts, partial(self._tokenizer.sample_many, seed=seed))
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         several = self._labels.outputs if self._labels.kind == "several" else None
         return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=partial(collate_labels, several=several))
 
     def rows_of_all(self, examples: Sequence[Labelled]) -> MemoryRows:
-        tokens = self._tokenizer.encode_many([self._preprocessor.apply(example.source) for example in examples])
+        tokens = self.encode(self.texts(examples), self._tokenizer.encode_many)
         cut = sum(len(row) > self._max_length for row in tokens)
-        return MemoryRows([row[: self._max_length] for row in tokens], [self._answer(e.labels) for e in examples], cut)
+        return MemoryRows([self.fit(row) for row in tokens], [self._answer(example.labels) for example in examples], cut)
+
+
+class JoinedPreparation(LabelledPreparation):
+    """`Preparation` of two texts that have a label together: the first, an end of sentence, the second."""
+
+    def texts(self, examples: Sequence[Labelled]) -> list[str]:
+        """Raises UsageError for a text without a tab."""
+        joined = []
+        for example in examples:
+            first, tab, second = example.source.partition(TAB)
+            if not tab and first.strip():
+                raise UsageError(f"{first[:40]!r} has no tab between its two texts", remedy="give FIRST TAB SECOND")
+            joined.append(TAB.join(map(self._preprocessor.apply, (first, second.replace(TAB, " ")))))
+        return joined
+
+    def encode(self, texts: Sequence[str], cut_up: CutUp) -> list[list[int]]:
+        sides = zip(*(text.split(TAB) for text in texts), strict=True) if texts else ((), ())
+        firsts, seconds = (cut_up(list(side)) for side in sides)
+        return [[*first, EOS_ID, *second] for first, second in zip(firsts, seconds, strict=True)]
+
+    def fit(self, row: list[int]) -> list[int]:
+        """The longer text is cut first, as BERT does."""
+        middle, room = row.index(EOS_ID), self._max_length - 1
+        first, second = row[:middle], row[middle + 1 :]
+        first = first[: max(room - len(second), room - room // 2)]
+        return [*first, EOS_ID, *second[: room - len(first)]]
 
 
 def learn_labels(data: DataConfig) -> Labels:

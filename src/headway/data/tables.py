@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,7 @@ def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns 
         UsageError: the suffix is unknown, a column does not fit the format, or the package for Parquet is missing.
     """
     name = str(resolve(path))
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
-    if suffixes and suffixes[-1] in (".gz", ".xz", ".zst"):
-        suffixes.pop()
-    reader = _READERS.get(suffixes[-1] if suffixes else "")
+    reader = _READERS.get(ending(name))
     if reader is None:
         known = ", ".join(_READERS)
         raise UsageError(
@@ -46,6 +44,34 @@ def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns 
             remedy=f"known endings: {known} (also with .gz, .xz, .zst); for line files leave `path` out",
         )
     return reader(name, columns, numbers)
+
+
+def ending(path: str | os.PathLike[str]) -> str:
+    """What tells the kind of a file: ``train.jsonl.gz`` → .jsonl"""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes and suffixes[-1] in (".gz", ".xz", ".zst"):
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def column_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the columns of a table: the cells of its first row, the fields of its first object; none where it is empty.
+
+    Raises as `read_table`.
+    """
+    name = str(resolve(path))
+    match ending(name):
+        case ".parquet":
+            return _parquet_names(name)
+        case ".csv":
+            return next(_csv_rows(name), ([], 0))[0]
+        case ".tsv":
+            return next(read_lines(name), "").split("\t")
+    nothing: tuple[Any, int] = ({}, 0)
+    record = next(_records(name), nothing)[0]
+    if not isinstance(record, dict):
+        raise DataError(f"holds {_kind(record)}, not an object", where=f"{name}:1", remedy="write one object on each line")
+    return list(record)
 
 
 def _read_tsv(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
@@ -106,6 +132,14 @@ def _offer(column: str, present: Sequence[str]) -> str:
 
 
 def _read_jsonl(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
+    for record, number in _records(name):
+        where = f"{name}:{number}"
+        texts = [_text(_field(record, column, name, number), column, where) for column in columns]
+        figures = [_figure(_field(record, column, name, number), column, where) for column in numbers]
+        yield (*texts, *figures), number
+
+
+def _records(name: str) -> Iterator[tuple[Any, int]]:
     decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
     for number, line in enumerate(read_lines(name), 1):
         try:
@@ -115,9 +149,7 @@ def _read_jsonl(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
         except ValueError as error:
             what = "the line is blank" if not line.strip() else f"is not valid JSON: {error}"
             raise DataError(what, where=f"{name}:{number}", remedy="write one whole JSON object on each line") from None
-        texts = [_text(_field(record, column, name, number), column, f"{name}:{number}") for column in columns]
-        figures = [_figure(_field(record, column, name, number), column, f"{name}:{number}") for column in numbers]
-        yield (*texts, *figures), number
+        yield record, number
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -181,6 +213,23 @@ def _kind(value: Any) -> str:
 
 
 def _read_parquet(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
+    with _parquet(name) as table:
+        chosen = [_parquet_column(table.schema_arrow, column, name, numbers) for column in (*columns, *numbers)]
+        line = 1
+        for batch in table.iter_batches(PARQUET_ROWS, columns=chosen, use_threads=False):
+            texts = [_parquet_texts(batch.column(column), column, name, line) for column in chosen]
+            yield from zip(zip(*texts, strict=True), range(line, line + batch.num_rows), strict=True)
+            line += batch.num_rows
+
+
+def _parquet_names(name: str) -> list[str]:
+    with _parquet(name) as table:
+        return list(table.schema_arrow.names)
+
+
+@contextmanager
+def _parquet(name: str) -> Iterator[Any]:
+    """The open file; what goes wrong with it meanwhile is a DataError."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -190,13 +239,7 @@ def _read_parquet(name: str, columns: Columns, numbers: Columns) -> Iterator[Row
         ) from None
     with open_regular(name) as raw:
         try:
-            table = parquet.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20)  # else a whole column chunk is held
-            chosen = [_parquet_column(table.schema_arrow, column, name, numbers) for column in (*columns, *numbers)]
-            line = 1
-            for batch in table.iter_batches(PARQUET_ROWS, columns=chosen, use_threads=False):
-                texts = [_parquet_texts(batch.column(column), column, name, line) for column in chosen]
-                yield from zip(zip(*texts, strict=True), range(line, line + batch.num_rows), strict=True)
-                line += batch.num_rows
+            yield parquet.ParquetFile(raw, pre_buffer=False, buffer_size=1 << 20)  # else a whole column chunk is held
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"is damaged or no Parquet file: {error}", where=name, remedy="write the file again") from None
 
@@ -247,3 +290,4 @@ _READERS: dict[str, Callable[[str, Columns, Columns], Iterator[Row]]] = {
     ".ndjson": _read_jsonl,
     ".parquet": _read_parquet,
 }
+TABLES = tuple(_READERS)  # the endings that are known

@@ -6,32 +6,23 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from headway.errors import ResourceError, UsageError
-from headway.samples.classification import classification_files
-from headway.samples.tagging import tagging_files
-from headway.samples.translation import translation_files
-
-# kind → (seed, size) → {file name: content}
-SAMPLES: dict[str, Callable[[int, int], dict[str, str]]] = {
-    "translation": translation_files,
-    "classification": classification_files,
-    "tagging": tagging_files,
-}
+from headway.samples.kind import PARTS
+from headway.samples.kinds import SAMPLES
 
 _RECORD = "sample.json"  # what was written here, with digests: only files that are still so are ever replaced
 
 
 def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int = 6000) -> dict[str, Any]:
-    """Writes sample data of a kind into a directory of its own and returns what it wrote.
+    """Writes sample data of a kind, and the configuration that learns it, into a directory of its own.
 
     Args:
         kind: a key of SAMPLES.
         directory: new, empty, or holding an unchanged sample, which is replaced.
-        seed: the same seed and size give the same bytes.
+        seed: the same seed and size give the same data.
         size: training examples; validation and test have a twentieth of it each.
 
     Returns: kind, directory, seed, size and lines (file name → number of lines).
@@ -40,11 +31,12 @@ def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int = 6000)
     """
     if kind not in SAMPLES:
         nearest = difflib.get_close_matches(kind, SAMPLES, n=1, cutoff=0.0)[0]
-        raise UsageError(f"unknown kind of sample {kind!r}", where="sample", remedy=f"did you mean {nearest!r}?")
+        remedy = f"did you mean {nearest!r}? There are {', '.join(SAMPLES)}"
+        raise UsageError(f"unknown kind of sample {kind!r}", where="sample", remedy=remedy)
     if seed < 0:
         raise UsageError(f"seed={seed} is negative", where="seed", remedy="give a number from 0")
-    files = SAMPLES[kind](seed, size)
-    directory = Path(directory)
+    directory, made = Path(directory), SAMPLES[kind]
+    files = made.files(kind, seed, size) | {"config.yaml": made.configuration(kind, directory)}
     try:
         old = _replaceable(directory)
         directory.mkdir(parents=True, exist_ok=True)
@@ -58,7 +50,7 @@ def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int = 6000)
     except OSError as error:
         remedy = "choose another directory, or make room"
         raise ResourceError(f"cannot write the sample: {error.strerror or error}", where=str(directory), remedy=remedy) from error
-    lines = {name: text.count("\n") for name, text in files.items() if name != "README.md"}
+    lines = {name: text.count("\n") for name, text in files.items() if name.startswith(PARTS)}
     return {"kind": kind, "directory": str(directory), "seed": seed, "size": size, "lines": lines}
 
 

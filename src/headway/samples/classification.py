@@ -1,13 +1,15 @@
-"""Sample data for classification: English sentences with the kind of each; the test asks for unseen combinations of words."""
+"""Sentences with the kind of each, with all that is in it, or with the number that it names."""
 
 from __future__ import annotations
 
-import json
+import re
 
-from headway.errors import UsageError
 from headway.samples import english
 from headway.samples.grammar import Asking, Attempt, Because, If, Reported, Statement, Tree, YesNo
-from headway.samples.translation import MOST, Said, draw
+from headway.samples.kind import Said
+from headway.samples.lexicon import NUMBERS
+from headway.samples.speaker import Speaker
+from headway.samples.tagging import marked_words
 
 KINDS: dict[type[Tree], str] = {
     Statement: "statement",
@@ -18,41 +20,27 @@ KINDS: dict[type[Tree], str] = {
     If: "condition",
     Attempt: "attempt",
 }
+_NUMBERS = {words[0]: number for number, words in NUMBERS.items()}
 
 
-def sentence_and_kind(tree: Tree) -> Said:
+def sentence_and_kind(speaker: Speaker) -> Said:
+    tree = speaker.speak()
     return english.say(tree), KINDS[type(tree)]
 
 
-def classification_files(seed: int, size: int) -> dict[str, str]:
-    """File name → content of a classification sample with `size` training sentences. A pure function of its arguments.
-
-    Raises UsageError for a size that cannot be made.
-    """
-    if not 1 <= size <= MOST:
-        raise UsageError(f"cannot make {size} training sentences", where="size", remedy=f"give a number from 1 to {MOST:,}")
-    split = draw(seed, size, sentence_and_kind, distinct=1)
-    files = {"README.md": _readme(split.test[:5], seed)}
-    for name in ("train", "validation", "test"):
-        examples: list[Said] = getattr(split, name)
-        lines = (json.dumps({"text": text, "label": label}) + "\n" for text, label in examples)
-        files[f"{name}.jsonl"] = "".join(lines)
-    return files
+def sentence_and_marks(speaker: Speaker) -> Said:
+    """The sentence, and of person, place, time, question and negation those that are in it."""
+    sentence = english.say(speaker.speak())
+    marks = {tag.partition("-")[2].lower() for _, tag in marked_words(sentence) if tag != "O"}
+    if sentence.endswith("?"):
+        marks.add("question")
+    if re.search(r"\b(not|cannot|never)\b", sentence):
+        marks.add("negation")
+    return sentence, ",".join(sorted(marks))
 
 
-def _readme(examples: list[Said], seed: int) -> str:
-    rows = "\n".join(f"| {text} | {label} |" for text, label in examples)
-    return f"""# Made-up sentences with the kind of each
-
-**These sentences are synthetic.** Headway's hand-written grammar of a tiny world made them (`headway sample classification`,
-seed {seed}). A score on them says nothing about real text. `train.jsonl`, `validation.jsonl` and `test.jsonl` hold a
-JSON object a line, with `text` and `label`: {", ".join(KINDS.values())}.
-Validation and test sentences have combinations of words that
-never occur in training.
-
-| text | label |
-|---|---|
-{rows}
-
-Licence: that of Headway (Apache-2.0).
-"""
+def sentence_and_number(speaker: Speaker) -> Said | None:
+    """The sentence, and the number that it names; None where it names none, or several."""
+    sentence = english.say(speaker.speak())
+    numbers = [_NUMBERS[word] for word in re.findall("[a-z]+", sentence.lower()) if word in _NUMBERS]
+    return (sentence, str(numbers[0])) if len(numbers) == 1 else None

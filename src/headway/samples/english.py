@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from headway.samples.grammar import (
     Asking,
@@ -48,6 +49,22 @@ def say(tree: Tree) -> str:
         case Attempt(subject, what, clause):
             text = f"{_phrase(subject)} {_ATTEMPTS[what]} to {_after(clause, clause.verb.english)}"
     return text[0].upper() + text[1:] + ("?" if isinstance(tree, YesNo | Asking) else ".")
+
+
+def answer(clause: Clause, asked: Literal["subject", "object", "place", "goal"]) -> str:
+    """The words of a clause that answer who, what, where or where to."""
+    match asked:
+        case "subject":
+            assert clause.subject is not None
+            return _phrase(clause.subject)
+        case "object":
+            assert clause.object is not None
+            return _phrase(clause.object, as_object=True)
+        case "place":
+            assert clause.place is not None
+            return _spot(clause.place, clause.place.place.english)
+        case "goal":
+            return _goal(clause)
 
 
 # ---- phrases

@@ -87,6 +87,15 @@ class Speaker:
         tree: Tree = getattr(self, f"_{shape}")()
         return tree
 
+    def story(self, sentences: int, events: float) -> list[Statement]:
+        """So many statements, in which hardly a noun comes twice; `combinations` then holds the pairs of words of all.
+
+        Args:
+            events: the share that tells what somebody did; the others tell how something is, or where.
+        """
+        self._used, self.combinations = set(), []
+        return [Statement(self._event()) if self._chance(events) else self._background() for _ in range(sentences)]
+
     # ---- chance
 
     def _pick(self, items: Sequence[Item]) -> Item:
@@ -248,6 +257,16 @@ class Speaker:
         very = not negated and "colour" not in adjective.tags and self._chance(0.4)
         return Description(subject, adjective, None, very, negated, time)
 
+    def _event(self) -> Clause:
+        """A past action of others than the speaker."""
+        before = len(self.combinations)
+        while True:
+            del self.combinations[before:]
+            clause = self._action("past", definite=True, negatable=False)
+            who = (clause.subject, clause.object, clause.indirect)
+            if not any(isinstance(phrase, Fixed) and phrase.person == 1 for phrase in who):
+                return replace(clause, front=clause.time is not None and self._chance(0.3))
+
     # ---- sentences, one function a shape
 
     def _statement(self) -> Tree:
@@ -331,7 +350,10 @@ class Speaker:
             clause = self._action("want", definite=True, negatable=False, timed=False)
         return Attempt(clause.subject, what, replace(clause, subject=None))
 
-    def _description(self) -> Tree:
+    def _background(self) -> Statement:
+        return self._pick((self._description, self._located))()
+
+    def _description(self) -> Statement:
         return Statement(self._described())
 
     def _passive(self) -> Tree:
@@ -340,7 +362,7 @@ class Speaker:
         agent = self._subject(verb.subjects, verb.english, definite=True) if self._chance(0.7) else None
         return Statement(Passive(patient, verb, agent, self._time("past") if self._chance(0.6) or agent is None else None))
 
-    def _located(self) -> Tree:
+    def _located(self) -> Statement:
         spot = self._spot("stand", "be") if self._chance(0.6) else self._spot("town", "be")
         small = "stand" in spot.place.tags
         tags = frozenset({"lie", "stand"} if small else {"animal", "person"})

@@ -1,4 +1,4 @@
-"""Sample data for tagging: English sentences with people, places and times; the test asks for unseen combinations of words."""
+"""Sentences with their people, places and times."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import itertools
 import re
 from functools import cache
 
-from headway.errors import UsageError
 from headway.samples import english
-from headway.samples.grammar import Tree
+from headway.samples.kind import Said
 from headway.samples.lexicon import NAMES, NOUNS, PLACES, TIMES
-from headway.samples.translation import MOST, Said, draw
+from headway.samples.speaker import Speaker
 
-_WORDS = re.compile(r"[A-Za-z']+|[^\sA-Za-z']")
+_WORDS = re.compile(r"[\w']+|[^\w\s]")
 
 
 @cache
@@ -31,9 +30,8 @@ def _marked() -> list[tuple[tuple[str, ...], str]]:
     return sorted(found.items(), key=lambda item: (-len(item[0]), item))
 
 
-def words_and_tags(tree: Tree) -> Said:
-    """The sentence, and its words with IOB2 tags, one a line."""
-    sentence = english.say(tree)
+def marked_words(sentence: str) -> list[tuple[str, str]]:
+    """The words of a sentence, each with its tag in IOB2."""
     words = _WORDS.findall(sentence)
     lower = [word.lower() for word in words]
     tags = ["O"] * len(words)
@@ -42,36 +40,10 @@ def words_and_tags(tree: Tree) -> Said:
             span = slice(start, start + len(phrase))
             if tuple(lower[span]) == phrase and all(tag == "O" for tag in tags[span]):
                 tags[span] = [f"B-{kind}", *[f"I-{kind}"] * (len(phrase) - 1)]
-    return sentence, "\n".join(f"{word}\t{tag}" for word, tag in zip(words, tags, strict=True))
+    return list(zip(words, tags, strict=True))
 
 
-def tagging_files(seed: int, size: int) -> dict[str, str]:
-    """File name → content of a tagging sample with `size` training sentences. A pure function of its arguments.
-
-    Raises UsageError for a size that cannot be made.
-    """
-    if not 1 <= size <= MOST:
-        raise UsageError(f"cannot make {size} training sentences", where="size", remedy=f"give a number from 1 to {MOST:,}")
-    split = draw(seed, size, words_and_tags, distinct=1)
-    files = {"README.md": _readme(split.test[:3], seed)}
-    for name in ("train", "validation", "test"):
-        examples: list[Said] = getattr(split, name)
-        files[f"{name}.conll"] = "".join(f"{tagged}\n\n" for _, tagged in examples)
-    return files
-
-
-def _readme(examples: list[Said], seed: int) -> str:
-    shown = "\n\n".join(tagged for _, tagged in examples)
-    return f"""# Made-up sentences with people, places and times
-
-**These sentences are synthetic.** Headway's hand-written grammar of a tiny world made them (`headway sample tagging`,
-seed {seed}). A score on them says nothing about real text. `train.conll`, `validation.conll` and `test.conll` hold a word, a
-tab and its tag (IOB2) on each line and a blank line after each sentence. Validation and test sentences have combinations of
-words that never occur in training.
-
-```
-{shown}
-```
-
-Licence: that of Headway (Apache-2.0).
-"""
+def sentence_and_tags(speaker: Speaker) -> Said:
+    """The sentence, and its words with their tags, one a line."""
+    sentence = english.say(speaker.speak())
+    return sentence, "\n".join(f"{word}\t{tag}" for word, tag in marked_words(sentence))

@@ -10,7 +10,7 @@ from headway.config import Config, DataConfig
 from headway.data.batches import Batch
 from headway.data.corrupted import DenoisingPreparation, MaskedPreparation, SpanPreparation
 from headway.data.dialogues import DialoguePreparation
-from headway.data.labelled import LabelledPreparation, learn_labels
+from headway.data.labelled import JoinedPreparation, LabelledPreparation, learn_labels
 from headway.data.labels import Labels
 from headway.data.noise import SENTINELS
 from headway.data.pairs import PairPreparation, SentencePreparation
@@ -52,6 +52,7 @@ TASKS: dict[str, Task] = {
     "span_corruption": Task(SpanPreparation, sequence.loss, extra_pieces=1 + SENTINELS),
     "denoising": Task(DenoisingPreparation, sequence.loss, extra_pieces=1),
     "classification": Task(LabelledPreparation, label.loss, labels=learn_labels),
+    "pair_classification": Task(JoinedPreparation, label.loss, labels=learn_labels),
     "question_answering": Task(QuestionPreparation, span.loss, outputs=2),
     "tagging": Task(TaggedPreparation, label.tag_loss, labels=learn_tags),
     "sentence_embedding": Task(SentencePreparation, embedding.loss),

@@ -10,6 +10,7 @@ Letters: S source and T target length, D width, H heads, V vocabulary, F width o
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,8 @@ import torch
 
 from headway.config import WITHOUT_TARGET, Config, ModelConfig
 from headway.model.transformer import Transformer
-from headway.tasks import TASKS, extra_pieces
-from headway.training.losses import CHUNK_ELEMENTS, IGNORED
+from headway.tasks import TASKS, embedding, extra_pieces, label, span
+from headway.training.losses import CHUNK_ELEMENTS, IGNORED, TokenLoss
 from headway.training.model_size import TYPICAL_LENGTH, Row, count
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights
 from headway.training.parallel import (
@@ -232,15 +233,19 @@ def _made_up(state: TrainState, pairs: int, source_length: float, target_length:
     sizes = [embedding.tokens.num_embeddings if embedding else 5 for embedding in embeddings]
     source, target = (torch.randint(4, max(5, V), shape, generator=generator) for shape, V in zip(shapes, sizes, strict=True))
     nothing, wanted = source[:, :0], target
-    if state.config.task == "sentence_embedding":
+    loss = TASKS[state.config.task].loss
+    if loss is embedding.loss:
         wanted = torch.arange(pairs)[:, None].repeat(1, 2)  # no text comes twice
     elif not state.model.decoder:
-        task = state.config.task
         hidden = torch.rand(source.shape, generator=generator) < state.config.noise.rate
-        none_hidden = torch.full_like(source, IGNORED)
-        wanted = torch.zeros_like(source) if task == "tagging" else torch.where(hidden, source, none_hidden)
-        ends = {"classification": 1, "question_answering": 2}.get(task)
-        wanted, target = wanted if ends is None else torch.zeros_like(source[:, :ends]), nothing
+        numbers = torch.zeros_like(source)
+        by_loss: dict[Callable[..., TokenLoss], torch.Tensor] = {
+            label.loss: numbers[:, :1],
+            span.loss: numbers[:, :2],
+            label.tag_loss: numbers,
+        }
+        wanted = by_loss.get(loss, torch.where(hidden, source, torch.full_like(source, IGNORED)))
+        target = nothing
     source = source if state.model.encoder else nothing
     return Batch(source, torch.ones_like(source, dtype=torch.bool), target, wanted, torch.arange(pairs))
 

@@ -1,0 +1,77 @@
+"""The arguments of each verb, as argparse is told of them: names, then settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONFIG = ("config", {"metavar": "CONFIG", "help": "a YAML file, such as examples/multi30k.yaml"})
+OVERRIDES = (
+    "overrides",
+    {"nargs": "*", "default": [], "metavar": "KEY=VALUE", "help": "settings that win over the file: model.width=256"},
+)
+DECODING = (
+    "overrides",
+    {"nargs": "*", "default": [], "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1"},
+)
+RUN = ("run", {"metavar": "RUN", "help": "a run directory or a model directory"})
+TO = ("--to", {"metavar": "LANGUAGE", "help": "what is written, for a translator into several languages"})
+FROM = ("--from", {"dest": "from_", "metavar": "LANGUAGE", "help": "what is read, where the preprocessing must know it"})
+SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test"), "help": "the data set (default: test)"})
+
+ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
+    "init": [
+        ("paths", {"nargs": "*", "metavar": "PATH", "help": "SOURCE TARGET DIRECTORY, or DATA DIRECTORY, which is new"}),
+        ("--task", {"default": "translation", "metavar": "TASK", "help": "what is asked of the model (default: translation)"}),
+        ("--columns", {"metavar": "A,B", "help": "of a table: names, or numbers from 0; told from its names if left out"}),
+        ("--labels", {"metavar": "KIND", "help": "of classification: one, several, number; told from the labels if left out"}),
+        ("--source-language", {"metavar": "CODE", "help": "such as en; of pairs told from the name train.en if left out"}),
+        ("--target-language", {"metavar": "CODE", "help": "such as de"}),
+        ("--validation", {"nargs": "+", "metavar": "DATA", "help": "your own held-out examples, in the same form"}),
+        ("--test", {"nargs": "+", "metavar": "DATA", "help": "your own test examples, in the same form"}),
+    ],
+    "sample": [
+        ("kind", {"metavar": "KIND", "help": "see above"}),
+        ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
+        ("--size", {"type": int, "default": 6000, "metavar": "N", "help": "training examples (default: 6000)"}),
+        ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same data (default: 1)"}),
+    ],
+    "check": [
+        CONFIG, OVERRIDES,
+        ("--quick", {"action": "store_true", "help": "what `train` looks at first"}),
+        ("--json", {"metavar": "FILE", "help": "the findings and figures for programs too; - for standard output"}),
+    ],
+    "train": [
+        CONFIG, OVERRIDES,
+        ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
+        ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
+    ],
+    "evaluate": [RUN, OVERRIDES, SPLIT],
+    "compare": [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT],
+    "predict": [
+        RUN,
+        ("rest", {
+            "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
+            "help": "a text file, - or none for standard input",
+        }),
+        ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
+        TO, FROM,
+        ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
+        ("--scores", {"action": "store_true", "help": "with their scores"}),
+    ],
+    "chat": [RUN, DECODING],
+    "explain": [
+        RUN,
+        ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
+        DECODING,
+        TO, FROM,
+        ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
+        ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
+    ],
+    "merge": [
+        ("base", {"metavar": "BASE", "help": "the run or model directory that the adapters were trained on"}),
+        ("adapters", {"nargs": "+", "metavar": "ADAPTER", "help": "a run with model.lora, or its `adapter` directory"}),
+        ("out", {"metavar": "OUT", "help": "a new directory for the whole model"}),
+        ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
+    ],
+    "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],
+}  # fmt: skip
