@@ -67,7 +67,7 @@ STACKS: dict[str, tuple[str, ...]] = {
     "sentence_embedding": ("encoder",),
 }
 # Tasks whose model has a head, which cannot be frozen.
-WITH_HEAD = ("classification", "tagging", "question_answering")
+WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering")
 
 # Tasks on plain text: nothing is to be answered.
 WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
