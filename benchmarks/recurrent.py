@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of recall and multi30k")
     parser.add_argument("--preset", default="tiny", help="size of the Transformer")
     parser.add_argument(
-        "--positions", nargs="+", choices=POSITIONS, default=["sinusoidal", "relative"], help="of speed and recall"
+        "--positions", nargs="*", choices=POSITIONS, default=["sinusoidal", "relative"], help="of speed and recall"
     )
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

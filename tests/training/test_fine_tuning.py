@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 import torch
 from test_loop import NO_CHANCE, assert_same_checkpoint, figures, headway, newest, train_and_die, write
+from test_questions import question_config
 from tiny_run import FEW, tuned_config
 
 from headway.config import Config, LoraConfig, ModelConfig, TrainingConfig
+from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.model.transformer import Transformer
-from headway.model_dir import load_model
+from headway.model_dir import build_model, load_model, save_model
 from headway.training.forecast import memory
 from headway.training.loop import train
 from headway.training.optimizer import build_optimizer, learning_rate, set_learning_rate
 from headway.training.parts import choose_what_learns, learning_parameters, shares_of_rate
+from headway.training.start_from import inherit
 
 RELATIVE = {"positions": "relative"}
 
@@ -152,6 +155,20 @@ def test_a_killed_run_with_rates_by_layer_resumes_bit_for_bit(
     train_and_die(killed, 7, monkeypatch)
     train(killed, quiet=True)
     assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
+
+
+def test_a_reader_goes_on_with_its_head(tmp_path: Path) -> None:
+    config = question_config(tmp_path)
+    tokenizer = train_tokenizer(["who danced in the garden"] * 2, config.tokenizer)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    trained = Transformer(config.model, tokenizer.vocabulary_size, tokenizer.vocabulary_size, outputs=2, seed=9)
+    save_model(tmp_path / "base", config, trained.state_dict(), tokenizers)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"start_from": str(tmp_path / "base")})})
+    model = build_model(config, tokenizers)
+    assert inherit(model, config, tokenizers).new == []
+    assert trained.head is not None
+    assert model.head is not None
+    assert torch.equal(model.head.weight, trained.head.weight)
 
 
 def test_the_forecast_counts_what_learns() -> None:

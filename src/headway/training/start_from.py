@@ -41,13 +41,15 @@ class Inherited:
     taken: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
+    extended: bool = False  # whether tables have rows of new pieces
 
     def as_json(self) -> dict[str, Any]:
         """What a checkpoint has to know of it."""
         return {"fingerprint": self.fingerprint, "new": self.new}
 
     def __str__(self) -> str:
-        return "; ".join(f"{what}: {_summary(getattr(self, what))}" for what in ("taken", "left", "new"))
+        told = "; ".join(f"{what}: {_summary(getattr(self, what))}" for what in ("taken", "left", "new"))
+        return told + ("; the rows of new pieces begin as means of old ones" if self.extended else "")
 
 
 def _summary(names: list[str]) -> str:
@@ -110,8 +112,9 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
         known.update(extra_pieces(loaded.config))
         ids = _same_ids(loaded, config, used.vocabulary_size, learned.vocabulary_size)
         cuts = cuts_of_new_pieces(learned, used)
+        found.extended |= bool(cuts)
         for name, tensor in loaded.model.state_dict().items():
-            belongs = name.startswith(PARTS[part]) or (name.startswith("head.") and _same_labels(loaded, tokenizers))
+            belongs = name.startswith(PARTS[part]) or (name.startswith("head.") and _same_head(loaded, config, tokenizers))
             if belongs and name in own:
                 if name == "output.weight" or name.endswith("embedding.tokens.weight"):
                     _copy_rows(tensor, own[name], ids, used.vocabulary_size, cuts)
@@ -148,9 +151,12 @@ def _copy_rows(theirs: Tensor, ours: Tensor, ids: dict[int, int], pieces: int, c
         ours[number].copy_(theirs[known].mean(0) if known else everything)
 
 
-def _same_labels(loaded: LoadedModel, tokenizers: Tokenizers) -> bool:
+def _same_head(loaded: LoadedModel, config: Config, tokenizers: Tokenizers) -> bool:
+    """Whether the outputs of both heads mean the same: the same labels, or, without labels, the same task."""
     theirs, ours = loaded.tokenizers.labels, tokenizers.labels
-    return theirs is not None and ours is not None and theirs.digest == ours.digest
+    if theirs is None or ours is None:
+        return theirs is ours and loaded.config.task == config.task
+    return theirs.digest == ours.digest
 
 
 def refuse_misfit(loaded: LoadedModel, part: str, run: str, config: Config, tokenizers: Tokenizers) -> None:
