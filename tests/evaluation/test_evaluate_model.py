@@ -93,7 +93,7 @@ def test_the_loss_is_the_one_that_training_reports(run: Path) -> None:
 def test_pairs_that_are_too_long_are_cut_and_counted(run: Path) -> None:
     loaded = load_model(run)
     long = Pair("A dog. " * 200, "Ein Hund. " * 200, 1)
-    found = reference_loss(loaded, [long, Pair("A dog.", "Ein Hund.", 2)])
+    found = reference_loss(loaded, [long, Pair("A dog.", "Ein Hund.", 2)], EN_DE)
     assert found.cut == 1
     assert found.loss is not None
 

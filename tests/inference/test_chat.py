@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -129,10 +130,14 @@ def test_settings_of_decoding_and_no_others(
 def test_at_a_terminal_it_asks_and_ends_cleanly(end: bytes, run: Path) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "headway", "chat", str(run)]
+
+    def take_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C comes from its own terminal
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # and is heard even where the tests run in the background
+
     process = subprocess.Popen(
-        command, stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # Ctrl-C comes from its own terminal
-    )  # fmt: skip
+        command, stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=take_terminal
+    )
     assert process.stdout is not None
     os.write(master, b"Hello.\n")
     answer = process.stdout.readline().decode()

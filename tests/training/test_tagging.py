@@ -64,7 +64,7 @@ def test_a_killed_run_resumes_bit_for_bit(
 
 @pytest.fixture(scope="module")
 def run(marked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    training = {"updates": 400, "validate_every": 400, "save_every": 400, "learning_rate": 1e-2, "averaging": "none"}
+    training = {"updates": 600, "validate_every": 600, "save_every": 600, "learning_rate": 1e-2, "averaging": "none"}
     return train(tag_config(marked, tmp_path_factory.mktemp("tag") / "run", training=training), quiet=True)
 
 
