@@ -39,7 +39,7 @@ def test_a_run_killed_many_times_ends_where_the_straight_run_ends(sample_directo
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             # Most lives get past the start, and go on by about one checkpoint.
-            life = start_up * chance.uniform(0.5, 1.05) + chance.uniform(0.0, 1.5 * learning / KILLS)
+            life = start_up * chance.uniform(0.5, 1.05) + chance.uniform(0.0, 1.9 * learning / KILLS)
             assert process.wait(timeout=life) == 0
             break
         except subprocess.TimeoutExpired:
@@ -50,8 +50,8 @@ def test_a_run_killed_many_times_ends_where_the_straight_run_ends(sample_directo
             places.add(max((path.name for path in checkpoints.glob("step-*")), default="none"))
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
-    assert kills == KILLS, f"the run ended after {kills} kills: give it more updates"
-    assert len(places) >= KILLS // 4, f"the kills fell on few places: {sorted(places)}"
     assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
     assert losses(tmp_path / "straight") == losses(tmp_path / "killed")
     assert all(torch.isfinite(tensor).all() for tensor in newest(tmp_path / "killed")[0].values())
+    assert kills == KILLS, f"the run ended after {kills} kills: give it more updates"
+    assert len(places) >= KILLS // 4, f"the kills fell on few places: {sorted(places)}"
