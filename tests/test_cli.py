@@ -9,17 +9,21 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 import headway
+from headway import command_line
 from headway.cli import VERBS, main
 from headway.errors import DataError, Interrupted, ModelError, ResourceError, UsageError
 
@@ -284,8 +288,8 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     assert main(["compare", "a", "b"]) == 0
     assert main(["explain", "run", "A man.", "-o", "x.png", "--layer", "-2", "decoding.beam_size=1"]) == 0
     assert calls == [
-        ((Path("run"), ["decoding.beam_size=1"]), {"split": "validation"}),
-        ((Path("a"), Path("b")), {"split": "test"}),
+        ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation"}),
+        ((Path("a"), Path("b")), {"split": "test", "console": ANY}),
         ((Path("run"), "A man.", Path("x.png"), ["decoding.beam_size=1"]), {"layer": -2, "direction": (None, None)}),
     ]
     assert capsys.readouterr() == ("Ein Mann.\n", "page: run/page.html\ndrawn: x.png\n")
@@ -325,6 +329,7 @@ def shouting(config: Path, stand_in: Callable[..., None], monkeypatch: pytest.Mo
             return ([SimpleNamespace(text=line.upper() + "!" * n, score=-n / 3 + 0.0) for n in range(best)] for line in lines)
 
     monkeypatch.setattr(headway, "load", Predictor)
+    import_module("headway.inference.embedder")  # with the real modules, before one of them is replaced
     stand_in("headway.model_dir", find_model=lambda run: config.parent)
     return settings
 
@@ -441,6 +446,53 @@ def test_closed_and_full_streams_end_quietly(command: str, code: int, err: str) 
         if shown.returncode == code:
             break
     assert (shown.returncode, shown.stderr) == (code, err)
+
+
+@pytest.mark.parametrize(
+    ("cores", "others", "threads", "given", "policy"),
+    [
+        (2, 1, None, None, "passive"),
+        (2, 0, None, None, None),
+        (2, 1, 1, None, None),  # nobody to wait for
+        (2, 1, None, "active", "active"),
+        (64, 3, None, None, None),
+        (64, 20, None, None, "passive"),
+        (64, 20, 8, None, None),  # room for all
+    ],
+)
+def test_threads_wait_asleep_beside_other_work(
+    cores: int, others: int, threads: int | None, given: str | None, policy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr(command_line, "_other_running_threads", lambda: others)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    command_line.wait_asleep_beside_others(threads)
+    found = os.environ.pop("OMP_WAIT_POLICY", None)
+    assert found == policy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_busy_process_is_seen() -> None:
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.2)
+        assert command_line._other_running_threads() >= 1
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def test_who_stops_reading_a_result_does_not_stop_the_work(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys; from headway.result_console import ResultConsole; console = ResultConsole(); "
+        "[console.print('x' * 70) for _ in range(3000)]; pathlib.Path(sys.argv[1]).touch(); sys.exit(console.exit_code())"
+    )
+    done = tmp_path / "done"
+    shown = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} {shlex.quote(str(done))} | true")
+    assert (shown.returncode, shown.stderr) == (141, "")
+    assert done.exists()
 
 
 def test_a_bare_environment_will_do(config: Path) -> None:

@@ -320,6 +320,7 @@ def test_duplicate_keys_name_both_lines(refused: Refused) -> None:
         ("model", "{start_from: a, start_decoder_from: b, lora: {}}", ["adapt one model, but model.start_decoder_from=b"]),
         ("model", "{start_from: a, lora: {rank: 128}}", ["model.lora.rank=128 is not below model.width=128"]),
         ("decoding", "n_best: 6", ["n_best=6 is more than decoding.beam_size=5"]),
+        ("decoding", "{method: greedy, n_best: 2}", ["n_best=2 needs decoding.method=beam or sample"]),
         ("decoding", "minimum_length: 300", ["minimum_length=300 is more than decoding.maximum_length=256"]),
     ],
 )

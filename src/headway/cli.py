@@ -8,6 +8,7 @@ Everything heavy is imported by the verb that needs it.
 from __future__ import annotations
 
 import itertools
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from headway.command_line import (
     refuse_output,
     run,
     say,
+    wait_asleep_beside_others,
 )
 from headway.errors import DataError, UsageError
 
@@ -66,7 +68,7 @@ def init(arguments: Arguments) -> None:
         target_language=arguments.target_language,
         **held_out,
     )
-    say(f"next: headway check {path}")
+    say(f"next: headway check {shlex.quote(str(path))}")
     print(path)
 
 
@@ -87,7 +89,7 @@ def sample(arguments: Arguments) -> None:
     found = write_sample(arguments.kind, directory, seed=arguments.seed, size=arguments.size)
     for name, lines in found["lines"].items():
         print(f"{directory / name}\t{lines} lines")
-    say(f"next: headway train {directory / 'config.yaml'}")
+    say(f"next: headway train {shlex.quote(str(directory / 'config.yaml'))}")
 
 
 def check(arguments: Arguments) -> int:
@@ -102,14 +104,13 @@ def check(arguments: Arguments) -> int:
     """
     import json
 
-    from rich.console import Console
-
     from headway.data.check import check as check_data
+    from headway.result_console import ResultConsole
 
     if arguments.json:
         refuse_output(arguments.json)
     config = _load(arguments)
-    console = Console(stderr=arguments.json == "-")
+    console = ResultConsole(stderr=arguments.json == "-")
     report = check_data(config, console, quick=arguments.quick)
     if arguments.json:
         with output_lines(arguments.json) as write:
@@ -118,7 +119,7 @@ def check(arguments: Arguments) -> int:
         from headway.training.forecast import describe
 
         console.print(describe(config, report=report, measure=True))
-    return 0 if report.ok else DataError.exit_code
+    return console.exit_code(0 if report.ok else DataError.exit_code)
 
 
 def train(arguments: Arguments) -> None:
@@ -139,12 +140,13 @@ def train(arguments: Arguments) -> None:
         raise UsageError("--resume goes on with a run and --fresh deletes it", remedy="give one of them")
     if arguments.resume and not (directory / "config.yaml").exists():
         raise UsageError("holds no run to go on with", where=str(directory), remedy="leave --resume out to begin one")
+    wait_asleep_beside_others(config.training.threads)
     from headway.training.loop import train as train_run
 
     print(train_run(config, fresh=arguments.fresh))
 
 
-def evaluate(arguments: Arguments) -> None:
+def evaluate(arguments: Arguments) -> int:
     """Score a run on its test set, with intervals and, where there are such, beside what simple methods reach.
 
     BLEU, chrF, TER and the worst sentences of a translator, perplexity and bits per byte of a language model, accuracy and F1
@@ -157,20 +159,26 @@ def evaluate(arguments: Arguments) -> None:
     """
     from headway.evaluation.evaluate import evaluate_run
     from headway.evaluation.page import write_page
+    from headway.result_console import ResultConsole
 
-    for name in evaluate_run(Path(arguments.run), arguments.overrides, split=arguments.split).pages:
+    console = ResultConsole()
+    for name in evaluate_run(Path(arguments.run), arguments.overrides, console, split=arguments.split).pages:
         say(f"page: {write_page(Path(arguments.run), name)}")
+    return console.exit_code()
 
 
-def compare(arguments: Arguments) -> None:
+def compare(arguments: Arguments) -> int:
     """Compare two evaluated runs of one task on the same examples: is the difference more than noise?
 
     examples:
       headway compare runs/seed1 runs/seed2
     """
     from headway.evaluation.comparison import compare_runs
+    from headway.result_console import ResultConsole
 
-    compare_runs(Path(arguments.run_a), Path(arguments.run_b), split=arguments.split)
+    console = ResultConsole()
+    compare_runs(Path(arguments.run_a), Path(arguments.run_b), console=console, split=arguments.split)
+    return console.exit_code()
 
 
 def predict(arguments: Arguments) -> None:
@@ -266,6 +274,8 @@ def explain(arguments: Arguments) -> None:
     """
     from headway.explain.attention import draw_attention
 
+    if arguments.output == "-":
+        raise UsageError("a picture is not written to standard output", where="-o", remedy="name a file, such as attention.png")
     refuse_output(arguments.output)
     run, out, direction = Path(arguments.run), Path(arguments.output), (arguments.to, arguments.from_)
     print(draw_attention(run, arguments.text, out, arguments.overrides, layer=arguments.layer, direction=direction))

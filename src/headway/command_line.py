@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -104,6 +105,39 @@ def output_lines(name: str) -> Iterator[Callable[[str], None]]:
     finally:
         if not special:
             aside.unlink(missing_ok=True)
+
+
+# ---- surroundings --------------------------------------------------------------------------------------------------
+
+
+def wait_asleep_beside_others(threads: int | None) -> None:
+    """Where other work keeps the cores busy, threads that wait for each other sleep: spinning, they take the cores from
+    those that they wait for, and learn several times slower (docs/LOG.md).
+
+    Comes before torch is imported, whose OpenMP reads the setting only then.
+
+    Args:
+        threads: that will work; None: as many as there are cores.
+    """
+    if "OMP_WAIT_POLICY" in os.environ or not hasattr(os, "sched_getaffinity"):
+        return
+    cores = len(os.sched_getaffinity(0))
+    others = _other_running_threads()
+    if threads != 1 and 4 * others >= cores and others + (threads or cores) > cores:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+        say("headway: other work runs on this machine, so that threads wait asleep (OMP_WAIT_POLICY=passive)")
+
+
+def _other_running_threads(looks: int = 10, seconds: float = 0.01) -> int:
+    """Those that run or want to, beside this one, every time one looks; 0 where the system does not tell."""
+    found = []
+    for _ in range(looks):
+        try:
+            found.append(int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1)
+        except (OSError, ValueError, IndexError):
+            return 0
+        time.sleep(seconds)
+    return max(0, min(found))
 
 
 # ---- the frame -----------------------------------------------------------------------------------------------------

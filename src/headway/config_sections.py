@@ -189,6 +189,8 @@ class DecodingConfig(Section):
     workers: int | None = Field(None, gt=0, le=1024, description="batches translated side by side; default: one a core")
 
     def problems(self) -> Iterator[str]:
+        if self.method == "greedy" and self.n_best > 1:
+            yield f"n_best={self.n_best} needs method=beam or sample: greedy decoding finds one output"
         if self.method == "beam" and self.n_best > self.beam_size:
             yield f"n_best={self.n_best} is more than beam_size={self.beam_size}"
         if self.minimum_length > self.maximum_length:

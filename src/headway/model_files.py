@@ -169,10 +169,11 @@ def _disk_refuses(error: OSError, directory: Path, what: str, needed: int) -> Re
 
 def name_aside(directory: Path) -> Path:
     """A new name beside `directory` that tells who writes there."""
-    return directory.parent / f".{directory.name}.tmp-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return directory.parent / f".{directory.name}.tmp-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _host() -> str:
+def this_host() -> str:
+    """A name of this machine that goes into names of files."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
@@ -227,12 +228,13 @@ def clean(directory: Path, names: Collection[str]) -> None:
     """Removes what writers that died left beside `directory`; one that lives, or is of another machine, keeps its own."""
     for name in _fs.list_directory(directory.parent):
         left = name.removeprefix(f".{directory.name}.").split("-")
-        dead = left[0] == "tmp" and len(left) == 4 and left[1] == _host() and left[2].isdigit() and not _lives(int(left[2]))
+        dead = left[0] == "tmp" and len(left) == 4 and left[1] == this_host() and left[2].isdigit() and not lives(int(left[2]))
         if name.startswith(f".{directory.name}.") and (dead or left[0] == "old"):
             remove(directory.parent / name, names)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether another process of this machine has the number."""
     if pid == os.getpid():
         return False
     try:

@@ -176,7 +176,10 @@ def test_csv_round_trip_with_line_breaks_and_quotes(
 def test_broken_csv_is_located(tmp_path: Path) -> None:
     assert (refusal(table(tmp_path / "c.csv", 'en,de\na,b\nc,"d\ne,f\n')).where or "").endswith("c.csv:3")
     assert (refusal(table(tmp_path / "c.csv", 'en,de\na,b\nc,"d"x\n')).where or "").endswith("c.csv:3")
-    assert "field limit" in refusal(table(tmp_path / "c.csv", 'en,de\n"a,b\n' + "x,y\n" * 50_000)).problem
+    assert "a cell of more than" in refusal(table(tmp_path / "c.csv", 'en,de\n"a,b\n' + "x,y\n" * 500_000)).problem
+    assert "a carriage return" in refusal(table(tmp_path / "c.csv", "en,de\na\rc,b\n")).problem
+    long = "x" * 200_000
+    assert next(iter(read_pairs(table(tmp_path / "c.csv", f"en,de\n{long},b\n")))).source == long
 
 
 JSON_FAULTS = {

@@ -214,7 +214,7 @@ def test_a_sentence_is_translated_and_drawn(model_directory, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_refused(model_directory, tmp_path):
-    for text, told in ((" \n ", "nothing to translate"), ("dog " * 300, "a picture shows 1 to 250")):
+    for text, told in ((" \n ", "nothing to translate"), ("dog " * 300, "shows 1 to 250")):
         with pytest.raises(UsageError, match=told):
             draw_attention(model_directory, text, tmp_path / "a.png")
     with pytest.raises(UsageError, match="0 to 1"):

@@ -102,7 +102,7 @@ def test_a_misspelt_option_is_named(run: Path) -> None:
 def test_half_characters_are_replaced_and_a_text_is_no_list(run: Path, sources: list[str]) -> None:
     predictor = Predictor(run, precision="fp32")
     assert predictor.predict(["\ud83e" + sources[0], sources[1]])[1] == predictor.predict([sources[1]])[0]
-    with pytest.raises(UsageError, match="takes a list of lines"):
+    with pytest.raises(UsageError, match="takes a list of texts"):
         predictor.predict(sources[0])
 
 

@@ -134,7 +134,7 @@ def test_damaged_checkpoints_do_not_count(kept: Checkpoints) -> None:
 def test_orphans_of_the_dead_go_and_those_of_the_living_stay(kept: Checkpoints) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
-    host = checkpoint._host()
+    host = checkpoint.this_host()
     names = {
         "dead": f".tmp-step-00000030-{int(gone.stdout)}-{host}-00000000",
         "own": f".tmp-old-step-00000030-{os.getpid()}-{host}-00000000",

@@ -18,7 +18,7 @@ from tiny_run import tiny_config
 from torch import Tensor
 
 from headway.config import Config, dump_config
-from headway.errors import DataError, Interrupted, ResourceError, UsageError
+from headway.errors import DataError, Interrupted, ModelError, ResourceError, UsageError
 from headway.training import loop
 from headway.training.checkpoint import Checkpoints
 from headway.training.loop import train
@@ -42,6 +42,12 @@ def assert_same_checkpoint(first: Path, second: Path) -> None:
 def figures(directory: Path, name: str) -> list[float]:
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     return [line[name] for line in lines if name in line]
+
+
+def told(directory: Path) -> list[dict[str, float]]:
+    """The lines of metrics.jsonl, but for what a clock says."""
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in ("time", "tokens_per_second")} for line in lines]
 
 
 def losses(directory: Path) -> list[float]:
@@ -85,7 +91,42 @@ def test_a_killed_run_resumes_bit_for_bit_twice(
     train_and_die(killed, 13, monkeypatch)
     train(killed, quiet=True)
     assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
-    assert losses(tmp_path / "straight") == losses(tmp_path / "killed")
+    assert told(tmp_path / "straight") == told(tmp_path / "killed")
+
+
+@pytest.mark.parametrize("averaging", ["ema", "last"])
+def test_a_signal_ends_a_validation_at_once_and_it_is_done_again(
+    averaging: str, sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {"averaging": averaging, "save_every": 1000, "log_every": 4}
+    straight, stopped = (tiny_config(sample_directory, tmp_path / name, training=training) for name in ("straight", "stopped"))
+    train(straight, quiet=True)
+
+    def endless(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", endless)
+        with pytest.raises(Interrupted):
+            train(stopped, quiet=True)
+    assert newest(tmp_path / "stopped")[1]["update"] == stopped.training.validate_every
+    train(stopped, quiet=True)
+    assert_same_checkpoint(tmp_path / "straight", tmp_path / "stopped")
+    assert told(tmp_path / "straight") == told(tmp_path / "stopped")
+
+
+def test_other_tokenizers_are_refused(sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_config(sample_directory, tmp_path / "run")
+    train_and_die(config, 7, monkeypatch)
+    path = tmp_path / "run" / "tokenizers" / "tokenizer.json"
+    content = json.loads(path.read_text("utf-8"))
+    vocabulary = content["model"]["vocab"]
+    one, other = list(vocabulary)[20:22]
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(ModelError, match="have changed since this run began"):
+        train(config, quiet=True)
 
 
 def test_a_failing_validation_costs_nothing(sample_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

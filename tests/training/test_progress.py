@@ -11,6 +11,7 @@ import pytest
 from tiny_run import tiny_config
 
 from headway.training.progress import Progress, _forget_after
+from headway.training.validation import Example, ValidationScores
 
 
 class Gone(io.StringIO):
@@ -42,9 +43,31 @@ def test_what_is_shown_goes_to_standard_error(tmp_path: Path, monkeypatch: pytes
     assert sys.stderr.getvalue().startswith("done: best validation score 1.000")  # type: ignore[attr-defined]
 
 
+def test_texts_of_the_data_do_not_command_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    example = Example("\x1b[2J[red]\u202eevil", "one\ntwo", "x" * 1000)
+    scores = ValidationScores(1.0, 2.7, None, None, None, [example])
+    Progress(tmp_path, tiny_config(tmp_path, tmp_path), enabled=True, record=False).validation(1, scores, better=False)
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "⟨U+001B⟩[2J[red]⟨U+202E⟩evil" in shown
+    assert "one⟨U+000A⟩two" in shown
+    assert "x" * 400 + " …" in shown
+    assert "x" * 401 not in shown
+
+
+def test_a_validation_that_is_repeated_is_told_once(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    lines = [json.dumps(line) for line in ({"update": 1, "validation_loss": 2.0}, {"update": 2, "loss": 1.0})]
+    lines.append(json.dumps({"update": 2, "validation_loss": 1.0}))
+    for validated, kept in ((True, 3), (False, 2)):
+        metrics.write_text("\n".join(lines) + "\n")
+        _forget_after(metrics, 2, validated=validated)
+        assert metrics.read_text().splitlines() == lines[:kept]
+
+
 def test_damaged_lines_of_the_metrics_are_passed_over(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     lines = [json.dumps({"update": update}).encode() for update in (1, 2, 3)]
     metrics.write_bytes(lines[0] + b"\n\xff\xfe\0\n" + lines[1] + b"\n" + lines[2] + b'\n{"upd')
-    _forget_after(metrics, 2)
+    _forget_after(metrics, 2, validated=True)
     assert metrics.read_bytes() == lines[0] + b"\n" + lines[1] + b"\n"

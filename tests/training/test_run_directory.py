@@ -85,6 +85,18 @@ def test_a_folder_of_ones_own_with_a_config_in_it_is_no_run(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "train.en"}
 
 
+def test_checkpoints_without_their_configuration_are_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, tmp_path / "run")
+    directory = make_run_directory(config)
+    (directory / "run.lock").touch()
+    begin_or_go_on(directory, config)
+    (directory / "checkpoints" / "step-00000010").mkdir(parents=True)
+    begin_or_go_on(directory, config)
+    (directory / "config.yaml").unlink()
+    with pytest.raises(UsageError, match=r"holds checkpoints, but not the config\.yaml"):
+        begin_or_go_on(directory, config)
+
+
 def test_forgetting_takes_only_what_a_run_writes(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, tmp_path / "run")
     directory = make_run_directory(config)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headway.training.stop_signals import stop_signals
+from headway.training.stop_signals import Stopped, stop_signals
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,14 @@ def test_a_signal_is_noted_and_its_handler_put_back(number: signal.Signals) -> N
         os.kill(os.getpid(), number)
         assert stop.number == number
     assert signal.getsignal(number) == before
+
+
+def test_at_once_means_inside_the_block() -> None:
+    with stop_signals() as stop:
+        with pytest.raises(Stopped), stop.at_once():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+        os.kill(os.getpid(), signal.SIGTERM)  # noted, no more
 
 
 def test_under_nohup_a_hang_up_is_ignored() -> None:

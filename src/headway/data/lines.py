@@ -41,11 +41,12 @@ def read_line_blocks(path: str | os.PathLike[str]) -> Iterator[list[str]]:
 
 def count_lines(path: str | os.PathLike[str]) -> int:
     """The number of lines, without decoding them. A last line without line feed counts."""
-    lines, last = 0, b"\n"
+    lines, end = 0, b"\n"
     for block in read_blocks(path):
         lines += block.count(b"\n")
-        last = block[-1:]
-    return lines + (last != b"\n")
+        end = (end + block)[-len(_BOM) - 1 :]
+    nothing_else = not lines and end == b"\n" + _BOM
+    return lines + (end[-1:] != b"\n" and not nothing_else)
 
 
 def split_lines(blocks: Iterable[bytes], name: str) -> Iterator[list[str]]:

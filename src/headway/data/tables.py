@@ -84,6 +84,7 @@ def _read_csv(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
 
 
 def _csv_rows(name: str) -> Iterator[tuple[list[str], int]]:
+    csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader((line + "\n" for line in read_lines(name)), strict=True)
     begin = 1
     try:
@@ -91,8 +92,13 @@ def _csv_rows(name: str) -> Iterator[tuple[list[str], int]]:
             yield cells, begin
             begin = reader.line_num + 1
     except csv.Error as error:
-        remedy = "close every quote, and write a quote within quotes twice"
-        raise DataError(f"the row that begins here is broken: {error}", where=f"{name}:{begin}", remedy=remedy) from None
+        problem, remedy = f"is broken: {error}", "close every quote, and write a quote within quotes twice"
+        if "field limit" in str(error):
+            problem = f"has a cell of more than {MAX_LINE_BYTES:,} characters"
+            remedy = "close every quote; a text that is really so long is cut into several"
+        elif "new-line character" in str(error):
+            problem, remedy = "has a carriage return in a cell without quotes", "quote the cell, or put a blank in its place"
+        raise DataError(f"the row that begins here {problem}", where=f"{name}:{begin}", remedy=remedy) from None
 
 
 def _pick(rows: Iterator[tuple[list[str], int]], name: str, columns: Columns) -> Iterator[Row]:

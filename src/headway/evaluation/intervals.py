@@ -7,8 +7,7 @@ are those of sacreBLEU for the same seed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,20 +49,6 @@ class PairedDifference:
     def is_noise(self) -> bool:
         """Whether so large a difference is to be expected from the choice of the test sentences alone."""
         return self.p_value >= 1 - self.confidence
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Figures of several seeds: mean, sample standard deviation (nan for one figure), smallest, largest."""
-
-    mean: float
-    deviation: float
-    smallest: float
-    largest: float
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f}" if self.count == 1 else f"{self.mean:.2f} ± {self.deviation:.2f} ({self.count} seeds)"
 
 
 def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction | RankFunction, samples: int, seed: int) -> np.ndarray:
@@ -118,36 +103,6 @@ def paired_bootstrap(
         samples=samples,
         seed=seed,
     )
-
-
-def approximate_randomization(
-    statistics_a: np.ndarray, statistics_b: np.ndarray, score_function: ScoreFunction, samples: int = 10_000, seed: int = 12345
-) -> float:
-    """Two-sided p-value of the paired approximate randomisation test (Riezler & Maxwell 2005): how often swapping the outputs of
-    the systems at random, sentence by sentence, gives a difference at least as large as the one seen."""
-    _check_two(statistics_a, statistics_b)
-    _check(statistics_a, samples, 0.95)
-    a, b = statistics_a.astype(np.float64), statistics_b.astype(np.float64)
-    total_a, total_b, gap = a.sum(axis=0), b.sum(axis=0), a - b
-    seen = abs(float(score_function(total_a) - score_function(total_b)))
-    random = np.random.default_rng(seed)
-    extreme = 0
-    for rows in _chunks(len(a), samples):
-        moved = random.integers(2, size=(rows, len(a)), dtype=np.int8).astype(np.float64) @ gap
-        shuffled = np.abs(score_function(total_a - moved) - score_function(total_b + moved))
-        extreme += int((shuffled >= seen - 1e-12).sum())
-    return (extreme + 1) / (samples + 1)
-
-
-def mean_and_spread(values: Sequence[float]) -> Spread:
-    """Mean and spread of the same figure over several seeds. Raises DataError for none or for a value that is not finite."""
-    if not values:
-        raise DataError("no values to average", remedy="give the score of at least one seed")
-    if not all(math.isfinite(value) for value in values):
-        raise DataError(f"a value is not finite: {list(values)}", remedy="leave out the run that went wrong, and say so")
-    figures = np.asarray(values, dtype=np.float64)
-    deviation = float(figures.std(ddof=1)) if len(figures) > 1 else math.nan
-    return Spread(float(figures.mean()), deviation, float(figures.min()), float(figures.max()), len(figures))
 
 
 def _weights(sentences: int, samples: int, seed: int) -> Iterator[np.ndarray]:

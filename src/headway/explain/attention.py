@@ -306,10 +306,13 @@ def _title_lines(sentences: tuple[str, str], languages: tuple[str, str], width: 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """The picture appears under its name only when it is whole."""
+    """The picture appears under its name only when it is whole; what is no file, such as /dev/null, stays what it is."""
     suffix = path.suffix.lower().lstrip(".") or "png"
     if suffix not in ("png", "svg", "pdf"):
         raise UsageError(f"cannot draw a .{suffix} picture", where=str(path), remedy="name it .png, .svg or .pdf")
+    if path.exists() and not path.is_file():
+        figure.savefig(path, format=suffix)
+        return
     aside = path.with_name(f".{path.name}.part-{os.getpid()}")
     try:
         figure.savefig(aside, format=suffix)
@@ -334,10 +337,12 @@ def _translate(loaded: LoadedModel, config: Config, text: str, overrides: Iterab
             raise UsageError(f"{others[0]} cannot be changed: the model is trained", remedy="settings that can be: decoding.*")
         options = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True).decoding
     source_ids = loaded.tokenizers.source.encode(Preprocessor(data.preprocessing, data.source_language).apply(text))
-    if not 0 < len(source_ids) <= MOST_PIECES:
-        problem = f"the text has {len(source_ids)} pieces, and a picture shows 1 to {MOST_PIECES}"
+    tag = language_tag(config, loaded.tokenizers)
+    room = config.model.max_positions - 1 - len(tag) if config.model.positions == "learned" else MOST_PIECES
+    if not 0 < len(source_ids) <= min(room, MOST_PIECES):
+        problem = f"the text has {len(source_ids)} pieces, and a picture of this model shows 1 to {min(room, MOST_PIECES)}"
         raise UsageError(problem, where="TEXT", remedy="give one sentence")
-    source_BS = torch.tensor([[*language_tag(config, loaded.tokenizers), *source_ids, EOS_ID]])
+    source_BS = torch.tensor([[*tag, *source_ids, EOS_ID]])
     found = generate(
         loaded.model, source_BS, torch.ones_like(source_BS, dtype=torch.bool), options,
         bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden_ids(config, loaded.tokenizers),

@@ -124,8 +124,7 @@ class Predictor:
 
         Raises UsageError for a text that is no list, and as `towards` does.
         """
-        if isinstance(lines, str):
-            raise UsageError("predict takes a list of lines, and this is one text", remedy=f"predict([{short(lines)}])")
+        refuse_one_text(lines, short(lines))
         return list((self.towards(to, from_) if to or from_ else self).predict_stream(lines))
 
     def towards(self, to: str | None = None, from_: str | None = None) -> Predictor:

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from headway.config import TrainingConfig
+from headway.config_reader import short
 from headway.data.preprocessing import Preprocessor
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS
-from headway.errors import UsageError
 from headway.inference.decoding import generate
-from headway.inference.precision import choose_inference_precision, prepare
-from headway.inference.predictor import MOST_QUERIES, decoding_options, whole_characters
+from headway.inference.predictor import (
+    MOST_QUERIES,
+    decoding_options,
+    ready_to_compute,
+    refuse_one_text,
+    whole_characters,
+)
 from headway.model_dir import LoadedModel, load_model
-from headway.training.parallel import choose_device, keep_freed_memory
 
 _log = logging.getLogger(__name__)
 
@@ -44,21 +47,17 @@ class Writer:
     many_lines = True  # an answer may have line breaks
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
-        keep_freed_memory()
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
         self.options = decoding_options(config, decoding)
         self._tokenizer = loaded.tokenizers.target
         self._steps = Preprocessor(config.data.preprocessing, config.data.source_language)
         self._context_length = config.data.max_length
-        self._device = choose_device(TrainingConfig())
-        precision = choose_inference_precision(self.options.precision, self._device, config.model)
-        self._model = prepare(loaded.model.to(self._device), precision)
+        self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, prompts: Sequence[str]) -> list[str]:
         """The best text for each prompt; an empty one leaves the model free. Raises UsageError for one text that is no list."""
-        if isinstance(prompts, str):
-            raise UsageError("predict takes a list of prompts, and this is one text", remedy=f"predict([{prompts[:40]!r}])")
+        refuse_one_text(prompts, short(prompts))
         return [found[0].text for found in self.write(prompts)]
 
     def write(self, prompts: Sequence[str]) -> Iterator[list[Written]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from headway.data.tables import column_names, ending
 from headway.errors import UsageError
 
 Column = str | int
+_log = logging.getLogger(__name__)
 
 
 def choose_columns(path: str, wanted: Sequence[tuple[str, ...]], given: Sequence[str] | None) -> list[Column]:
@@ -32,6 +34,9 @@ def choose_columns(path: str, wanted: Sequence[tuple[str, ...]], given: Sequence
     if None not in found and len(set(found)) == len(found):
         return [name for name in found if name is not None]
     if ending(path) in (".tsv", ".csv") and len(there) == len(wanted) and not any(found):  # no names: it begins with an example
+        if all(re.fullmatch(r"[\w-]+", cell) for cell in there):
+            names = ",".join(there)
+            _log.warning("%s:1: %s is taken for an example; if it names the columns: --columns %s", path, names, names)
         return list(range(len(wanted)))
     shown = ", ".join(repr(name[:40]) for name in there[:12]) + (", …" if len(there) > 12 else "")
     remedy = f"say it: --columns {','.join(names[0].upper() for names in wanted)} (names, or numbers from 0)"

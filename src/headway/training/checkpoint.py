@@ -11,12 +11,10 @@ Pillai et al. 2014 ("All File Systems Are Not Created Equal").
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import re
 import secrets
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 from torch import Tensor
 
 from headway.errors import ModelError, ResourceError
+from headway.model_files import lives, this_host
 from headway.training import _fs
 from headway.training.manifest import (
     MANIFEST,
@@ -142,7 +141,7 @@ class Checkpoints:
             _fs.make_directory(path)
             _fs.fsync_directory(path.parent)
         for name in _fs.list_directory(self.directory):
-            if (match := _ASIDE.fullmatch(name)) and not _lives(int(match[1]), match[2]):
+            if (match := _ASIDE.fullmatch(name)) and not (match[2] == this_host() and lives(int(match[1]))):
                 _remove(self.directory / name)
 
     def _write(self, step: int, files: Mapping[str, Iterable[memoryview | bytes]]) -> Path:
@@ -160,7 +159,7 @@ class Checkpoints:
         return final
 
     def _aside(self, what: str) -> Path:
-        return self.directory / f".tmp-{what}-{os.getpid()}-{_host()}-{secrets.token_hex(4)}"
+        return self.directory / f".tmp-{what}-{os.getpid()}-{this_host()}-{secrets.token_hex(4)}"
 
     def _free_name(self, step: int) -> Path:
         """`step-…`, or `step-….1` and so on where that step was saved before: what is whole is never replaced."""
@@ -242,23 +241,6 @@ def _key(name: str) -> tuple[int, int]:
     match = STEP_NAME.fullmatch(name)
     assert match
     return int(match[1]), int(match[2] or 0)
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def _lives(pid: int, host: str) -> bool:
-    """Whether another process of this machine still writes. One of another machine is dead, for we hold the lock of the run."""
-    if host != _host() or pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 def _remove(path: Path, quietly: bool = False) -> None:

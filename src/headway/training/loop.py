@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from headway.config import Config
 from headway.data.batches import Batch, Epoch
 from headway.data.check import check
 from headway.data.tokenizer import Tokenizers
-from headway.errors import DataError, Interrupted, ResourceError
+from headway.errors import DataError, Interrupted, ModelError, ResourceError
 from headway.model.lora import merged_weights
 from headway.model_dir import build_model, save_model
 from headway.training.checkpoint import Checkpoints, RunLock
@@ -44,6 +45,7 @@ from headway.training.parallel import (
 from headway.training.parts import choose_what_learns, learning_parameters
 from headway.training.progress import Progress
 from headway.training.run_directory import (
+    TOKENIZERS,
     begin_or_go_on,
     forget_run,
     forget_tokenizers,
@@ -53,7 +55,7 @@ from headway.training.run_directory import (
 )
 from headway.training.start_from import inherit
 from headway.training.state import LossOf, TrainState
-from headway.training.stop_signals import StopSignal, stop_signals
+from headway.training.stop_signals import Stopped, StopSignal, stop_signals
 from headway.training.validation import Validation, validate
 
 logger = logging.getLogger(__name__)
@@ -149,7 +151,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     if world.first:
         sets = 2 + copies_of_weights(config.training)  # two moments, averages; float32
         checkpoints.require_space(4 * (state.model.parameter_count() + sets * learning_parameters(state.model)))
-    progress.begin(state.model, corpus, state.update)
+    progress.begin(state.model, corpus, state)
     with progress, stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
     return directory
@@ -167,6 +169,8 @@ def _start(
     tensors, saved = newest.load() if newest else ({}, {})
     setting = saved.get("precision", settings.precision)
     precision = choose_precision(setting, world.device, config.model, world=world)
+    if newest and settings.precision == "auto":
+        precision = replace(precision, reason="as the run began")
     model = build_model(config, tokenizers)
     inherited = saved.get("inherited")  # checkpoints of older versions do not tell
     if newest is None and config.model.start_from:
@@ -187,7 +191,9 @@ def _start(
     for parameter in model.parameters():  # a layer that rests at first has a gradient too: resuming must not tell
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
     state.precision, (state.corpus, state.validation), state.inherited = precision.name, data, inherited
+    state.tokenizers = tokenizers.digest
     if newest:
+        _refuse_other_tokenizers(tokenizers.digest, saved.get("tokenizers", tokenizers.digest), checkpoints)
         _refuse_other_data("train", data[0], saved["corpus"])
         _refuse_other_data("validation", data[1], saved["validation"])
         model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
@@ -214,6 +220,15 @@ def _refuse_other_data(name: str, found: str, expected: str) -> None:
         )
 
 
+def _refuse_other_tokenizers(found: str, expected: str, checkpoints: Checkpoints) -> None:
+    if found != expected:
+        raise ModelError(
+            f"have changed since this run began: their digest is {found[:12]}, not {expected[:12]}",
+            where=str(checkpoints.directory.parent / TOKENIZERS),
+            remedy="put the old files back, or begin anew with --fresh",
+        )
+
+
 def _run(
     state: TrainState,
     corpus: TrainingCorpus,
@@ -231,9 +246,21 @@ def _run(
     # Saved before it is validated, so that an error there costs nothing; what is due then is done on resuming.
     settings = state.config.training
 
+    def interrupted() -> Interrupted:
+        return Interrupted(
+            stop.number or signal.SIGTERM,  # the signal may have come to another rank
+            f"stopped after update {state.update:,} of {settings.updates:,}; everything is saved",
+            where=str(directory),
+            remedy="the same command goes on from here",
+        )
+
     def validate_what_is_due() -> None:
         if state.validation_is_due:
-            _validate(state, validation, tokenizers, directory, progress)
+            try:
+                _validate(state, validation, tokenizers, directory, progress, stop)
+            except Stopped:
+                _save(state, checkpoints)
+                raise interrupted() from None
             if _enough(state):  # the same command will find the run at its end
                 _save(state, checkpoints)
 
@@ -245,19 +272,16 @@ def _run(
         _guard(state, result, pieces, corpus, directory)
         state.update += 1
         state.target_tokens += result.tokens
-        progress.step(state.update, result, time.perf_counter() - clock, state.place.epoch)
+        progress.step(state, result, time.perf_counter() - clock)
         last = state.update == settings.updates
         state.validation_is_due = last or state.update % settings.validate_every == 0
+        if state.validation_is_due:
+            state.average.snapshot()
         signalled = all_reduce_sum(float(stop.number or 0), state.world)
         if last or signalled or state.update % settings.save_every == 0:
             _save(state, checkpoints)
         if signalled:
-            raise Interrupted(
-                stop.number or signal.SIGTERM,  # the signal may have come to another rank
-                f"stopped after update {state.update:,} of {settings.updates:,}; everything is saved",
-                where=str(directory),
-                remedy="the same command goes on from here",
-            )
+            raise interrupted()
         validate_what_is_due()
         clock = time.perf_counter()
     progress.end(state.best_score[0] if state.best_score else None, directory)
@@ -301,13 +325,18 @@ def _guard(state: TrainState, result: StepResult, pieces: list[Batch], corpus: T
     logger.warning(say)
 
 
-def _validate(state: TrainState, validation: Validation, tokenizers: Tokenizers, directory: Path, progress: Progress) -> None:
-    """Scores the averaged weights on the validation set; a better model is kept under `model/`."""
+def _validate(
+    state: TrainState, validation: Validation, tokenizers: Tokenizers, directory: Path, progress: Progress, stop: StopSignal
+) -> None:
+    """Scores the averaged weights on the validation set; a better model is kept under `model/`.
+
+    Raises Stopped on a signal, the state being as before; of several processes none can leave the others alone.
+    """
     settings = state.config.training
-    state.validation_is_due = False
-    state.average.snapshot()
     with state.average.average():
-        scores = validate(state.model, validation, state.config, tokenizers, state.world)
+        with stop.at_once() if state.world.size == 1 else nullcontext():
+            scores = validate(state.model, validation, state.config, tokenizers, state.world)
+        state.validation_is_due = False
         score = [-scores.loss] if settings.best_by == "loss" else [scores.score or 0.0, -scores.loss]
         better = all(map(math.isfinite, score)) and (state.best_score is None or score > state.best_score)
         if better:

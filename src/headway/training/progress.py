@@ -15,6 +15,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from headway.config import Config
+from headway.evaluation.analysis import visible
 from headway.model.transformer import Transformer
 from headway.training.corpus import TrainingCorpus
 from headway.training.parallel import Precision, World
@@ -23,6 +24,10 @@ from headway.training.validation import ValidationScores
 
 if TYPE_CHECKING:
     from headway.training.loop import StepResult
+    from headway.training.state import TrainState
+
+
+SHOWN_CHARACTERS = 400  # of a text among the validation examples
 
 
 class _Lasting:
@@ -61,7 +66,7 @@ class Progress:
         )
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not enabled or not self.console.is_terminal)
         self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
-        self._updates, self._tokens, self._seconds, self._loss_sum = 0, 0, 0.0, 0.0
+        self._updates, self._tokens, self._seconds = 0, 0, 0.0  # since the last line, in this process
         self._metric = "score"  # its name, once a validation has told it
 
     def machine(self, world: World, threads: int, precision: Precision, resumed_at: int | None) -> None:
@@ -70,7 +75,8 @@ class Progress:
         if resumed_at is not None:
             self.console.print(f"going on after update {resumed_at:,}")
 
-    def begin(self, model: Transformer, corpus: TrainingCorpus, update: int) -> None:
+    def begin(self, model: Transformer, corpus: TrainingCorpus, state: TrainState) -> None:
+        update = state.update
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
         dropped += f", cut: {corpus.cut:,} too long" if corpus.cut else ""
         parameters, learning = model.parameter_count(), learning_parameters(model)
@@ -80,7 +86,7 @@ class Progress:
             f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
         )
         if self.metrics is not None:
-            _forget_after(self.metrics, update)
+            _forget_after(self.metrics, update, validated=not state.validation_is_due)
             self.writer = _tensorboard(self.tensorboard_directory, update) if self.settings.tensorboard else None
         self.bar.update(self.line, completed=update)
 
@@ -93,15 +99,18 @@ class Progress:
         if self.writer is not None:
             self.writer.close()
 
-    def step(self, update: int, result: StepResult, seconds: float, epoch: int) -> None:
+    def step(self, state: TrainState, result: StepResult, seconds: float) -> None:
+        update, epoch = state.update, state.place.epoch
         self._updates, self._tokens, self._seconds = self._updates + 1, self._tokens + result.tokens, self._seconds + seconds
-        self._loss_sum += result.negative_log_likelihood * result.tokens
+        state.unlogged_tokens += result.tokens
+        state.unlogged_loss += result.negative_log_likelihood * result.tokens
         if update % self.settings.log_every and update != self.settings.updates:
             self.bar.update(self.line, completed=update)
             return
         mean_seconds = self._seconds / self._updates
-        speed, loss = self._tokens / max(self._seconds, 1e-9), self._loss_sum / max(self._tokens, 1)
-        tokens, self._updates, self._tokens, self._seconds, self._loss_sum = self._tokens, 0, 0, 0.0, 0.0
+        speed, loss = self._tokens / max(self._seconds, 1e-9), state.unlogged_loss / max(state.unlogged_tokens, 1)
+        tokens, state.unlogged_tokens, state.unlogged_loss = state.unlogged_tokens, 0, 0.0
+        self._updates, self._tokens, self._seconds = 0, 0, 0.0
         done = f"{update:,}/{self.settings.updates:,}"
         shown = f"{done} · loss {loss:.3f} · {speed:,.0f} tokens/s · rate {result.learning_rate:.2e} · epoch {epoch + 1}"
         self.bar.update(self.line, completed=update, shown=shown)
@@ -132,9 +141,9 @@ class Progress:
             f"[bold]validation at {update:,}[/]: loss {scores.loss:.3f} · perplexity {scores.perplexity:.2f}{bits}{score}{star}"
         )
         for example in scores.examples:
-            self.console.print(f"  [dim]source[/]      {escape(example.source)}")
-            self.console.print(f"  [dim]reference[/]   {escape(example.reference)}")
-            self.console.print(f"  [bold]answer[/]      {escape(example.translation)}")
+            self.console.print(f"  [dim]source[/]      {_shown(example.source)}")
+            self.console.print(f"  [dim]reference[/]   {_shown(example.reference)}")
+            self.console.print(f"  [bold]answer[/]      {_shown(example.translation)}")
         figures = {"update": update, "validation_loss": scores.loss, "validation_perplexity": scores.perplexity}
         if scores.score is not None and scores.metric is not None:
             name = f"validation_{scores.metric.lower()}"
@@ -159,14 +168,23 @@ class Progress:
                     self.writer.add_scalar(name, value, figures["update"])
 
 
-def _forget_after(metrics: Path, update: int) -> None:
-    """A resumed run repeats what came after its checkpoint; the lines of the first time go."""
+def _shown(text: str) -> str:
+    """A text of the data, which must neither command the terminal nor fill it."""
+    return escape(visible(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"))
+
+
+def _forget_after(metrics: Path, update: int, *, validated: bool) -> None:
+    """A resumed run repeats what came after its checkpoint; the lines of the first time go.
+
+    `validated`: the checkpoint was written after the validation of its update.
+    """
     if not metrics.exists():
         return
     kept = []
     for line in metrics.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            if json.loads(line)["update"] <= update:
+            figures = json.loads(line)
+            if figures["update"] < update or (figures["update"] == update and (validated or "validation_loss" not in figures)):
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue  # the last line of a killed run may be half written

@@ -72,7 +72,10 @@ def begin_or_go_on(directory: Path, config: Config) -> None:
     Raises:
         UsageError: the run has other settings; the difference is shown.
     """
-    if is_run(directory) and has_checkpoints(directory):
+    if has_checkpoints(directory):
+        if not is_run(directory):
+            problem = "holds checkpoints, but not the config.yaml that says what they were trained with"
+            raise UsageError(problem, where=str(directory), remedy="put it back, or choose another run_directory")
         begun = load_config(directory / "config.yaml", paths_as_written=True)
         changes = [line for line in config_difference(begun, config) if not line.startswith(MAY_CHANGE)]
         if changes:

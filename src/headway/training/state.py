@@ -45,14 +45,17 @@ class TrainState:
     best_score: list[float] | None = None  # what is compared first stands first
     validations_without_gain: int = 0
     bad_updates: int = 0  # non-finite ones in a row
+    unlogged_tokens: int = 0  # learned from since the last line of metrics.jsonl
+    unlogged_loss: float = 0.0  # their sum, in nats
     precision: str = "fp32"
+    tokenizers: str = ""  # their digest
     corpus: str = ""  # fingerprint of the training data
     validation: str = ""  # and of the validation data
     inherited: dict[str, Any] | None = None  # of model.start_from: `Inherited.as_json`
 
     NUMBERS = (
-        "update", "target_tokens", "validation_is_due", "best_score", "validations_without_gain", "bad_updates", "precision",
-        "corpus", "validation",
+        "update", "target_tokens", "validation_is_due", "best_score", "validations_without_gain", "bad_updates",
+        "unlogged_tokens", "unlogged_loss", "precision", "tokenizers", "corpus", "validation",
     )  # fmt: skip
 
     def tensors(self) -> dict[str, Tensor]:
@@ -72,4 +75,4 @@ class TrainState:
         self.average.load(tensors, state["average"])
         self.place = Place(*state["place"])
         for name in self.NUMBERS:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))  # checkpoints of older versions have fewer

@@ -9,10 +9,24 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 
+class Stopped(BaseException):
+    """Raised inside `StopSignal.at_once`."""
+
+
 class StopSignal:
     """The signal that asked to stop, if one has come."""
 
     number: int | None = None
+    raises = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside the block, which must leave nothing half done, a signal raises `Stopped` instead of being waited for."""
+        self.raises = True
+        try:
+            yield
+        finally:
+            self.raises = False
 
 
 @contextmanager
@@ -27,6 +41,9 @@ def stop_signals() -> Iterator[StopSignal]:
         stop.number = number
         with suppress(OSError):  # the terminal may be gone
             os.write(2, b"\nfinishing the step and saving; Ctrl-C again ends at once\n")
+        if stop.raises:
+            stop.raises = False
+            raise Stopped
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

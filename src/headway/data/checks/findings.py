@@ -86,7 +86,7 @@ def fault_finding(corpus: str, fault: str, places: Places, checked: int | None =
 def _encoding(scan: CorpusScan, config: Config) -> Iterator[Finding]:
     for name, places in scan.faults.items():
         if places.count:
-            yield fault_finding(scan.name, name, places, scan.checked)
+            yield fault_finding(scan.name, name, places, 2 * scan.checked)  # lines of both sides
     if scan.not_composed and scan.composed:
         steps = {config.tokenizer.normalization, *config.data.preprocessing} & {"nfc", "nfd", "nfkc", "nfkd"}
         lines = "line is" if scan.not_composed == 1 else "lines are"
