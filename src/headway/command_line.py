@@ -119,7 +119,8 @@ def wait_asleep_beside_others(threads: int | None) -> None:
     Args:
         threads: that will work; None: as many as there are cores.
     """
-    if "OMP_WAIT_POLICY" in os.environ or not hasattr(os, "sched_getaffinity"):
+    several = os.environ.get("WORLD_SIZE", "1") != "1"  # ranks are no strangers to each other
+    if several or "OMP_WAIT_POLICY" in os.environ or not hasattr(os, "sched_getaffinity"):
         return
     cores = len(os.sched_getaffinity(0))
     others = _other_running_threads()
