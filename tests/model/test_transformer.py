@@ -228,3 +228,16 @@ def test_packed_documents_are_computed_as_if_each_stood_alone(positions: str) ->
     torch.testing.assert_close(found, alone)
     leaking = model.decode(packed, None, None)  # the test can fail
     assert not torch.allclose(found, leaking, atol=1e-3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "first"])
+def test_padding_changes_no_sum_of_a_text(pooling: str) -> None:
+    encoder = build(decoder_layers=0, pooling=pooling)
+    ids = random_ids(1, 5)
+    whole = torch.ones_like(ids, dtype=torch.bool)
+    memory = encoder.encode(ids, whole)
+    alone = encoder.pool(memory, whole)
+    expected = {"mean": memory.mean(1), "max": memory.max(1).values, "first": memory[:, 0]}[pooling]
+    torch.testing.assert_close(alone, expected)
+    padded, mask = torch.nn.functional.pad(ids, (0, 3)), torch.nn.functional.pad(whole, (0, 3))
+    torch.testing.assert_close(encoder.pool(encoder.encode(padded, mask), mask), alone)

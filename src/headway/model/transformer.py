@@ -170,9 +170,11 @@ class Transformer(nn.Module):
         return self.decoder_norm(x_BTD)  # type: ignore[no-any-return]
 
     def pool(self, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-        """One vector for each source, [B, D]: the mean over its tokens, or the first of them."""
+        """One vector for each source, [B, D]: the mean over its tokens, the largest of each component, or the first of them."""
         if self.config.pooling == "first":
             return memory_BSD[:, 0]
+        if self.config.pooling == "max":
+            return memory_BSD.masked_fill(~mask_BS.unsqueeze(-1), torch.finfo(memory_BSD.dtype).min).amax(1)
         weights_BS1 = mask_BS.unsqueeze(-1).to(memory_BSD.dtype)
         return (memory_BSD * weights_BS1).sum(1) / weights_BS1.sum(1).clamp(min=1)
 

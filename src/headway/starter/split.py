@@ -10,7 +10,7 @@ from headway.config import CorpusConfig
 from headway.errors import DataError
 from headway.starter.forms import Form, written_corpus
 
-MOST_HELD_OUT = 1000
+FEW_HELD_OUT, MOST_HELD_OUT = 200, 1000  # fewer than some hundred examples tell little of a model
 
 
 def _digest(key: str) -> int:
@@ -18,12 +18,14 @@ def _digest(key: str) -> int:
 
 
 def last_digests(form: Form, corpus: CorpusConfig, documents: str, examples: int) -> tuple[int, int]:
-    """The last digest of validation and of test: a fiftieth of the examples, at most MOST_HELD_OUT, for each."""
+    """The last digest of validation and of test: for each a fiftieth of the examples, of few examples FEW_HELD_OUT or a tenth."""
     import numpy as np
 
     found = np.fromiter((_digest(unit.key) for unit in form.read(corpus, documents) if any(unit.written)), dtype=np.uint64)
     digests = np.unique(found)
-    held_out = min(MOST_HELD_OUT, max(1, min(min(examples, len(found)) // 50, len(digests) // 4)))
+    units = min(examples, len(found))
+    wanted = max(units // 50, min(FEW_HELD_OUT, units // 10))
+    held_out = min(MOST_HELD_OUT, max(1, min(wanted, len(digests) // 4)))
     if len(digests) <= 2 * held_out:
         problem = f"holds only {len(digests)} different {form.whole}: too few to hold some out"
         raise DataError(problem, where=str(corpus.path or corpus.source), remedy="give more, or your own --validation and --test")

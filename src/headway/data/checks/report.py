@@ -115,6 +115,7 @@ class CheckReport:
         table = Table(
             box=box.SIMPLE_HEAD,
             pad_edge=False,
+            collapse_padding=True,
             show_edge=False,
             header_style="bold",
             title=title,
