@@ -94,7 +94,7 @@ def output_lines(name: str) -> Iterator[Callable[[str], None]]:
     if name == "-":
         yield lambda line: print(" ".join(line.split("\n")), flush=True)
         return
-    path = Path(name)
+    path = Path(os.path.realpath(name))  # where a link leads
     special = path.exists() and not path.is_file()  # such as /dev/null
     aside = path if special else path.with_name(f".{path.name}.part-{os.getpid()}")
     try:

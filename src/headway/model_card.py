@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headway.config import Config, DataConfig, Split
+from headway.data.files import resolve
 
 
 def model_card(config: Config, facts: Mapping[str, Any]) -> str:
@@ -54,11 +55,14 @@ def model_card(config: Config, facts: Mapping[str, Any]) -> str:
 
 
 def _corpus(data: DataConfig, split: Split) -> str:
-    """The files of each part, and how often it comes in an epoch."""
+    """The files of each part, whether they are made, and how often it comes in an epoch."""
+    from headway.samples import is_made
+
     parts = []
     for part in data.written_parts(split).values():
         names = [part.path] if part.path else [part.source, part.target]
-        parts.append(", ".join(map(str, names)) + (f" × {part.repeat:g}" if part.repeat != 1 else ""))
+        made = " (synthetic, made by headway sample)" if any(is_made(resolve(str(name))) for name in names) else ""
+        parts.append(", ".join(map(str, names)) + made + (f" × {part.repeat:g}" if part.repeat != 1 else ""))
     return "; ".join(parts)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from headway import samples
 from headway.errors import ResourceError, UsageError
-from headway.samples import SAMPLES, chinese, english, german, write_sample
+from headway.samples import SAMPLES, chinese, english, german, is_made, write_sample
 from headway.samples.kind import PARTS, _is_held_out, draw
 from headway.samples.speaker import Speaker
 from headway.samples.translation import three_languages
@@ -92,7 +92,7 @@ def test_the_sample_stays_the_same_from_version_to_version():
     """Change this digest knowingly: published numbers on the sample, and its golden loss curve, move with it."""
     files = SAMPLES["translation"].files("translation", 1, 200)
     digest = hashlib.sha256("".join(files[name] for name in sorted(files) if name != "README.md").encode()).hexdigest()
-    assert digest[:16] == "c4a7af562cb4342c"
+    assert digest[:16] == "ad24662ba4f5cdef"
 
 
 def test_what_is_written(tmp_path):
@@ -177,3 +177,11 @@ def test_mistakes_are_named(tmp_path):
         write_sample("translation", tmp_path / "file", size=20)
     with pytest.raises(ResourceError):
         write_sample("translation", tmp_path / "file" / "below", size=20)
+
+
+def test_made_files_are_known_as_such(tmp_path: Path) -> None:
+    write_sample("translation", tmp_path / "made", size=100)
+    assert is_made(tmp_path / "made" / "test.en")
+    (tmp_path / "made" / "own.en").write_text("mine", "utf-8")
+    assert not is_made(tmp_path / "made" / "own.en")
+    assert not is_made(tmp_path / "test.en")

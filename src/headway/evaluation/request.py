@@ -81,7 +81,7 @@ class Request:
                 "model": self.loaded.fingerprint,
                 "config": hashlib.sha256(settings.encode()).hexdigest(),
             },
-            "warnings": _same_files(self.config, self.split),
+            "warnings": _same_files(self.config, self.split) + _made_data(self.parts),
         }
 
 
@@ -175,6 +175,16 @@ def _same_files(config: Config, split: Split) -> list[str]:
         return []
     what = f"the {split} set is" if all(same) else f"a part of the {split} set is one of"
     return [f"{what} the training set: these scores say nothing about new sentences"]
+
+
+def _made_data(parts: Iterable[CorpusConfig]) -> list[str]:
+    from headway.samples import is_made
+
+    if not any(map(is_made, corpus_paths(*parts))):
+        return []
+    return [
+        "the data is synthetic, made by headway sample: these scores say that the machinery works, and nothing about real text"
+    ]
 
 
 def _versions() -> dict[str, str]:

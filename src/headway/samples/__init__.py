@@ -16,14 +16,14 @@ from headway.samples.kinds import SAMPLES
 _RECORD = "sample.json"  # what was written here, with digests: only files that are still so are ever replaced
 
 
-def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int = 6000) -> dict[str, Any]:
+def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int | None = None) -> dict[str, Any]:
     """Writes sample data of a kind, and the configuration that learns it, into a directory of its own.
 
     Args:
         kind: a key of SAMPLES.
         directory: new, empty, or holding an unchanged sample, which is replaced.
         seed: the same seed and size give the same data.
-        size: training examples; validation and test have a twentieth of it each.
+        size: training examples, by default as many as the kind needs; validation and test have a twentieth of it each.
 
     Returns: kind, directory, seed, size and lines (file name → number of lines).
     Raises: UsageError for an unknown kind or an impossible seed or size or a directory that holds other files;
@@ -36,6 +36,7 @@ def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int = 6000)
     if seed < 0:
         raise UsageError(f"seed={seed} is negative", where="seed", remedy="give a number from 0")
     directory, made = Path(directory), SAMPLES[kind]
+    size = made.size if size is None else size
     files = made.files(kind, seed, size) | {"config.yaml": made.configuration(kind, directory)}
     try:
         old = _replaceable(directory)
@@ -52,6 +53,11 @@ def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int = 6000)
         raise ResourceError(f"cannot write the sample: {error.strerror or error}", where=str(directory), remedy=remedy) from error
     lines = {name: text.count("\n") for name, text in files.items() if name.startswith(PARTS)}
     return {"kind": kind, "directory": str(directory), "seed": seed, "size": size, "lines": lines}
+
+
+def is_made(path: str | os.PathLike[str]) -> bool:
+    """Whether `headway sample` wrote a file: the record beside it names it."""
+    return Path(path).name in _recorded(Path(path).parent / _RECORD)
 
 
 def _replaceable(directory: Path) -> list[str]:

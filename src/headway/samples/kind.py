@@ -37,6 +37,7 @@ class Kind:
         settings: the rest of the configuration that learns it, in YAML: first those of the section data.
         then: what to do with the run.
         distinct: the first so many texts of an example differ from those of every other one.
+        size: training examples, unless somebody asks for more or fewer.
     """
 
     task: str
@@ -48,6 +49,7 @@ class Kind:
     settings: str
     then: str
     distinct: int = 1
+    size: int = 6000
 
     def files(self, name: str, seed: int, size: int) -> dict[str, str]:
         """File name → content of a sample called `name` with `size` training examples. A pure function of its arguments.

@@ -26,7 +26,18 @@ def _lines(*endings: str) -> Write:
     return lambda examples: {ending: "".join(said[column] + "\n" for said in examples) for column, ending in enumerate(endings)}
 
 
-def _settings(updates: int, *, data: str = "", tokenizer: str = "", model: str = "", training: str = "", end: str = "") -> str:
+def _settings(
+    updates: int,
+    *,
+    data: str = "",
+    tokenizer: str = "",
+    model: str = "",
+    dropout: float = 0.1,
+    rate: float = 0.004,
+    decay: float = 0.4,
+    training: str = "",
+    end: str = "",
+) -> str:
     """What all kinds share, with lines of their own after it in each section."""
     return f"""\
 {data}
@@ -37,15 +48,15 @@ model:
   preset: tiny                  # 4 layers of width 128 …
   {model or "encoder_layers: 2"}
   positions: relative           # a bias for each distance
-  dropout: 0.1
+  dropout: {dropout}
 
 training:
   updates: {updates}
   batch_tokens: 1024
   optimizer: muon
-  learning_rate: 0.004
+  learning_rate: {rate}
   schedule: wsd                 # flat, then down to nothing in the last part
-  decay_fraction: 0.4
+  decay_fraction: {decay}
   warmup_updates: 50
   averaging: ema                # the average of recent weights is what is validated and kept
   ema_decay: 0.99
@@ -100,7 +111,16 @@ _TRANSLATION = Kind(
     tell=three_languages,
     write=_lines(".en", ".de", ".zh"),
     corpus={"source": ".en", "target": ".de"},
-    settings=_settings(1500, data="  source_language: en\n  target_language: de\n", model=_SEQUENCES, end=_GREEDY),
+    settings=_settings(
+        780,
+        data="  source_language: en\n  target_language: de\n",
+        model=_SEQUENCES,
+        dropout=0.0,  # hardly a pair is seen four times
+        rate=0.008,
+        decay=0.7,
+        end=_GREEDY,
+    ),
+    size=20_000,
     then='echo "The old king sold a horse." | headway predict {run}',
     distinct=3,
 )

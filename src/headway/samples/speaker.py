@@ -69,6 +69,9 @@ _QUALITIES: tuple[set[str], ...] = (
     {"big", "small"}, {"old", "new", "young"}, {"expensive", "cheap"},
     {adjective.english for adjective in ADJECTIVES if "colour" in adjective.tags},
 )  # fmt: skip
+# Which of two German verbs is meant is told by the noun alone (put: legen, stellen; be: liegen, stehen), and a place has its own
+# preposition: who has not seen the two together cannot know, so such combinations are never held out.
+_TOLD_BY_THE_NOUN = {("object", "put"), ("object", "be")}
 _ANYONE = next(noun for noun in NOUNS if noun.english == "man")  # what can be said of a name or a pronoun
 
 
@@ -120,15 +123,17 @@ class Speaker:
             if noun.english not in self._used:
                 break
         self._used.add(noun.english)
-        self.combinations.append((role, verb, noun.english))
+        if (role, verb) not in _TOLD_BY_THE_NOUN:
+            self.combinations.append((role, verb, noun.english))
         return noun
 
-    def _adjective(self, noun: Noun, probability: float = 0.35) -> Adjective | None:
+    def _adjective(self, noun: Noun, probability: float = 0.35, *, noted: bool = True) -> Adjective | None:
         choices = adjectives_for(noun)
         if not choices or not self._chance(probability):
             return None
         adjective = self._pick(choices)
-        self.combinations.append(("adjective", adjective.english, noun.english))
+        if noted:
+            self.combinations.append(("adjective", adjective.english, noun.english))
         return adjective
 
     def _phrase(self, noun: Noun, determiners: Mapping[str, int]) -> NounPhrase:
@@ -183,14 +188,13 @@ class Speaker:
             return self._phrase(noun, {"a": 1} if "indefinite" in verb.flags else kinds)
         return self._phrase(noun, _INDEFINITE if "indefinite" in verb.flags else _ANY)
 
-    def _spot(self, tag: str, verb: str) -> Spot:
+    def _spot(self, tag: str) -> Spot:
         for _ in range(8):
             place = self._pick(places_with(tag))
             if place.noun.english not in self._used:
                 break
         self._used.add(place.noun.english)
-        self.combinations.append(("place", verb, place.noun.english))
-        return Spot(place, self._adjective(place.noun, 0.12))
+        return Spot(place, self._adjective(place.noun, 0.25, noted=False))
 
     # ---- clauses
 
@@ -211,9 +215,9 @@ class Speaker:
         receiver = self._object(verb, subject, negated, role="indirect") if verb.frame == "double" else None
         goal = None
         if verb.frame == "goal":
-            goal = self._spot("far" if "vehicle" in verb.flags else "goal", verb.english)
+            goal = self._spot("far" if "vehicle" in verb.flags else "goal")
         elif verb.frame == "put":
-            goal = self._spot("stand" if "stand" in verb.objects else "lie", verb.english)
+            goal = self._spot("stand" if "stand" in verb.objects else "lie")
         none_of = isinstance(target, NounPhrase) and target.determiner in ("a", "") and not target.plural
         placed = (
             not verb.flags & {"-place", "state"}
@@ -221,7 +225,7 @@ class Speaker:
             and (not negated or none_of)
             and self._chance(0.25)
         )
-        place = self._spot("water" if "water" in verb.flags else "town", verb.english) if placed else None
+        place = self._spot("water" if "water" in verb.flags else "town") if placed else None
         time = self._time(tense) if timed and (tense == "habit" or self._chance(0.6)) else None
         vehicle = self._pick(VEHICLES) if "vehicle" in verb.flags else None
         return Clause(subject, verb, tense, target, receiver, goal, place, vehicle, time, False, negated)
@@ -363,7 +367,7 @@ class Speaker:
         return Statement(Passive(patient, verb, agent, self._time("past") if self._chance(0.6) or agent is None else None))
 
     def _located(self) -> Statement:
-        spot = self._spot("stand", "be") if self._chance(0.6) else self._spot("town", "be")
+        spot = self._spot("stand") if self._chance(0.6) else self._spot("town")
         small = "stand" in spot.place.tags
         tags = frozenset({"lie", "stand"} if small else {"animal", "person"})
         there = self._chance(0.5)

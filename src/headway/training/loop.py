@@ -56,7 +56,7 @@ from headway.training.run_directory import (
 from headway.training.start_from import inherit
 from headway.training.state import LossOf, TrainState
 from headway.training.stop_signals import Stopped, StopSignal, stop_signals
-from headway.training.validation import Validation, validate
+from headway.training.validation import Validation, best_metric, validate
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     if world.first:
         sets = 2 + copies_of_weights(config.training)  # two moments, averages; float32
         checkpoints.require_space(4 * (state.model.parameter_count() + sets * learning_parameters(state.model)))
-    progress.begin(state.model, corpus, state)
+    progress.begin(state.model, corpus, state, best_metric(config, tokenizers))
     with progress, stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
     return directory

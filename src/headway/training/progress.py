@@ -67,7 +67,7 @@ class Progress:
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not enabled or not self.console.is_terminal)
         self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
         self._updates, self._tokens, self._seconds = 0, 0, 0.0  # since the last line, in this process
-        self._metric = "score"  # its name, once a validation has told it
+        self._metric = "score"
 
     def machine(self, world: World, threads: int, precision: Precision, resumed_at: int | None) -> None:
         ranks = f", {world.size} processes" if world.size > 1 else ""
@@ -75,8 +75,9 @@ class Progress:
         if resumed_at is not None:
             self.console.print(f"going on after update {resumed_at:,}")
 
-    def begin(self, model: Transformer, corpus: TrainingCorpus, state: TrainState) -> None:
-        update = state.update
+    def begin(self, model: Transformer, corpus: TrainingCorpus, state: TrainState, metric: str) -> None:
+        """`metric`: the name of what the best model is chosen by."""
+        self._metric, update = metric, state.update
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count) or "none"
         dropped += f", cut: {corpus.cut:,} too long" if corpus.cut else ""
         parameters, learning = model.parameter_count(), learning_parameters(model)
@@ -130,7 +131,6 @@ class Progress:
         )
 
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
-        self._metric = scores.metric or self._metric
         greedy = " (greedy)" if scores.metric in ("BLEU", "ROUGE-L") else ""
         score = f" · {scores.metric}{greedy} {scores.score:.2f}" if scores.score is not None else ""
         if scores.by_direction:
@@ -154,9 +154,8 @@ class Progress:
         self._record(figures)
 
     def end(self, best: float | None, directory: Path) -> None:
-        kind = "loss" if self.settings.best_by == "loss" else self._metric
         shown = "none" if best is None else f"{abs(best):.3f}"
-        self.console.print(f"done: best validation {kind} {shown}; the model is in {directory / 'model'}")
+        self.console.print(f"done: best validation {self._metric} {shown}; the model is in {directory / 'model'}")
 
     def _record(self, figures: dict[str, Any]) -> None:
         if self.metrics is not None:

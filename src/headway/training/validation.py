@@ -159,6 +159,11 @@ def negative_log_likelihood(
     return NegativeLogLikelihood(total, tokens)
 
 
+def best_metric(config: Config, tokenizers: Tokenizers) -> str:
+    """The name of what the best model is chosen by."""
+    return "loss" if config.training.best_by == "loss" else _metric(config, tokenizers)
+
+
 def _metric(config: Config, tokenizers: Tokenizers) -> str:
     """The name of the score."""
     labels = tokenizers.labels
