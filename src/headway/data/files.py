@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import lzma
 import os
+import shlex
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -185,7 +186,7 @@ def packed_as(head: bytes) -> str | None:
 def _unpacker(head: bytes, name: str) -> Callable[[FileIO], Iterator[bytes]]:
     for magic, (problem, remedy) in _REFUSED_MAGIC.items():
         if head.startswith(magic):
-            raise DataError(problem, where=name, remedy=remedy.replace("FILE", name))
+            raise DataError(problem, where=name, remedy=remedy.replace("FILE", shlex.quote(name)))
     found = packed_as(head)
     named = _SUFFIXES.get(Path(name).suffix.lower())
     if named and found is None:
