@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from headway.samples.translation import translation_files
+from headway.samples import SAMPLES
 
 SENTENCES = 20_000
 STRIDE = 263_167  # prime, so that walking by it through all (first, second) comes to each only once
@@ -44,7 +44,7 @@ def places(pairs: int) -> Iterator[tuple[int, int]]:
 
 
 def write_corpus(directory: Path, pairs: int) -> None:
-    files = translation_files(1, SENTENCES)
+    files = SAMPLES["translation"].files("translation", 1, SENTENCES)
     for language in ("en", "de"):
         (directory / f"validation.{language}").write_text(files[f"validation.{language}"], "utf-8")
         sentences = files[f"train.{language}"].splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from headway.model.transformer import Transformer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import flops
+import large_corpus
 import poetry
 from measure import _summary, spread
 from peers import Reading, Size, headway_training, huggingface, joeynmt, marian, opennmt
 
+BENCHMARKS = Path(large_corpus.__file__).parent
 SIZE = Size("toy", 2, 16, 32, 4)
 
 
@@ -113,3 +116,17 @@ def test_marian_lacks_other_switches():
 )
 def test_a_poem_is_regular_by_its_clauses(poem, regular):
     assert poetry.is_regular(poem) is regular
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_fits_the_package(path: Path) -> None:
+    """What a benchmark imports is still there."""
+    assert importlib.import_module(path.stem).__doc__
+
+
+def test_a_large_corpus_has_no_pair_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_corpus, "SENTENCES", 200)
+    large_corpus.write_corpus(tmp_path, 3000)
+    sides = [(tmp_path / f"train.{language}").read_text("utf-8").splitlines() for language in ("en", "de")]
+    assert len(set(zip(*sides, strict=True))) == 3000
+    assert (tmp_path / "validation.en").read_text("utf-8").count("\n") == 10

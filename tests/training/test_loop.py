@@ -298,9 +298,9 @@ def test_one_batch_is_learned_by_heart(sample_directory: Path, tmp_path: Path, m
             lines = (sample_directory / f"train.{language}").read_text(encoding="utf-8").split("\n")[:12]
             (short / f"{name}.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     training = {
-        "updates": 200,
+        "updates": 300,
         "warmup_updates": 10,
-        "validate_every": 200,
+        "validate_every": 300,
         "label_smoothing": 0.0,
         "averaging": "none",
         "schedule": "wsd",
