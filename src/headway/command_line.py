@@ -94,17 +94,10 @@ def output_lines(name: str) -> Iterator[Callable[[str], None]]:
     if name == "-":
         yield lambda line: print(" ".join(line.split("\n")), flush=True)
         return
-    path = Path(os.path.realpath(name))  # where a link leads
-    special = path.exists() and not path.is_file()  # such as /dev/null
-    aside = path if special else path.with_name(f".{path.name}.part-{os.getpid()}")
-    try:
-        with open(aside, "w", encoding="utf-8", newline="\n") as file:
-            yield lambda line: print(" ".join(line.split("\n")), file=file)
-        if not special:
-            os.replace(aside, path)
-    finally:
-        if not special:
-            aside.unlink(missing_ok=True)
+    from headway.data.files import written_aside
+
+    with written_aside(name) as aside, open(aside, "w", encoding="utf-8", newline="\n") as file:
+        yield lambda line: print(" ".join(line.split("\n")), file=file)
 
 
 # ---- surroundings --------------------------------------------------------------------------------------------------

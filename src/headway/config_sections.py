@@ -75,9 +75,7 @@ class ModelConfig(Section):
     bias: bool = True
     tied_embeddings: Literal["none", "decoder", "all"] = Field("all", description="embeddings that share the output matrix")
     query_key_norm: bool = False
-    pooling: Literal["mean", "max", "first"] = Field(
-        "mean", description="how an encoder sums up a text: all tokens, or the first"
-    )
+    pooling: Literal["mean", "max", "first"] = Field("mean", description="how an encoder sums up the tokens of a text")
     start_from: PathText | None = Field(None, description="a run that encoder and decoder begin with, as far as it has them")
     start_decoder_from: PathText | None = Field(None, description="another run that the decoder begins with")
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sub-layer adds")

@@ -17,6 +17,7 @@ import shlex
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import NoReturn
@@ -176,6 +177,24 @@ def _gathered(blocks: Iterable[bytes]) -> Iterator[bytes]:
             held, size = [], 0
     if held:
         yield b"".join(held)
+
+
+@contextmanager
+def written_aside(name: str | os.PathLike[str]) -> Iterator[Path]:
+    """A path to write to; what was written appears under its name only when the block has ended well.
+
+    A link is followed, and what is no file, such as /dev/null, is written to as it is.
+    """
+    path = Path(os.path.realpath(name))
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    aside = path.with_name(f".{path.name}.part-{os.getpid()}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def packed_as(head: bytes) -> str | None:

@@ -306,19 +306,13 @@ def _title_lines(sentences: tuple[str, str], languages: tuple[str, str], width: 
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """The picture appears under its name only when it is whole; what is no file, such as /dev/null, stays what it is."""
+    from headway.data.files import written_aside
+
     suffix = path.suffix.lower().lstrip(".") or "png"
     if suffix not in ("png", "svg", "pdf"):
         raise UsageError(f"cannot draw a .{suffix} picture", where=str(path), remedy="name it .png, .svg or .pdf")
-    if path.exists() and not path.is_file():
-        figure.savefig(path, format=suffix)
-        return
-    aside = path.with_name(f".{path.name}.part-{os.getpid()}")
-    try:
+    with written_aside(path) as aside:
         figure.savefig(aside, format=suffix)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _translate(loaded: LoadedModel, config: Config, text: str, overrides: Iterable[str]) -> tuple[list[int], list[int], str]:
