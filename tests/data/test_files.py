@@ -15,9 +15,8 @@ from headway.data.files import written_aside
 def test_what_went_wrong_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with pytest.raises(KeyError), written_aside(tmp_path / "link") as aside:
-        aside.write_text("half")
-        raise KeyError
+    with pytest.raises(FileNotFoundError), written_aside(tmp_path / "link") as aside:
+        (aside.write_text("half"), (tmp_path / "missing").read_text())
     assert (tmp_path / "real").read_text() == "old"
     with written_aside(tmp_path / "link") as aside:
         aside.write_text("new")
