@@ -119,7 +119,7 @@ def test_an_answer_stands_where_the_passage_is_told_to_have_it() -> None:
     for context, record in draw(2, 150, passage).train:
         found: dict[str, Any] = json.loads(record)
         assert found["context"] == context
-        assert [asked["is_impossible"] for asked in found["qas"]] == [False, False, False, True]
+        assert [asked["is_impossible"] for asked in found["qas"]] == [False, False, True]
         for asked in found["qas"]:
             kinds.add(asked["question"].split()[0])
             empty += not asked["answers"]
@@ -136,7 +136,7 @@ def test_a_summary_keeps_what_was_done_without_what_is_said_of_it() -> None:
     assert english._body(event) == "yesterday the old king gave Anna two big horses in the small garden"
     assert english._body(core(event)) == "the king gave Anna two horses"
     for text, summary in draw(3, 300, report).train:
-        assert 1 <= summary.count(".") <= text.count(".") == 4
+        assert 1 <= summary.count(".") <= text.count(".") == 3
         words = iter(re.findall(r"\w+", text.lower()))
         assert all(word in words for word in re.findall(r"\w+", summary.lower()) if word not in ("a", "an"))  # in the same order
 

@@ -13,6 +13,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -57,11 +58,23 @@ class TokenCache:
         self.view: int | None = facts["view"]
         self._tokens = {side: arrays[f"{side}.tokens"].values for side in SIDES}
         self._ends = {side: arrays[f"{side}.ends"].values for side in SIDES}
-        self.source_lengths, self.target_lengths = (_lengths(self._ends[side]) for side in SIDES)
         self._touched = 0
 
     def __len__(self) -> int:
-        return len(self.source_lengths)
+        return len(self._ends["source"])
+
+    @cached_property
+    def source_lengths(self) -> NDArray[np.int32]:
+        return self._lengths("source")
+
+    @cached_property
+    def target_lengths(self) -> NDArray[np.int32]:
+        return self._lengths("target")
+
+    def _lengths(self, side: str) -> NDArray[np.int32]:
+        lengths = _lengths(self._ends[side])
+        self._arrays[f"{side}.ends"].give_back()
+        return lengths
 
     def source(self, index: int) -> NDArray[np.integer]:
         """The source of row `index`, a read-only view."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import ResourceError, UsageError
-from headway.samples.kind import PARTS
+from headway.samples.kind import PARTS, SIZE
 from headway.samples.kinds import SAMPLES
 
 _RECORD = "sample.json"  # what was written here, with digests: only files that are still so are ever replaced
@@ -23,7 +23,7 @@ def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int | None 
         kind: a key of SAMPLES.
         directory: new, empty, or holding an unchanged sample, which is replaced.
         seed: the same seed and size give the same data.
-        size: training examples, by default as many as the kind needs; validation and test have a twentieth of it each.
+        size: training examples, by default 20,000; validation and test have a twentieth of it each.
 
     Returns: kind, directory, seed, size and lines (file name → number of lines).
     Raises: UsageError for an unknown kind or an impossible seed or size or a directory that holds other files;
@@ -36,7 +36,7 @@ def write_sample(kind: str, directory: Path, *, seed: int = 1, size: int | None 
     if seed < 0:
         raise UsageError(f"seed={seed} is negative", where="seed", remedy="give a number from 0")
     directory, made = Path(directory), SAMPLES[kind]
-    size = made.size if size is None else size
+    size = SIZE if size is None else size
     files = made.files(kind, seed, size) | {"config.yaml": made.configuration(kind, directory)}
     try:
         old = _replaceable(directory)

@@ -16,6 +16,7 @@ from headway.errors import UsageError
 from headway.samples.speaker import Combination, Speaker
 
 HELD_OUT_SHARE = 0.03  # of the word combinations; a sentence has a handful, so about one sentence in ten is held out
+SIZE = 20_000  # training examples, unless somebody asks for more or fewer
 MOST = 1_000_000
 PARTS = ("train", "validation", "test")
 _EVALUATION_SHARE = 20  # one validation and one test example for so many of training
@@ -37,7 +38,6 @@ class Kind:
         settings: the rest of the configuration that learns it, in YAML: first those of the section data.
         then: what to do with the run.
         distinct: the first so many texts of an example differ from those of every other one.
-        size: training examples, unless somebody asks for more or fewer.
     """
 
     task: str
@@ -49,7 +49,6 @@ class Kind:
     settings: str
     then: str
     distinct: int = 1
-    size: int = 6000
 
     def files(self, name: str, seed: int, size: int) -> dict[str, str]:
         """File name → content of a sample called `name` with `size` training examples. A pure function of its arguments.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from headway.samples.classification import sentence_and_kind, sentence_and_marks, sentence_and_number
 from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.kind import Kind, Said, json_lines
-from headway.samples.reading import exercise, passage
+from headway.samples.reading import exercise, passage, retelling
 from headway.samples.summarisation import report
 from headway.samples.tagging import sentence_and_tags
 from headway.samples.translation import three_languages
@@ -32,9 +32,8 @@ def _settings(
     data: str = "",
     tokenizer: str = "",
     model: str = "",
-    dropout: float = 0.1,
+    heads: int = 4,
     rate: float = 0.004,
-    decay: float = 0.4,
     training: str = "",
     end: str = "",
 ) -> str:
@@ -46,9 +45,10 @@ tokenizer:
 {tokenizer}
 model:
   preset: tiny                  # 4 layers of width 128 …
-  {model or "encoder_layers: 2"}
+  {model}
+  heads: {heads:<22} # {"of width 32" if heads == 4 else "narrow, many: quick to find what stands in two places"}
   positions: relative           # a bias for each distance
-  dropout: {dropout}
+  dropout: 0.0                  # no example is seen often
 
 training:
   updates: {updates}
@@ -56,7 +56,7 @@ training:
   optimizer: muon
   learning_rate: {rate}
   schedule: wsd                 # flat, then down to nothing in the last part
-  decay_fraction: {decay}
+  decay_fraction: 0.7
   warmup_updates: 50
   averaging: ema                # the average of recent weights is what is validated and kept
   ema_decay: 0.99
@@ -66,6 +66,7 @@ training:
 
 
 _SEQUENCES = "encoder_layers: 2\n  decoder_layers: 2             # … are more than this needs"
+_CERTAIN = "  label_smoothing: 0.0          # there is one right answer\n"
 _ENCODER = "encoder_layers: 2             # … are more than this needs"
 _DECODER = "decoder_layers: 2             # … are more than this needs"
 _GREEDY = "\ndecoding:\n  method: greedy\n"
@@ -85,10 +86,10 @@ _LANGUAGE_MODEL = Kind(
     title="Made-up reading exercises",
     about=(
         "Each line is a document: a sentence, then each question that it answers (who, whom or what, where, where to) and "
-        "its answer. The sentence may be any, but what answers a question is certain: that is what a language model can be "
-        "right about."
+        "its answer, and at last the sentence again. The sentence may be any, but what follows it is certain: that is what a "
+        "language model can be right about."
     ),
-    tell=lambda speaker: (" ".join(exercise(speaker)),),
+    tell=retelling,
     write=_lines(".txt"),
     corpus={"source": ".txt"},
     settings=_settings(800, data="  documents: line\n  max_length: 128\n", model=_DECODER, end=_GREEDY),
@@ -115,12 +116,9 @@ _TRANSLATION = Kind(
         780,
         data="  source_language: en\n  target_language: de\n",
         model=_SEQUENCES,
-        dropout=0.0,  # hardly a pair is seen four times
         rate=0.008,
-        decay=0.7,
         end=_GREEDY,
     ),
-    size=20_000,
     then='echo "The old king sold a horse." | headway predict {run}',
     distinct=3,
 )
@@ -142,7 +140,7 @@ SAMPLES: dict[str, Kind] = {
         tell=report,
         write=_table("text", "summary"),
         corpus={"path": ".jsonl", "source": "text", "target": "summary"},
-        settings=_settings(800, data="  target_language: en\n", model=_SEQUENCES, end=_GREEDY),
+        settings=_settings(900, data="  target_language: en\n", model=_SEQUENCES, heads=16, training=_CERTAIN, end=_GREEDY),
         then='echo "Anna is tired. Yesterday she sold the red hat." | headway predict {run}',
     ),
     "dialogue": Kind(
@@ -156,9 +154,11 @@ SAMPLES: dict[str, Kind] = {
         write=lambda examples: {".jsonl": json_lines({"turns": list(said)} for said in examples)},
         corpus={"path": ".jsonl", "source": "turns"},
         settings=_settings(
-            800,
+            900,
             data="  target_language: en\n  history_turns: 6              # all that was said\n",
             model=_SEQUENCES,
+            heads=16,
+            training=_CERTAIN,
             end=_GREEDY,
         ),
         then='echo "The old king sold a horse. | Who sold a horse?" | headway predict {run}',
@@ -183,7 +183,7 @@ SAMPLES: dict[str, Kind] = {
         title="Made-up sentences with a number for each",
         about="A JSON object a line, with `text` and `label`: the number that the sentence names, from two to ten.",
         tell=sentence_and_number,
-        settings=_settings(300, data="  labels: number\n", model=_ENCODER),
+        settings=_settings(600, data="  labels: number\n", model=_ENCODER),
         then='echo "The two doctors sold five horses." | headway predict {run}',
     ),
     "pair_classification": Kind(
@@ -196,7 +196,7 @@ SAMPLES: dict[str, Kind] = {
         tell=premise_and_hypothesis,
         write=_table("first", "second", "label"),
         corpus={"path": ".jsonl", "source": "first", "second": "second", "target": "label"},
-        settings=_settings(600, model=_ENCODER),
+        settings=_settings(900, model=_ENCODER, heads=8),
         then=r"printf 'The old king sold a horse.\tThe king did not sell a horse.\n' | headway predict {run}",
     ),
     "tagging": Kind(
@@ -213,14 +213,17 @@ SAMPLES: dict[str, Kind] = {
         task="question_answering",
         title="Made-up passages with questions",
         about=(
-            "Each line is a passage as SQuAD writes it: `context` and `qas`, a question for each of its three sentences, "
+            "Each line is a passage as SQuAD writes it: `context` and `qas`, a question for each of its two sentences, "
             "answered by words of it, and one that the passage does not answer."
         ),
         tell=passage,
         write=lambda examples: {".jsonl": "".join(record + "\n" for _, record in examples)},
         corpus={"path": ".jsonl", "source": "context"},
         settings=_settings(
-            800, data="  max_length: 128\n  unanswerable: true            # a passage may hold no answer\n", model=_ENCODER
+            1700,
+            data="  max_length: 128\n  unanswerable: true            # a passage may hold no answer\n",
+            model=_ENCODER,
+            heads=16,
         ),
         then=r"printf 'Who sold a horse?\tAnna danced. The old king sold a horse.\n' | headway predict {run}",
     ),

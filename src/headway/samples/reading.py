@@ -14,7 +14,7 @@ from headway.samples.kind import Said
 from headway.samples.lexicon import Fixed
 from headway.samples.speaker import Speaker
 
-SENTENCES = 3  # of a passage
+SENTENCES = 2  # of a passage
 
 
 def event_of(statement: Statement) -> Clause:
@@ -42,10 +42,20 @@ def questions(event: Clause) -> Iterator[tuple[str, str]]:
 def exercise(speaker: Speaker) -> Said:
     """A sentence, then each question on it followed by its answer."""
     (statement,) = speaker.story(1, events=1.0)
+    return _exercise(statement)
+
+
+def _exercise(statement: Statement) -> Said:
     said = [english.say(statement)]
     for question, answer in questions(event_of(statement)):
         said += [question, answer[0].upper() + answer[1:] + "."]
     return tuple(said)
+
+
+def retelling(speaker: Speaker) -> Said:
+    """An exercise, and at last its sentence again: what is hidden of it can mostly be known from the rest."""
+    (statement,) = speaker.story(1, events=1.0)
+    return (" ".join((*_exercise(statement), english.say(statement))),)
 
 
 def passage(speaker: Speaker) -> Said | None:

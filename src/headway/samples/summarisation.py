@@ -9,7 +9,7 @@ from headway.samples.grammar import Clause, NounPhrase, Phrase, Statement
 from headway.samples.kind import Said
 from headway.samples.speaker import Speaker
 
-SENTENCES = 4  # of a report
+SENTENCES = 3  # of a report
 EVENTS = 0.4
 
 
