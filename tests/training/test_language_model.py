@@ -116,6 +116,17 @@ def test_the_validation_loss_is_that_of_the_documents_one_by_one(run: Path) -> N
     assert figures(run, "validation_bits_per_byte") == [pytest.approx(total / math.log(2) / text_bytes, rel=1e-5)]
 
 
+def test_what_the_tokenizer_loses_earns_no_bytes(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = (run.parent / "validation.txt").read_text("utf-8")
+    (tmp_path / "unknown.txt").write_text(text.replace("e", "漢"), "utf-8")
+    overrides = [f"data.validation.source={tmp_path / 'unknown.txt'}"]
+    found = evaluate_run(run, overrides, Console(file=io.StringIO(), width=100), "validation")
+    written = json.loads((run / "evaluation" / "validation.json").read_text("utf-8"))["scores"]
+    assert "% of the pieces are unknown" in caplog.text
+    nats = written["loss"]["score"] * (len(text) + text.count("\n\n"))
+    assert found.scores["bits_per_byte"] == pytest.approx(nats / math.log(2) / (len(text.encode()) - text.count("e")), rel=0.05)
+
+
 def test_an_evaluation_agrees_with_validation(run: Path) -> None:
     console = Console(file=io.StringIO(), width=100)
     found = evaluate_run(run, console=console, split="validation")
@@ -150,6 +161,11 @@ def test_a_prompt_longer_than_the_model_reads_is_kept_whole(run: Path, caplog: p
     (text,) = headway.load(str(run), maximum_length=10, method="greedy").predict([prompt])
     assert text.startswith(prompt)
     assert "more than the model reads" in caplog.text
+
+
+def test_unknown_characters_of_a_prompt_are_told(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    headway.load(str(run), maximum_length=10, method="greedy").predict(["A 漢 man"])
+    assert "does not know 1 of its 7 pieces" in caplog.text
 
 
 def test_targets_and_encoders_are_refused(sample_directory: Path, tmp_path: Path) -> None:

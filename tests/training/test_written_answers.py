@@ -121,6 +121,23 @@ def test_rouge_is_that_of_the_package_and_of_characters_in_chinese() -> None:
     assert rouge(["我愛你"], ["我愛他"], language="zh")["rouge1"].score == pytest.approx(200 / 3)
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("ru", "Кот спит."), ("ko", "고양이가 잔다."), ("hi", "बिल्ली सो रही है।"), ("de", "Der Junge schläft.")],
+)
+def test_rouge_knows_the_words_of_every_script(language: str, text: str) -> None:
+    pytest.importorskip("rouge_score")
+    assert rouge([text], [text], language=language)["rouge2"].score == pytest.approx(100)
+    assert rouge(["Junge schläft"], ["Hund schlüft"], language="de")["rouge1"].score == 0
+
+
+def test_rouge_of_english_says_where_the_texts_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("rouge_score")
+    rouge(["我愛你", "yes"], ["我愛他", "yes"])
+    assert "1 of 2 references" in caplog.text
+    assert "target_language" in caplog.text
+
+
 def test_distinct_counts_each_different_gram_once() -> None:
     found = distinct(["a b a", "a c"])
     assert found["distinct1"].score == pytest.approx(60)  # a, b, c of 5

@@ -11,7 +11,7 @@ from headway.evaluation.metrics import Measurement, bleu, chrf
 from headway.evaluation.outcome_record import AnswerRecord, Outcome
 from headway.evaluation.request import Request
 from headway.evaluation.rouge import distinct, rouge
-from headway.evaluation.text import row_losses, text_scores
+from headway.evaluation.text import loss_scores, row_losses
 from headway.inference.predictor import Predictor, Translation
 from headway.tasks import TASKS
 from headway.training.parallel import choose_device
@@ -42,7 +42,7 @@ def generated_outcome(request: Request) -> Outcome:
     pairs: list[Pair] = request.examples
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))
-    losses = text_scores(row_losses(model, preparation.rows_of_all(pairs), preparation), 1)
+    losses = loss_scores(row_losses(model, preparation.rows_of_all(pairs), preparation))
     predictor = Predictor(loaded, **config.decoding.model_dump())  # lays the weights out anew: the losses come first
     texts = [found.text for found in _tracked(predictor, [pair.source for pair in pairs])]
     references = [pair.target for pair in pairs]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +14,7 @@ from headway.errors import UsageError
 from headway.evaluation.label_scores import measurement_of
 from headway.evaluation.metrics import Measurement, base_language, check_pairs, writes_spaces
 
+_log = logging.getLogger(__name__)
 KINDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 
@@ -19,6 +23,13 @@ class _Characters:
 
     def tokenize(self, text: str) -> list[str]:
         return [character for character in text.lower() if not character.isspace()]
+
+
+class _Words:
+    """What it cuts other languages than English with: its own words are of the letters a to z and digits."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return "".join(" " if unicodedata.category(one)[0] in "PS" else one for one in text.lower()).split()
 
 
 def rouge(hypotheses: Sequence[str], references: Sequence[str], *, language: str = "en") -> dict[str, Measurement]:
@@ -34,7 +45,10 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], *, language: str
         raise UsageError("ROUGE needs the package rouge-score", remedy='pip install "headway[metrics]"') from None
     words = writes_spaces(language)
     stems = words and base_language(language) == "en"
-    scorer: Any = RougeScorer(list(KINDS), use_stemmer=stems, tokenizer=None if words else _Characters())
+    if stems:
+        _warn_of_other_letters(references)
+    tokenizer = None if stems else _Words() if words else _Characters()
+    scorer: Any = RougeScorer(list(KINDS), use_stemmer=stems, tokenizer=tokenizer)
     found = [scorer.score(reference, hypothesis) for hypothesis, reference in zip(hypotheses, references, strict=True)]
     unit = "words, stemmed" if stems else "words" if words else "characters"
     return {
@@ -43,6 +57,13 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], *, language: str
         )
         for kind, label in KINDS.items()
     }
+
+
+def _warn_of_other_letters(references: Sequence[str]) -> None:
+    strange = sum(bool(text.strip()) and not re.search("[a-z0-9]", text.lower()) for text in references)
+    if 10 * strange > len(references):
+        message = "ROUGE of English knows the letters a to z and digits, of which %d of %d references have none: %s"
+        _log.warning(message, strange, len(references), "is data.target_language right?")
 
 
 def distinct(hypotheses: Sequence[str], *, language: str = "en") -> dict[str, Measurement]:

@@ -1,16 +1,21 @@
 """A language model and text it has not seen → loss, perplexity and bits per byte with intervals.
 
 The text is cut into rows as in validation, and a row is what the bootstrap draws: its loss depends on no other row. Bytes are
-those of the plain text in UTF-8, shared out among the tokens, so that models with other tokenizers can be compared.
+those of UTF-8 that the pieces spell, shared out among the tokens, so that models with other tokenizers can be compared: what a
+tokenizer loses (an unknown character, the second of two blanks) is no byte that was guessed.
 """
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import torch
 
 from headway.config import TrainingConfig
 from headway.data.preparation import MemoryRows, Preparation
+from headway.data.texts import TextPreparation
+from headway.data.tokenizer import UNK_ID
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome
 from headway.evaluation.request import Request
@@ -19,6 +24,8 @@ from headway.tasks import TASKS
 from headway.training.losses import token_losses
 from headway.training.parallel import choose_device
 from headway.training.validation import BATCH_TOKENS
+
+_log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -46,23 +53,34 @@ def text_outcome(request: Request) -> Outcome:
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     rows = preparation.rows_of_all(request.examples)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    text_bytes = sum(len(example.source.encode()) for example in request.examples)
-    scores = text_scores(row_losses(model, rows, preparation), text_bytes)
-    if config.task != "language_model":
-        del scores["bits_per_byte"]  # not all of the text is guessed
+    losses = row_losses(model, rows, preparation)
+    scores = loss_scores(losses)
+    if config.task == "language_model" and isinstance(preparation, TextPreparation):  # of the others only a part is guessed
+        scores["bits_per_byte"] = _bits_per_byte(losses, preparation.spelled_bytes(rows))
+        _warn_of_unknown_pieces(rows)
     return Outcome(scores)
 
 
-def text_scores(losses: np.ndarray, text_bytes: int) -> dict[str, Measurement]:
+def _warn_of_unknown_pieces(rows: MemoryRows) -> None:
+    pieces = sum(map(len, rows.target_rows))
+    unknown = sum(int(np.count_nonzero(np.asarray(row) == UNK_ID)) for row in rows.target_rows)
+    if 1000 * unknown > pieces:
+        message = "%.1f %% of the pieces are unknown to the tokenizer, and easy to guess: the loss says less than it seems to"
+        _log.warning(message, 100 * unknown / pieces)
+
+
+def loss_scores(losses: np.ndarray) -> dict[str, Measurement]:
     """The scores of rows with `losses` [N, 2]."""
-    bytes_of_token = text_bytes / max(losses[:, 1].sum(), 1.0)
     unit = "nats of a token, its end of document included"
     return {
         "loss": Measurement("loss", "loss", unit, losses, "mean", False),
         "perplexity": Measurement(
             "perplexity", "perplexity", "e^loss; depends on the tokenizer", losses, "exponential_mean", False
         ),
-        "bits_per_byte": Measurement(
-            "bits_per_byte", "bits per byte", f"{text_bytes:,} bytes of UTF-8", losses * [1.0, bytes_of_token], "mean_bits", False
-        ),
     }
+
+
+def _bits_per_byte(losses: np.ndarray, spelled_bytes: int) -> Measurement:
+    bytes_of_token = max(spelled_bytes, 1) / max(losses[:, 1].sum(), 1.0)
+    unit = f"{spelled_bytes:,} bytes of UTF-8 that the pieces spell"
+    return Measurement("bits_per_byte", "bits per byte", unit, losses * [1.0, bytes_of_token], "mean_bits", False)

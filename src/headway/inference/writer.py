@@ -10,7 +10,7 @@ from typing import Any
 
 from headway.config_reader import short
 from headway.data.preprocessing import Preprocessor
-from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS
+from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, UNK_ID
 from headway.inference.decoding import generate
 from headway.inference.predictor import (
     MOST_QUERIES,
@@ -98,6 +98,8 @@ class Writer:
 
     def _fitting(self, ids: list[int], number: int) -> list[int]:
         """The end of a prompt that is longer than the model looks back."""
+        if unknown := ids.count(UNK_ID):
+            _log.warning("prompt %d: the model does not know %d of its %d pieces; they are left out", number + 1, unknown, len(ids))
         room = self._context_length // 2
         if len(ids) > room and len(ids) >= self._context_length - 1:
             _log.warning("prompt %d has %d tokens, more than the model reads; its last %d are read", number + 1, len(ids), room)

@@ -21,6 +21,7 @@ from headway.data.preparation import SIDES, MemoryRows, Preparation
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
 from headway.data.readers import corpus_files, corpus_name, fingerprint
+from headway.data.texts import TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from headway.errors import DataError
 from headway.evaluation.embedding_scores import retrieval_scores, retrieve_both
@@ -91,10 +92,6 @@ class Validation:
         directions = [part.direction for part, some in zip(parts, found, strict=True) for _ in some]
         return cls(examples, rows, preparations[0], directions, fingerprint(corpus_files(*parts)))
 
-    def text_bytes(self) -> int:
-        """Bytes of the plain text, in UTF-8."""
-        return sum(len(example.source.encode()) for example in self.examples)
-
 
 def validate(
     model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers, world: World
@@ -126,13 +123,15 @@ def validate(
         model.train(training)
     total, tokens, score = (all_reduce_sum(float(figure), world) for figure in (*nats, score))
     loss = total / max(tokens, 1)
-    plain_text = config.task == "language_model"  # of the others only a part is guessed
+    spelled_bytes = None  # where only a part of the text is guessed
+    if isinstance(validation.preparation, TextPreparation) and config.task == "language_model":
+        spelled_bytes = validation.preparation.spelled_bytes(validation.rows)
     return ValidationScores(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),
         score=score if scored else None,
         metric=_metric(config, tokenizers) if scored else None,
-        bits_per_byte=total / math.log(2) / max(validation.text_bytes(), 1) if plain_text else None,
+        bits_per_byte=total / math.log(2) / max(spelled_bytes, 1) if spelled_bytes is not None else None,
         examples=examples,
         by_direction=by_direction if len(by_direction) > 1 else {},
     )
