@@ -112,7 +112,7 @@ def _score_table(record: OutcomeRecord) -> Table:
     for name, score in record.scores.items():
         interval = Text(f"{score.shown(score.low)} – {score.shown(score.high)}", style="cyan")
         found = [scores.get(name) for scores in record.baselines.values()]
-        others = [Text(one.shown(one.score) if one else "–", style="dim") for one in found]
+        others = [Text(one.shown_with_interval() if one else "–", style="dim") for one in found]
         table.add_row(Text(score.label), Text(score.shown(score.score), style="bold"), interval, *others)
     drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
     table.caption = Text(drawn, style="dim")

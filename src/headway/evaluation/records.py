@@ -44,6 +44,9 @@ class ScoreRecord(Record):
         """The score, or an end of its interval, as people read it."""
         return f"{value:.{DECIMALS.get(self.formula or '', 2)}f}"
 
+    def shown_with_interval(self) -> str:
+        return f"{self.shown(self.score)} ({self.shown(self.low)}–{self.shown(self.high)})"
+
 
 class LengthRecord(Record):
     """Scores of the sentences whose references have as many words as `words` says."""
