@@ -157,6 +157,7 @@ def evaluate(arguments: Arguments) -> int:
       headway evaluate runs/multi30k --split validation decoding.beam_size=1
       headway evaluate runs/multi30k data.test.source=other.en data.test.target=other.de
     """
+    wait_asleep_beside_others(None)
     from headway.evaluation.evaluate import evaluate_run
     from headway.evaluation.page import write_page
     from headway.result_console import ResultConsole
