@@ -113,13 +113,54 @@ def test_a_squad_file_and_a_passage_a_line_give_the_same(tmp_path: Path) -> None
         assert list(read_questions(CorpusConfig(path=str(tmp_path / name), source="context"))) == expected
 
 
-LINES = ["{", '{"context": "a"}', '{"context": 1, "qas": [{"question": "q"}]}', "[]", '{"context": "a", "qas": [1]}']
+def asked(**changes: Any) -> str:
+    """A passage with one question, and what is changed in the answer."""
+    answer = {"text": "b", "answer_start": 2, **changes}
+    return json.dumps({"context": "A b.", "qas": [{"question": "q", "answers": [answer]}]})
 
 
-@pytest.mark.parametrize("line", LINES)
+WRONG = {
+    "{": "is not valid JSON",
+    "": "the line is blank",
+    "[]": "holds an array where an object with 'context' should be",
+    '{"qas": []}': "the field 'context' is missing",
+    '{"context": "a"}': "the field 'qas' is missing",
+    '{"context": 1, "qas": []}': "'context' is a number, not a text",
+    '{"context": "a", "context": "b", "qas": []}': "'context' stands twice",
+    '{"context": "a\\ud800", "qas": []}': "'context' holds .ud800, half of a surrogate pair",
+    '{"context": "a\\u0000", "qas": []}': "'context' holds a NUL character",
+    '{"context": "a", "qas": [1]}': r"qas\[0\]: holds a number",
+    '{"context": "a", "qas": [{"question": "q", "answers": null}]}': "'answers' is null, not an array",
+    '{"context": "a", "qas": [{"question": "q", "is_impossible": "no"}]}': "'is_impossible' is a text, not true or false",
+    asked(text=None): "'text' is null, not a text",
+    asked(answer_start=2.0): "'answer_start' is 2.0, not a whole number",
+    asked(answer_start=True): "'answer_start' is true, not a whole number",
+    asked(answer_start=float("inf")): "Infinity is no JSON value",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
 def test_what_is_no_passage_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"context": "a", "qas": []}) + "\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.jsonl"):
+    with pytest.raises(DataError, match=r"a\.jsonl:2: .*" + WRONG[line]):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="context")))
+
+
+def test_of_a_whole_file_the_place_is_named(tmp_path: Path) -> None:
+    passages = [{"context": "a", "qas": []}, {"context": 1, "qas": []}]
+    (tmp_path / "a.json").write_text(json.dumps({"data": [{"paragraphs": passages}]}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.json: data\[0\]\.paragraphs\[1\]: 'context' is a number"):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "a.json"), source="context")))
+    (tmp_path / "b.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(DataError, match=r"b\.json: holds an array where an object with 'data' should be"):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "b.json"), source="context")))
+
+
+def test_source_names_the_field_of_the_passage(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(asked().replace("context", "passage") + "\n", encoding="utf-8")
+    found = list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="passage")))
+    assert [question.passage for question in found] == ["A b."]
+    with pytest.raises(DataError, match="the field 'context' is missing"):
         list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="context")))
 
 
@@ -168,9 +209,10 @@ def test_a_misplaced_answer_is_dropped_and_counted(tmp_path: Path) -> None:
 
     dropped: Counter[str] = Counter()
     asked = [Question("q", "a b", (Answer("b", 0),), 1), Question("q", "a b", (Answer("b", 2),), 2), Question(" ", "a", (), 3)]
+    asked.append(Question("q", "a b c", (Answer("b", -3),), 4))
     found = preparation(["q a b"], tmp_path).prepare(asked, dropped)
     assert found.lines == [2]
-    assert sorted(dropped.values()) == [1, 1]
+    assert sorted(dropped.values()) == [1, 2]
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------
