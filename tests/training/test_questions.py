@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.config import Config, CorpusConfig, TokenizerConfig
+from headway.data.check import check
+from headway.data.checks.findings import DROPPED
 from headway.data.questions import Answer, Question, QuestionPreparation, read_questions
 from headway.data.tokenizer import EOS_ID, Tokenizers, train_tokenizer
 from headway.errors import DataError, UsageError
@@ -213,6 +216,51 @@ def test_a_misplaced_answer_is_dropped_and_counted(tmp_path: Path) -> None:
     found = preparation(["q a b"], tmp_path).prepare(asked, dropped)
     assert found.lines == [2]
     assert sorted(dropped.values()) == [1, 2]
+
+
+# ---- checking ------------------------------------------------------------------------------------------------------
+
+
+def findings(config: Config) -> dict[tuple[str, str], Any]:
+    return {(finding.check, finding.corpus): finding for finding in check(config, quick=True).findings}
+
+
+def change_answers(config: Config, change: Callable[[int, dict[str, Any]], None]) -> None:
+    """Passes the number and the questions of each passage of train through `change`."""
+    path = Path(str(config.data.parts("train")[0].path))
+    passages = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for number, found in enumerate(passages):
+        for one in found["qas"]:
+            change(number, one)
+    path.write_text("".join(json.dumps(found) + "\n" for found in passages), encoding="utf-8")
+
+
+def test_the_check_counts_answers_that_do_not_stand_where_they_should(tmp_path: Path) -> None:
+    config = question_config(tmp_path)
+    assert (DROPPED, "train") not in findings(config)
+
+    def shift(number: int, question: dict[str, Any]) -> None:
+        question["answers"][0]["answer_start"] += number == 4
+
+    change_answers(config, shift)
+    found = findings(config)[DROPPED, "train"]
+    assert (found.level, found.count, found.places[0]) == ("note", 3, f"{tmp_path / 'train.jsonl'}:5")
+    assert "answer that is not in its passage" in found.problem
+    strict = config.model_copy(update={"data": config.data.model_copy(update={"accept_dropped": 0.001})})
+    assert findings(strict)[DROPPED, "train"].level == "stop"
+
+
+def test_the_check_tells_of_questions_without_an_answer(tmp_path: Path) -> None:
+    config = question_config(tmp_path, unanswerable=True)
+    assert ("answers", "train") not in findings(config)
+    always = config.model_copy(update={"data": config.data.model_copy(update={"unanswerable": False})})
+    found = findings(always)["answers", "train"]
+    assert found.level == "warn"
+    assert "have no answer" in found.problem
+    assert found.places
+    change_answers(config, lambda number, question: question.update(answers=[]))
+    assert findings(config)["answers", "train"].level == findings(always)["answers", "train"].level == "stop"
+    assert ("answers", "validation") not in findings(config)
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------

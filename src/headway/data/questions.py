@@ -149,12 +149,11 @@ class QuestionPreparation(CutUpOnce):
         dropped.update({EMPTY_SOURCE: 0, NOT_IN_PASSAGE: 0})
         kept = []
         for example in examples:
-            if not example.question.strip() or not example.passage.strip():
-                dropped[EMPTY_SOURCE] += 1
-            elif any(not _stands(example, answer) for answer in example.answers):
-                dropped[NOT_IN_PASSAGE] += 1
-            else:
+            reason = drop_reason(example)
+            if reason is None:
                 kept.append(example)
+            else:
+                dropped[reason] += 1
         windows = self.windows(kept)
         rows = [window.ids for window in windows], [[window.first, window.last] for window in windows]
         return Prepared([kept[window.question].line for window in windows], rows)
@@ -188,6 +187,13 @@ class QuestionPreparation(CutUpOnce):
             if end == len(ids):
                 return
             start += min(self._stride, room)
+
+
+def drop_reason(example: Question) -> str | None:
+    """Why a question cannot be learned from, or None."""
+    if not example.question.strip() or not example.passage.strip():
+        return EMPTY_SOURCE
+    return None if all(_stands(example, answer) for answer in example.answers) else NOT_IN_PASSAGE
 
 
 def _stands(example: Question, answer: Answer) -> bool:
