@@ -156,7 +156,7 @@ class QuestionPreparation(CutUpOnce):
                 dropped[reason] += 1
         windows = self.windows(kept)
         rows = [window.ids for window in windows], [[window.first, window.last] for window in windows]
-        return Prepared([kept[window.question].line for window in windows], rows)
+        return Prepared([kept[window.question].line for window in windows], rows, cut=self.cut(kept))
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=collate_spans)
@@ -164,7 +164,13 @@ class QuestionPreparation(CutUpOnce):
     def rows_of_all(self, examples: Sequence[Question]) -> MemoryRows:
         """Rows of every question; there may be several of one."""
         windows = self.windows(examples)
-        return MemoryRows([window.ids for window in windows], [[window.first, window.last] for window in windows])
+        ends = [[window.first, window.last] for window in windows]
+        return MemoryRows([window.ids for window in windows], ends, self.cut(examples))
+
+    def cut(self, examples: Sequence[Question]) -> int:
+        """Questions that take more than half of a row and lose their end."""
+        asked = self._tokenizer.encode_many([example.question for example in examples])
+        return sum(len(row) > self._max_length // 2 for row in asked)
 
     def windows(self, examples: Sequence[Question]) -> list[Window]:
         """All windows of all questions, in order; each token of a passage is in one at least."""
