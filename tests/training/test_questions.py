@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -167,6 +168,14 @@ def test_source_names_the_field_of_the_passage(tmp_path: Path) -> None:
         list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="context")))
 
 
+def test_a_question_that_is_cut_is_counted_and_windows_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = preparation(["a b c d"], tmp_path, max_length=8)
+    long, short = (Question(text, "a b", (Answer("b", 2),), 1) for text in ("a b c d " * 3, "a"))
+    assert made.prepare([long, short], Counter()).cut == made.rows_of_all([long, short]).cut == 1
+    train(question_config(tmp_path, training={"updates": 2, "warmup_updates": 1}))
+    assert "900 examples read, 900 windows used" in " ".join(capsys.readouterr().err.split())
+
+
 def preparation(texts: list[str], tmp_path: Path, **data: Any) -> QuestionPreparation:
     tokenizer = train_tokenizer(texts, TokenizerConfig(vocabulary_size=120, minimum_frequency=1))
     corpus = {"path": str(tmp_path / "a.jsonl"), "source": "context"}
@@ -208,8 +217,6 @@ def test_spans_of_pieces_cover_the_text(text: str) -> None:
 
 
 def test_a_misplaced_answer_is_dropped_and_counted(tmp_path: Path) -> None:
-    from collections import Counter
-
     dropped: Counter[str] = Counter()
     asked = [Question("q", "a b", (Answer("b", 0),), 1), Question("q", "a b", (Answer("b", 2),), 2), Question(" ", "a", (), 3)]
     asked.append(Question("q", "a b c", (Answer("b", -3),), 4))
