@@ -246,7 +246,7 @@ def test_resume_insists_and_fresh_forgets(config: Path, stand_in: Callable[..., 
 
 def test_check_exits_with_3_where_training_may_not_start(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
     report = SimpleNamespace(ok=False)
-    stand_in("headway.data.check", check=lambda config, console, quick: console.print(f"looked {quick}") or report)
+    stand_in("headway.data.check", check=lambda config, console, quick, others: console.print(f"looked {quick}") or report)
     stand_in("headway.training.forecast", describe=lambda config, report, measure: f"width {config.model.width}")
     assert main(["check", str(config)]) == 3
     assert capsys.readouterr().out == "looked False\n"
@@ -259,7 +259,7 @@ def test_check_exits_with_3_where_training_may_not_start(config: Path, stand_in:
 
 def test_check_writes_json(config: Path, stand_in: Callable[..., None], capsys: Capture) -> None:
     report = SimpleNamespace(ok=False, as_json=lambda: {"ok": False, "where": "größe"})
-    stand_in("headway.data.check", check=lambda config, console, quick: console.print("looked") or report)
+    stand_in("headway.data.check", check=lambda config, console, quick, others: console.print("looked") or report)
     assert main(["check", str(config), "--json", "-"]) == 3
     assert capsys.readouterr() == ('{"ok": false, "where": "größe"}\n', "looked\n")
     file = config.with_name("found.json")

@@ -167,6 +167,8 @@ MISTAKES: list[tuple[list[str], str, type[Exception], str]] = [
     (["a.txt"], "language_mode", UsageError, "there is no task 'language_mode'.*did you mean 'language_model'"),
     (["missing.jsonl"], "dialogue", DataError, "no such file"),
     (["a.jsonl"], "classification", UsageError, r"its columns 'turns', 'id' do not tell .* text and label.*--columns TEXT,LABEL"),
+    (["empty.csv"], "classification", DataError, "is empty"),
+    (["blank.tsv"], "summarisation", DataError, "is empty, or its first line is: it names no columns"),
     (["few.tsv"], "classification", DataError, "holds 3 texts with text; 20 are the least"),
     (["chinese.txt"], "language_model", UsageError, "hardly a blank between words.*--source-language zh"),
 ]
@@ -178,6 +180,8 @@ def test_what_does_not_fit_is_refused(names: list[str], task: str, kind: type[Ex
     for name in ("a.txt", "a.tsv"):
         (tmp_path / name).write_text("word O\n\n" * 30)
     (tmp_path / "chinese.txt").write_text("他今天早上在公園裡看見了兩隻黑色的大狗和三個很累的小孩子\n" * 30, encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "blank.tsv").write_text("\na\tb\n")
     labelled(tmp_path, [("a", "x"), ("b", "y"), ("c", "x")], "few.tsv")
     with pytest.raises(kind, match=f"(?s){message}"):
         write_starter([str(tmp_path / name) for name in names], tmp_path / "mine", task=task)

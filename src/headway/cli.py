@@ -30,6 +30,7 @@ from headway.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from headway.config import Config
+    from headway.data.checks.report import Finding
 
 
 # ---- the verbs -----------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def sample(arguments: Arguments) -> None:
 def check(arguments: Arguments) -> int:
     """Look through the data before training: damage, misalignment, duplicates, leaks, length; then what training will cost.
 
-    The exit code is 0 if training may start, 3 if the data forbids it.
+    The run of model.start_from is looked at too. The exit code is 0 if training may start, 3 if something forbids it.
 
     examples:
       headway check examples/multi30k.yaml
@@ -111,7 +112,7 @@ def check(arguments: Arguments) -> int:
         refuse_output(arguments.json)
     config = _load(arguments)
     console = ResultConsole(stderr=arguments.json == "-")
-    report = check_data(config, console, quick=arguments.quick)
+    report = check_data(config, console, quick=arguments.quick, others=_start_findings(config))
     if arguments.json:
         with output_lines(arguments.json) as write:
             write(json.dumps(report.as_json(), ensure_ascii=False))
@@ -358,6 +359,15 @@ def _load(arguments: Arguments) -> Config:
     for warning in config_warnings(config):
         say(f"headway: warning: {warning}")
     return config
+
+
+def _start_findings(config: Config) -> list[Finding]:
+    """What is wrong with the runs that training is to begin with."""
+    if not config.model.start_from:
+        return []
+    from headway.training.start_from import start_findings
+
+    return start_findings(config)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -218,6 +218,7 @@ def test_over_long_lines_are_refused_with_their_number(tmp_path: Path, before: i
     error = refusal(write(path, b"short line\n" * before + b"x" * (10 << 20) + b"\nrest\n"))
     assert error.where == f"{path}:{before + 1}"
     assert "longer than" in error.problem
+    assert "break it into shorter lines" in (error.remedy or "")
 
 
 def test_the_limit_of_a_line_is_exact(tmp_path: Path) -> None:

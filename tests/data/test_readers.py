@@ -108,8 +108,8 @@ def test_the_guess_holds_across_chunks_and_lopsided_blocks() -> None:
 
 def test_no_pairs_is_an_error_that_names_the_files(tmp_path: Path) -> None:
     assert "no sentence pairs" in refusal(line_files(tmp_path, [], [])).problem
-    assert "no sentence pairs" in refusal(table(tmp_path / "a.tsv", "en\tde\n")).problem
-    assert "no sentence pairs" in refusal(table(tmp_path / "a.csv", "")).problem
+    assert "holds no examples" in refusal(table(tmp_path / "a.tsv", "en\tde\n")).problem
+    assert "holds no examples" in refusal(table(tmp_path / "a.csv", "")).problem
 
 
 def test_a_missing_second_file_is_found_first(tmp_path: Path) -> None:
@@ -301,5 +301,5 @@ def test_json_that_is_no_rating_is_named(value: str, tmp_path: Path) -> None:
 
 
 def test_a_table_without_rated_pairs(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no sentence pairs"):
+    with pytest.raises(DataError, match="holds no examples"):
         list(read_rated(rated(tmp_path / "a.tsv", "en\tde\tscore\n")))

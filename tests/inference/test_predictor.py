@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,12 +52,27 @@ def test_blank_and_odd_lines_keep_their_place(run: Path, sources: list[str]) -> 
     assert all("\n" not in text for text in found)
 
 
-def test_a_line_that_is_too_long_is_cut_and_says_so(run: Path, sources: list[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_that_are_too_long_are_cut_and_told_together(
+    run: Path, sources: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     lines = [sources[0], "", " ".join(sources), sources[1], " ".join(sources)]
-    found = list(Predictor(run).translate_detailed(lines, piece_lines=2))
+    predictor = Predictor(run)
+    found = list(predictor.translate_detailed(lines, piece_lines=2))
     assert [one.cut for one in found] == [False, False, True, False, True]
-    told = [record.getMessage() for record in caplog.records if "more than the model reads" in record.getMessage()]
-    assert [text.split(" has ")[0] for text in told] == ["line 3", "line 5"]
+    assert "are cut" not in caplog.text  # who asks for details finds it there
+    assert list(predictor.predict_stream(lines, piece_lines=2)) == [one.text for one in found]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["2 of 5 texts are cut"]
+
+
+@pytest.mark.parametrize("texts", [["a", 1], ["a", None], ["a", b"a"]])
+def test_what_is_no_text_is_placed(texts: list[Any], run: Path) -> None:
+    with pytest.raises(UsageError, match=r"^texts\[1\]: is .*, not a text"):
+        Predictor(run).predict(texts)
+
+
+def test_what_is_no_list_is_refused(run: Path) -> None:
+    with pytest.raises(UsageError, match="takes a list of texts, and this is None"):
+        Predictor(run).predict(None)  # type: ignore[arg-type]
 
 
 def test_scores_belong_to_the_text(run: Path, sources: list[str]) -> None:

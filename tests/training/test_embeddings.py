@@ -152,7 +152,7 @@ def test_a_text_that_is_too_long_is_cut_and_told(
     caplog.clear()
     long, other = embedder.embed(["a dog " * 30, "a dog " * 20])
     assert np.array_equal(long, other)
-    assert "2 of 2 texts are longer than the model reads" in caplog.text
+    assert "2 of 2 texts are cut: data.max_length=8" in caplog.text
 
 
 # ---- rated pairs ---------------------------------------------------------------------------------------------------

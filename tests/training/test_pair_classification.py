@@ -66,8 +66,8 @@ def test_a_denial_is_learned_and_told(sample: Path, tmp_path: Path) -> None:
     assert denied == [example["label"] == "contradicts" for example in examples]
     assert labeller.predict(["The king sold a horse.\tThe king did not sell a horse."]) == ["contradicts"]
     assert len(labeller.predict(["", "a\tb\tc"])) == 2
-    with pytest.raises(UsageError, match="'one text' has no tab"):
-        labeller.predict(["one text"])
+    with pytest.raises(UsageError, match=r"^line 2: 'one text' has no tab"):
+        labeller.predict(["a\tb", "one text"])
 
 
 # ---- reading and rows ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from test_language_model import text_config
 from test_loop import assert_same_checkpoint, figures, losses, train_and_die
 from tiny_run import tiny_config
 
-from headway.config import Config
+from headway.cli import main
+from headway.config import Config, dump_config
 from headway.errors import UsageError
 from headway.evaluation.evaluate import evaluate_run
 from headway.model_dir import build_model, load_model
@@ -114,6 +116,31 @@ def test_encoder_and_decoder_of_different_runs_become_a_translator(
     assert torch.equal(built.encoder[1].feed_forward.inner.weight, load_model(masked).model.encoder[1].feed_forward.inner.weight)
     assert found.new
     assert all("cross_attention" in name for name in found.new)
+
+
+@pytest.mark.parametrize(
+    ("start_from", "model", "problem"),
+    [
+        ("masked", {}, ""),
+        ("masked", {"width": 64}, "model.width=64 (there: 32)"),
+        ("writer", {}, "has no encoder to start from"),
+        ("nowhere", {}, "no such directory"),
+    ],
+)
+def test_the_check_looks_at_what_is_started_from(
+    start_from: str, model: dict[str, Any], problem: str, request: pytest.FixtureRequest, kinds: Path, tmp_path: Path,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run = str(tmp_path / "nowhere") if start_from == "nowhere" else str(request.getfixturevalue(start_from))
+    config = label_config(kinds, tmp_path / "run", model={"start_from": run, **model})
+    (tmp_path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    assert main(["check", str(tmp_path / "config.yaml"), "--quick", "--json", str(tmp_path / "out.json")]) == (
+        3 if problem else 0
+    )
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["findings"]
+    told = [one["problem"] for one in found if one["check"] == "model.start_from"]
+    assert len(told) == bool(problem)
+    assert all(problem in one for one in told)
 
 
 def test_what_does_not_fit_is_refused(masked: Path, writer: Path, sample_directory: Path, kinds: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.config import Config, CorpusConfig, TokenizerConfig
+from headway.data.check import check
+from headway.data.checks.findings import DROPPED
 from headway.data.questions import Answer, Question, QuestionPreparation, read_questions
 from headway.data.tokenizer import EOS_ID, Tokenizers, train_tokenizer
 from headway.errors import DataError, UsageError
@@ -113,14 +117,63 @@ def test_a_squad_file_and_a_passage_a_line_give_the_same(tmp_path: Path) -> None
         assert list(read_questions(CorpusConfig(path=str(tmp_path / name), source="context"))) == expected
 
 
-LINES = ["{", '{"context": "a"}', '{"context": 1, "qas": [{"question": "q"}]}', "[]", '{"context": "a", "qas": [1]}']
+def asked(**changes: Any) -> str:
+    """A passage with one question, and what is changed in the answer."""
+    answer = {"text": "b", "answer_start": 2, **changes}
+    return json.dumps({"context": "A b.", "qas": [{"question": "q", "answers": [answer]}]})
 
 
-@pytest.mark.parametrize("line", LINES)
+WRONG = {
+    "{": "is not valid JSON",
+    "": "the line is blank",
+    "[]": "holds an array where an object with 'context' should be",
+    '{"qas": []}': "the field 'context' is missing",
+    '{"context": "a"}': "the field 'qas' is missing",
+    '{"context": 1, "qas": []}': "'context' is a number, not a text",
+    '{"context": "a", "context": "b", "qas": []}': "'context' stands twice",
+    '{"context": "a\\ud800", "qas": []}': "'context' holds .ud800, half of a surrogate pair",
+    '{"context": "a\\u0000", "qas": []}': "'context' holds a NUL character",
+    '{"context": "a", "qas": [1]}': r"qas\[0\]: holds a number",
+    '{"context": "a", "qas": [{"question": "q", "answers": null}]}': "'answers' is null, not an array",
+    '{"context": "a", "qas": [{"question": "q", "is_impossible": "no"}]}': "'is_impossible' is a text, not true or false",
+    asked(text=None): "'text' is null, not a text",
+    asked(answer_start=2.0): "'answer_start' is 2.0, not a whole number",
+    asked(answer_start=True): "'answer_start' is true, not a whole number",
+    asked(answer_start=float("inf")): "Infinity is no JSON value",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
 def test_what_is_no_passage_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"context": "a", "qas": []}) + "\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.jsonl"):
+    with pytest.raises(DataError, match=r"a\.jsonl:2: .*" + WRONG[line]):
         list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="context")))
+
+
+def test_of_a_whole_file_the_place_is_named(tmp_path: Path) -> None:
+    passages = [{"context": "a", "qas": []}, {"context": 1, "qas": []}]
+    (tmp_path / "a.json").write_text(json.dumps({"data": [{"paragraphs": passages}]}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.json: data\[0\]\.paragraphs\[1\]: 'context' is a number"):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "a.json"), source="context")))
+    (tmp_path / "b.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(DataError, match=r"b\.json: holds an array where an object with 'data' should be"):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "b.json"), source="context")))
+
+
+def test_source_names_the_field_of_the_passage(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(asked().replace("context", "passage") + "\n", encoding="utf-8")
+    found = list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="passage")))
+    assert [question.passage for question in found] == ["A b."]
+    with pytest.raises(DataError, match="the field 'context' is missing"):
+        list(read_questions(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="context")))
+
+
+def test_a_question_that_is_cut_is_counted_and_windows_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = preparation(["a b c d"], tmp_path, max_length=8)
+    long, short = (Question(text, "a b", (Answer("b", 2),), 1) for text in ("a b c d " * 3, "a"))
+    assert made.prepare([long, short], Counter()).cut == made.rows_of_all([long, short]).cut == 1
+    train(question_config(tmp_path, training={"updates": 2, "warmup_updates": 1}))
+    assert "900 examples read, 900 windows used" in " ".join(capsys.readouterr().err.split())
 
 
 def preparation(texts: list[str], tmp_path: Path, **data: Any) -> QuestionPreparation:
@@ -164,13 +217,57 @@ def test_spans_of_pieces_cover_the_text(text: str) -> None:
 
 
 def test_a_misplaced_answer_is_dropped_and_counted(tmp_path: Path) -> None:
-    from collections import Counter
-
     dropped: Counter[str] = Counter()
     asked = [Question("q", "a b", (Answer("b", 0),), 1), Question("q", "a b", (Answer("b", 2),), 2), Question(" ", "a", (), 3)]
+    asked.append(Question("q", "a b c", (Answer("b", -3),), 4))
     found = preparation(["q a b"], tmp_path).prepare(asked, dropped)
     assert found.lines == [2]
-    assert sorted(dropped.values()) == [1, 1]
+    assert sorted(dropped.values()) == [1, 2]
+
+
+# ---- checking ------------------------------------------------------------------------------------------------------
+
+
+def findings(config: Config) -> dict[tuple[str, str], Any]:
+    return {(finding.check, finding.corpus): finding for finding in check(config, quick=True).findings}
+
+
+def change_answers(config: Config, change: Callable[[int, dict[str, Any]], None]) -> None:
+    """Passes the number and the questions of each passage of train through `change`."""
+    path = Path(str(config.data.parts("train")[0].path))
+    passages = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for number, found in enumerate(passages):
+        for one in found["qas"]:
+            change(number, one)
+    path.write_text("".join(json.dumps(found) + "\n" for found in passages), encoding="utf-8")
+
+
+def test_the_check_counts_answers_that_do_not_stand_where_they_should(tmp_path: Path) -> None:
+    config = question_config(tmp_path)
+    assert (DROPPED, "train") not in findings(config)
+
+    def shift(number: int, question: dict[str, Any]) -> None:
+        question["answers"][0]["answer_start"] += number == 4
+
+    change_answers(config, shift)
+    found = findings(config)[DROPPED, "train"]
+    assert (found.level, found.count, found.places[0]) == ("note", 3, f"{tmp_path / 'train.jsonl'}:5")
+    assert "answer that is not in its passage" in found.problem
+    strict = config.model_copy(update={"data": config.data.model_copy(update={"accept_dropped": 0.001})})
+    assert findings(strict)[DROPPED, "train"].level == "stop"
+
+
+def test_the_check_tells_of_questions_without_an_answer(tmp_path: Path) -> None:
+    config = question_config(tmp_path, unanswerable=True)
+    assert ("answers", "train") not in findings(config)
+    always = config.model_copy(update={"data": config.data.model_copy(update={"unanswerable": False})})
+    found = findings(always)["answers", "train"]
+    assert found.level == "warn"
+    assert "have no answer" in found.problem
+    assert found.places
+    change_answers(config, lambda number, question: question.update(answers=[]))
+    assert findings(config)["answers", "train"].level == findings(always)["answers", "train"].level == "stop"
+    assert ("answers", "validation") not in findings(config)
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------

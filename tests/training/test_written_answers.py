@@ -97,10 +97,23 @@ def test_each_utterance_answers_the_ones_before_it(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("record", [{"turns": "text"}, {"other": []}, ["a"], {"turns": [1]}])
-def test_what_is_no_conversation_is_named(record: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a.jsonl:2: has no list of texts named 'turns'"):
-        list(read_dialogues(conversation(tmp_path, {"turns": ["a", "b"]}, record), 2))
+WRONG = {
+    '{"turns": ["a", "b\\ud800"]}': r"'turns\[1\]' holds .ud800, half of a surrogate pair",
+    '{"turns": ["a\\u0000", "b"]}': r"'turns\[0\]' holds a NUL character",
+    '{"turns": ["a"], "turns": ["b"]}': "the key 'turns' stands twice",
+    "": "the line is blank",
+    '{"turns": "text"}': "has no list of texts named 'turns'",
+    '{"other": []}': "has no list of texts named 'turns'",
+    '["a"]': "holds an array, not an object",
+    '{"turns": [1]}': r"'turns\[0\]' is a number, not a text",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_is_no_conversation_is_named(line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"turns": ["a", "b"]}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.jsonl:2: .*" + WRONG[line]):
+        list(read_dialogues(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="turns"), 2))
 
 
 def test_no_conversation_at_all(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +50,7 @@ def check(
     *,
     quick: bool = False,
     tokenizers: Tokenizers | None = None,
+    others: Sequence[Finding] = (),
 ) -> CheckReport:
     """Look at all corpora of a configuration and print what was found.
 
@@ -57,9 +58,10 @@ def check(
         console: where the report is printed; None prints nothing.
         quick: what `train` runs first: the beginning of each corpus, no tokens, no comparison word by word.
         tokenizers: the tokenizers to count tokens with; without them they are loaded or learned from a small sample.
+        others: what was found in anything but the data; the report tells it first.
     """
     began = time.monotonic()
-    found: list[Finding] = []
+    found = list(others)
     kind = _PairRun if config.task in ("translation", "sentence_embedding") else _TextRun
     run = kind(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:

@@ -18,7 +18,7 @@ from headway.data.batches import Batch, BucketedEpoch, Epoch, Rows, collate_pair
 from headway.data.noise import Ids, Random, denoised, masked, span_corrupted
 from headway.data.packing import PackedEpoch
 from headway.data.preparation import MemoryRows, Prepared
-from headway.data.texts import EMPTY, Text, TextPreparation
+from headway.data.texts import Text, TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer, Tokenizers
 
 VALIDATION_EPOCH = 1 << 31  # a key of its own: validation is always damaged alike
@@ -91,10 +91,6 @@ class GapPreparation(TextPreparation):
                 lines.append(line)
                 pieces.append(tokens[start:end])
         return Prepared(lines, ([[] for _ in pieces], pieces))
-
-    def rows_of_all(self, examples: Sequence[Text]) -> MemoryRows:
-        sources, targets = self.prepare(examples, Counter({EMPTY: 0})).rows
-        return MemoryRows(sources, targets)
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         key = (seed, VALIDATION_EPOCH if epoch is None else epoch)

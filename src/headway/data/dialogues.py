@@ -6,16 +6,16 @@ last few before it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from headway.config import CorpusConfig, DataConfig
-from headway.data.lines import read_lines
 from headway.data.pairs import PairPreparation
 from headway.data.readers import Pair, corpus_name
+from headway.data.tables import checked_text, kind_of, read_records
 from headway.errors import DataError
 
+REMEDY = "a line is an object with a list of utterances, which source names: source: turns"
 BETWEEN = " | "  # utterances of a history
 
 
@@ -34,15 +34,13 @@ def read_dialogues(corpus: CorpusConfig, turns: int) -> Iterator[Pair]:
             anything = True
             yield Pair(history(said[:place], turns), said[place], number)
     if not anything:
-        raise DataError(
-            "holds no conversation", where=corpus_name(corpus), remedy="a line is an object with a list of utterances"
-        )
+        raise DataError("holds no conversation", where=corpus_name(corpus), remedy=REMEDY)
 
 
 def read_conversations(corpus: CorpusConfig) -> Iterator[tuple[list[str], int]]:
     """Yield the utterances of each conversation, and its line. Raises DataError as `read_dialogues`."""
-    for number, line in enumerate(read_lines(str(corpus.path)), 1):
-        yield _utterances(line, corpus, number), number
+    for record, number in read_records(str(corpus.path)):
+        yield _utterances(record, str(corpus.source), f"{corpus_name(corpus)}:{number}"), number
 
 
 def history(said: Sequence[str], turns: int) -> str:
@@ -50,17 +48,13 @@ def history(said: Sequence[str], turns: int) -> str:
     return BETWEEN.join(" ".join(utterance.split()) for utterance in said[-turns:])
 
 
-def _utterances(line: str, corpus: CorpusConfig, number: int) -> list[str]:
-    where = f"{corpus_name(corpus)}:{number}"
-    try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"is not valid JSON: {error}", where=where, remedy="write one whole JSON object on each line") from None
-    found = record.get(str(corpus.source)) if isinstance(record, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        problem = f"has no list of texts named {corpus.source!r}"
-        raise DataError(problem, where=where, remedy="name the list of utterances: source: turns")
-    return [one for one in found if one.strip()]
+def _utterances(record: Any, name: str, where: str) -> list[str]:
+    if not isinstance(record, dict):
+        raise DataError(f"holds {kind_of(record)}, not an object", where=where, remedy=REMEDY)
+    found = record.get(name)
+    if not isinstance(found, list):
+        raise DataError(f"has no list of texts named {name!r}", where=where, remedy=REMEDY)
+    return [one for place, utterance in enumerate(found) if (one := checked_text(utterance, f"{name}[{place}]", where)).strip()]
 
 
 class DialoguePreparation(PairPreparation):

@@ -143,7 +143,8 @@ class JoinedPreparation(LabelledPreparation):
         for example in examples:
             first, tab, second = example.source.partition(TAB)
             if not tab and first.strip():
-                raise UsageError(f"{first[:40]!r} has no tab between its two texts", remedy="give FIRST TAB SECOND")
+                problem, where = f"{first[:40]!r} has no tab between its two texts", f"line {example.line}"
+                raise UsageError(problem, where=where, remedy="give FIRST TAB SECOND")
             joined.append(TAB.join(map(self._preprocessor.apply, (first, second.replace(TAB, " ")))))
         return joined
 

@@ -147,7 +147,7 @@ def _refuse_long(line: bytes, name: str, number: int) -> NoReturn:
     raise DataError(
         f"the line is longer than {MAX_LINE_BYTES:,} bytes",
         where=f"{name}:{number}",
-        remedy="give one sentence on each line",
+        remedy="break it into shorter lines, such as one for each sentence or paragraph",
     )
 
 

@@ -145,6 +145,11 @@ class MemoryRows:
         return np.fromiter(chain.from_iterable(self.target_rows), dtype=np.int64)
 
 
+def cut_warning(cut: int, texts: int, max_length: int) -> str:
+    """What is said of texts whose rows are cut."""
+    return f"{cut:,} of {texts:,} texts are cut: data.max_length={max_length} has no room for the whole of them"
+
+
 def integer_type(numbers: int) -> str:
     """The smallest type of the cache that holds the numbers below `numbers`."""
     return "uint16" if numbers <= 1 << 16 else "uint32"

@@ -7,11 +7,10 @@ question and passage. The target of a row is the place of the first and of the l
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_spans
@@ -19,10 +18,13 @@ from headway.data.lines import read_lines
 from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.readers import corpus_name
+from headway.data.tables import checked_text, decode_json, ending, kind_of, read_records
 from headway.data.tokenizer import EOS_ID, Tokenizers
 from headway.errors import DataError
 
 NOT_IN_PASSAGE = "answer that is not in its passage"
+AS_SQUAD = 'give {"context": …, "qas": [{"question": …, "answers": [{"text": …, "answer_start": …}]}]}'
+V = TypeVar("V")
 
 
 class Answer(NamedTuple):
@@ -54,53 +56,59 @@ class Question(NamedTuple):
 def read_questions(corpus: CorpusConfig) -> Iterator[Question]:
     """Yield the questions of a corpus: a passage as SQuAD writes it on each line, or one whole SQuAD file.
 
+    `source` of the corpus names the field of the passage, which SQuAD calls context.
+
     Raises:
         DataError: the file is missing or damaged, or a passage is not as SQuAD has it.
     """
     anything = False
-    for passage, line in _passages(corpus):
-        where = f"{corpus_name(corpus)}:{line}"
-        try:
-            found = list(_questions(passage, line))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            problem = f"is no passage with questions: {type(error).__name__} {error}"
-            remedy = 'give {"context": …, "qas": [{"question": …, "answers": [{"text": …, "answer_start": …}]}]}'
-            raise DataError(problem, where=where, remedy=remedy) from None
-        anything |= bool(found)
-        yield from found
+    for passage, line, where in _passages(str(corpus.path)):
+        for question in _questions(passage, str(corpus.source), line, where):
+            anything = True
+            yield question
     if not anything:
         raise DataError("holds no question", where=corpus_name(corpus), remedy="see whether it was written or copied to its end")
 
 
-def _passages(corpus: CorpusConfig) -> Iterator[tuple[Any, int]]:
-    """Of a .jsonl each line; of a .json all paragraphs of all articles, with line 1."""
-    name = str(corpus.path)
-    plain = name.removesuffix(".gz").removesuffix(".xz").removesuffix(".zst")
-    lines = read_lines(name)
-    try:
-        if plain.endswith(".json"):
-            whole = json.loads("\n".join(lines))
-            yield from ((paragraph, 1) for article in whole["data"] for paragraph in article["paragraphs"])
-            return
-        for number, line in enumerate(lines, 1):
-            try:
-                yield json.loads(line), number
-            except ValueError as error:
-                raise DataError(
-                    f"is not valid JSON: {error}", where=f"{name}:{number}", remedy="write one object a line"
-                ) from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"is no SQuAD file: {error}", where=name, remedy="give SQuAD's JSON, or a passage a line") from None
+def _passages(name: str) -> Iterator[tuple[Any, int, str]]:
+    """Of a .jsonl each line; of a .json all paragraphs of all articles, with line 1. Each with the place to tell."""
+    if ending(name) != ".json":
+        yield from ((passage, line, f"{name}:{line}") for passage, line in read_records(name))
+        return
+    whole = decode_json("\n".join(read_lines(name)), name, "see whether it was written or copied to its end")
+    for number, article in enumerate(_field(whole, "data", list, name)):
+        place = f"{name}: data[{number}]"
+        for other, paragraph in enumerate(_field(article, "paragraphs", list, place)):
+            yield paragraph, 1, f"{place}.paragraphs[{other}]"
 
 
-def _questions(passage: Any, line: int) -> Iterator[Question]:
-    context = passage["context"]
-    for asked in passage["qas"]:
-        answers = [] if asked.get("is_impossible") else asked.get("answers", [])
-        found = tuple(Answer(str(answer["text"]), int(answer["answer_start"])) for answer in answers)
-        if not isinstance(context, str) or not isinstance(asked["question"], str):
-            raise TypeError("context and question must be texts")
-        yield Question(asked["question"], context, found, line, str(asked.get("id", "")))
+def _questions(passage: Any, source: str, line: int, where: str) -> Iterator[Question]:
+    context = _field(passage, source, str, where)
+    for number, asked in enumerate(_field(passage, "qas", list, where)):
+        place = f"{where}: qas[{number}]"
+        question = _field(asked, "question", str, place)
+        impossible = "is_impossible" in asked and _field(asked, "is_impossible", bool, place)
+        answers = [] if impossible or "answers" not in asked else _field(asked, "answers", list, place)
+        found = tuple(Answer(_field(one, "text", str, place), _field(one, "answer_start", int, place)) for one in answers)
+        yield Question(question, context, found, line, str(asked.get("id", "")))
+
+
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false", list: "an array"}
+
+
+def _field(record: Any, name: str, kind: type[V], where: str) -> V:
+    """What an object holds under a name, as SQuAD has it."""
+    if not isinstance(record, dict):
+        raise DataError(f"holds {kind_of(record)} where an object with {name!r} should be", where=where, remedy=AS_SQUAD)
+    if name not in record:
+        raise DataError(f"the field {name!r} is missing", where=where, remedy=AS_SQUAD)
+    value = record[name]
+    if type(value) is not kind:
+        shown = repr(value) if type(value) is float else kind_of(value)
+        raise DataError(f"{name!r} is {shown}, not {_KINDS[kind]}", where=where, remedy=AS_SQUAD)
+    if isinstance(value, str):
+        checked_text(value, name, where)
+    return value
 
 
 @dataclass(frozen=True)
@@ -141,15 +149,14 @@ class QuestionPreparation(CutUpOnce):
         dropped.update({EMPTY_SOURCE: 0, NOT_IN_PASSAGE: 0})
         kept = []
         for example in examples:
-            if not example.question.strip() or not example.passage.strip():
-                dropped[EMPTY_SOURCE] += 1
-            elif any(not _stands(example, answer) for answer in example.answers):
-                dropped[NOT_IN_PASSAGE] += 1
-            else:
+            reason = drop_reason(example)
+            if reason is None:
                 kept.append(example)
+            else:
+                dropped[reason] += 1
         windows = self.windows(kept)
         rows = [window.ids for window in windows], [[window.first, window.last] for window in windows]
-        return Prepared([kept[window.question].line for window in windows], rows)
+        return Prepared([kept[window.question].line for window in windows], rows, cut=self.cut(kept))
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=collate_spans)
@@ -157,7 +164,13 @@ class QuestionPreparation(CutUpOnce):
     def rows_of_all(self, examples: Sequence[Question]) -> MemoryRows:
         """Rows of every question; there may be several of one."""
         windows = self.windows(examples)
-        return MemoryRows([window.ids for window in windows], [[window.first, window.last] for window in windows])
+        ends = [[window.first, window.last] for window in windows]
+        return MemoryRows([window.ids for window in windows], ends, self.cut(examples))
+
+    def cut(self, examples: Sequence[Question]) -> int:
+        """Questions that take more than half of a row and lose their end."""
+        asked = self._tokenizer.encode_many([example.question for example in examples])
+        return sum(len(row) > self._max_length // 2 for row in asked)
 
     def windows(self, examples: Sequence[Question]) -> list[Window]:
         """All windows of all questions, in order; each token of a passage is in one at least."""
@@ -182,8 +195,16 @@ class QuestionPreparation(CutUpOnce):
             start += min(self._stride, room)
 
 
+def drop_reason(example: Question) -> str | None:
+    """Why a question cannot be learned from, or None."""
+    if not example.question.strip() or not example.passage.strip():
+        return EMPTY_SOURCE
+    return None if all(_stands(example, answer) for answer in example.answers) else NOT_IN_PASSAGE
+
+
 def _stands(example: Question, answer: Answer) -> bool:
-    return bool(answer.text.strip()) and example.passage[answer.start : answer.start + len(answer.text)] == answer.text
+    text, start = answer
+    return start >= 0 and bool(text.strip()) and example.passage[start : start + len(text)] == text
 
 
 def _tokens_of(answer: Answer, spans: Sequence[tuple[int, int]]) -> tuple[int, int] | None:

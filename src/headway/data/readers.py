@@ -75,7 +75,9 @@ def _some(pairs: Iterator[P], corpus: CorpusConfig) -> Iterator[P]:
     """The same pairs, at least one."""
     first = next(pairs, None)
     if first is None:
-        problem = "holds no sentence pairs" if corpus.path is not None else "both are empty: there are no sentence pairs"
+        if corpus.path is not None:
+            raise DataError("holds no examples", where=corpus.path, remedy="see whether it was written or copied to its end")
+        problem = "both are empty: there are no sentence pairs"
         raise DataError(problem, where=corpus_name(corpus), remedy="see whether they were written or copied to their end")
     yield first
     yield from pairs

@@ -22,6 +22,7 @@ Columns = Sequence[str | int]
 Row = tuple[tuple[str, ...], int]  # the texts of the columns, and the line
 
 PARQUET_ROWS = 4096
+WHOLE_OBJECT = "write one whole JSON object on each line"
 
 
 def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns = ()) -> Iterator[Row]:
@@ -68,9 +69,9 @@ def column_names(path: str | os.PathLike[str]) -> list[str]:
         case ".tsv":
             return next(read_lines(name), "").split("\t")
     nothing: tuple[Any, int] = ({}, 0)
-    record = next(_records(name), nothing)[0]
+    record = next(read_records(name), nothing)[0]
     if not isinstance(record, dict):
-        raise DataError(f"holds {_kind(record)}, not an object", where=f"{name}:1", remedy="write one object on each line")
+        raise DataError(f"holds {kind_of(record)}, not an object", where=f"{name}:1", remedy="write one object on each line")
     return list(record)
 
 
@@ -138,24 +139,30 @@ def _offer(column: str, present: Sequence[str]) -> str:
 
 
 def _read_jsonl(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
-    for record, number in _records(name):
+    for record, number in read_records(name):
         where = f"{name}:{number}"
-        texts = [_text(_field(record, column, name, number), column, where) for column in columns]
+        texts = [checked_text(_field(record, column, name, number), column, where) for column in columns]
         figures = [_figure(_field(record, column, name, number), column, where) for column in numbers]
         yield (*texts, *figures), number
 
 
-def _records(name: str) -> Iterator[tuple[Any, int]]:
-    decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).decode
+def read_records(name: str) -> Iterator[tuple[Any, int]]:
+    """Yield what each line of a JSONL file holds, and the line. Raises DataError as `decode_json`, and as `read_lines`."""
     for number, line in enumerate(read_lines(name), 1):
-        try:
-            record = decode(line)
-        except RecursionError:
-            raise DataError("is nested too deeply", where=f"{name}:{number}", remedy="give flat records") from None
-        except ValueError as error:
-            what = "the line is blank" if not line.strip() else f"is not valid JSON: {error}"
-            raise DataError(what, where=f"{name}:{number}", remedy="write one whole JSON object on each line") from None
-        yield record, number
+        where = f"{name}:{number}"
+        if not line.strip():
+            raise DataError("the line is blank", where=where, remedy=WHOLE_OBJECT)
+        yield decode_json(line, where, WHOLE_OBJECT), number
+
+
+def decode_json(text: str, where: str, remedy: str) -> Any:
+    """One JSON value. Raises DataError where it is broken, nested too deeply, or a key of an object stands twice."""
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise DataError("is nested too deeply", where=where, remedy="give flat records") from None
+    except ValueError as error:
+        raise DataError(f"is not valid JSON: {error}", where=where, remedy=remedy) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -170,12 +177,15 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON value")
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+
+
 def _field(record: Any, column: str | int, name: str, line: int) -> Any:
     where = f"{name}:{line}"
     wanted, container = ("array", list) if isinstance(column, int) else ("object", dict)
     if not isinstance(record, container):
         raise DataError(
-            f"column {column!r} asks for a JSON {wanted}, but this line holds {_kind(record)}",
+            f"column {column!r} asks for a JSON {wanted}, but this line holds {kind_of(record)}",
             where=where,
             remedy="name columns of objects; number columns of arrays",
         )
@@ -191,12 +201,13 @@ def _field(record: Any, column: str | int, name: str, line: int) -> Any:
 
 def _figure(value: Any, column: str | int, where: str) -> str:
     """A number as text; a text stays what it is."""
-    return repr(value) if type(value) in (int, float) else _text(value, column, where)
+    return repr(value) if type(value) in (int, float) else checked_text(value, column, where)
 
 
-def _text(value: Any, column: str | int, where: str) -> str:
+def checked_text(value: Any, column: str | int, where: str) -> str:
+    """The same text. Raises DataError for what is none, or holds a NUL character or half of a surrogate pair."""
     if not isinstance(value, str):
-        raise DataError(f"{column!r} is {_kind(value)}, not a text", where=where, remedy="give a string, or drop the row")
+        raise DataError(f"{column!r} is {kind_of(value)}, not a text", where=where, remedy="give a string, or drop the row")
     if value.isascii():
         if "\0" in value:
             raise DataError(f"{column!r} holds a NUL character", where=where, remedy="remove it")
@@ -211,7 +222,7 @@ def _text(value: Any, column: str | int, where: str) -> str:
     return value
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     kinds: dict[type, str] = {int: "a number", float: "a number", str: "a text", list: "an array", dict: "an object"}

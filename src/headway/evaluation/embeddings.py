@@ -5,7 +5,6 @@ Where the pairs are rated, not each is a match, so nothing is looked for: the co
 
 from __future__ import annotations
 
-import logging
 from itertools import chain
 from typing import Any
 
@@ -26,7 +25,6 @@ from headway.inference.embedding import row_vectors
 from headway.training.parallel import choose_device
 
 TF_IDF = "TF-IDF of characters"
-_log = logging.getLogger(__name__)
 
 
 def embedding_outcome(request: Request) -> Outcome:
@@ -34,8 +32,6 @@ def embedding_outcome(request: Request) -> Outcome:
     loaded, config = request.loaded, request.config
     preparation = SentencePreparation(loaded.tokenizers, config)
     rows = preparation.rows_of_all(request.examples)
-    if rows.cut:
-        _log.warning("%d of %d pairs are longer than data.max_length=%d; cut to it", rows.cut, len(rows), config.data.max_length)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     vectors = [row_vectors(model, side) for side in (rows.source_rows, rows.target_rows)]
     return _correlation(request, vectors) if isinstance(request.examples[0], RatedPair) else _retrieval(request, vectors)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.config import WITHOUT_TARGET
+from headway.data.preparation import cut_warning
 from headway.evaluation.analysis import visible
 from headway.evaluation.embeddings import embedding_outcome
 from headway.evaluation.generated import generated_outcome
@@ -24,6 +25,7 @@ from headway.evaluation.request import Request, with_interval
 from headway.evaluation.spans import span_outcome
 from headway.evaluation.tags import tag_outcome
 from headway.evaluation.text import text_outcome
+from headway.tasks import TASKS
 
 KEPT_WRONG, SHOWN_WRONG = 20, 5
 OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
@@ -58,6 +60,7 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
     with request.clock.measure("answer"):
         outcome = OUTCOMES[config.task](request)
         outcome = replace(outcome, answers=request.placed(outcome.answers))
+        cut = _cut_warnings(request)
 
     def intervals(measured: Mapping[str, Measurement]) -> dict[str, ScoreRecord]:
         return {name: with_interval(measurement, config) for name, measurement in measured.items()}
@@ -66,6 +69,7 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
     with request.clock.measure("score"):
         scores = intervals(outcome.measurements)
         baselines = {name: intervals(measured) for name, measured in outcome.baselines.items()}
+    made_of = request.made_of()
     record = OutcomeRecord(
         task=config.task,
         split=request.split,
@@ -75,12 +79,20 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
         tables=outcome.tables,
         wrong=outcome.wrong[:KEPT_WRONG],
         bootstrap={"samples": settings.bootstrap_samples, "confidence": settings.confidence, "seed": settings.seed},
-        **request.made_of(),
+        **made_of | {"warnings": [*made_of["warnings"], *cut]},
     )
     files = save_outcome(request.run, record, outcome)
     _print(record, console, f"Evaluation of {request.run}")
     console.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
     return OutcomeResult(record, outcome, files, pages=(request.split,))
+
+
+def _cut_warnings(request: Request) -> list[str]:
+    """What the model did not read; the rows are made once more for it, so that no task can forget it."""
+    config = request.config
+    preparation = TASKS[config.task].preparation(request.loaded.tokenizers, config)
+    cut = preparation.rows_of_all(request.examples).cut if config.task not in WITHOUT_TARGET else 0
+    return [cut_warning(cut, len(request.examples), config.data.max_length)] if cut else []
 
 
 def _print(record: OutcomeRecord, console: Console, title: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -14,10 +13,8 @@ from numpy.typing import NDArray
 from headway.data.pairs import SentencePreparation
 from headway.data.preparation import SIDES
 from headway.inference.embedding import row_vectors
-from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.model_dir import LoadedModel, load_model
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class Embedder:
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
+        self._max_length = loaded.config.data.max_length
         self._preparation = SentencePreparation(loaded.tokenizers, loaded.config)
         self._model = ready_to_compute(loaded, decoding)
 
@@ -56,12 +54,14 @@ class Embedder:
         Args:
             side: whose preprocessing is applied; it matters only where the steps depend on the language.
 
-        Raises UsageError for a text that is no list.
+        Raises UsageError for what is no list of texts.
         """
-        refuse_one_text(texts, repr(texts[:40]))
-        rows, cut = self._preparation.rows_of_side([whole_characters(text) for text in texts], SIDES.index(side))
-        if cut:
-            _log.warning("%d of %d texts are longer than the model reads; cut", cut, len(rows))
+        with CutTexts(self._max_length) as cut:
+            return self._vectors(list_of_texts(texts), side, cut)
+
+    def _vectors(self, texts: Sequence[str], side: str, cut: CutTexts) -> NDArray[np.float32]:
+        rows, too_long = self._preparation.rows_of_side([whole_characters(text) for text in texts], SIDES.index(side))
+        cut.add(too_long, len(rows))
         return row_vectors(self._model, rows)
 
     def similarity(self, sources: Sequence[str], targets: Sequence[str]) -> NDArray[np.float32]:
@@ -69,13 +69,13 @@ class Embedder:
         return np.asarray(self.embed(sources) @ self.embed(targets, "target").T)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The vector of each text as a line of numbers. Raises UsageError for a text that is no list."""
-        refuse_one_text(texts, repr(texts[:40]))
-        return [answers[0].text for answers in self.answer_pieces([list(texts)])]
+        """The vector of each text as a line of numbers. Raises UsageError for what is no list of texts."""
+        return [answers[0].text for answers in self.answer_pieces([list_of_texts(texts)])]
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Vector]]:
         """One vector for each text of lists: the answers to a list do not wait for the next one."""
-        for texts in pieces:
-            for start in range(0, len(texts), PIECE_LINES):
-                for values in self.embed(texts[start : start + PIECE_LINES]):
-                    yield [Vector(values)]
+        with CutTexts(self._max_length) as cut:
+            for texts in pieces:
+                for start in range(0, len(texts), PIECE_LINES):
+                    for values in self._vectors(texts[start : start + PIECE_LINES], "source", cut):
+                        yield [Vector(values)]

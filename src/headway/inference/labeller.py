@@ -8,7 +8,7 @@ from typing import Any
 
 from headway.data.labelled import Labelled
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
-from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
 
@@ -31,23 +31,26 @@ class Labeller:
         config = loaded.config
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
+        self._max_length = config.data.max_length
         self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The label of each text; several are separated by commas. Raises UsageError for a text that is no list."""
-        refuse_one_text(texts, repr(texts[:40]))
+        """The label of each text; several are separated by commas. Raises UsageError as `answer`."""
         return [answer.text for answer in self.answer(texts)]
 
     def answer(self, texts: Sequence[str]) -> list[LabelAnswer]:
-        """The labels of each text, with the probabilities of all."""
-        return [answers[0] for answers in self.answer_pieces([list(texts)])]
+        """The labels of each text, with the probabilities of all. Raises UsageError for what is no list of texts."""
+        return [answers[0] for answers in self.answer_pieces([list_of_texts(texts)])]
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[LabelAnswer]]:
         """One answer to each text of lists: the answers to a list do not wait for the next one."""
-        for texts in pieces:
-            for start in range(0, len(texts), PIECE_LINES):
-                examples = [Labelled(whole_characters(text), ("0",), 0) for text in texts[start : start + PIECE_LINES]]
-                rows = self._preparation.rows_of_all(examples)
-                for answer in label_answers(label_logits(self._model, rows, self._preparation), self.labels):
-                    yield [answer]
+        with CutTexts(self._max_length) as cut:
+            for texts in pieces:
+                for start in range(0, len(texts), PIECE_LINES):
+                    some = enumerate(texts[start : start + PIECE_LINES], cut.texts + 1)
+                    examples = [Labelled(whole_characters(text), ("0",), line) for line, text in some]
+                    rows = self._preparation.rows_of_all(examples)
+                    cut.add(rows.cut, len(examples))
+                    for answer in label_answers(label_logits(self._model, rows, self._preparation), self.labels):
+                        yield [answer]

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
 from headway.data.pairs import forbidden_ids, language_tag
+from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
 from headway.errors import UsageError
@@ -42,6 +43,25 @@ SOURCE_STEP = 16  # sources are padded to a multiple: then the kernels add up a 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which is no character
 _LINE_BREAK = re.compile("[\r\n]+")
 _log = logging.getLogger(__name__)
+
+
+@dataclass
+class CutTexts:
+    """Counts the texts of one prediction that were cut, and says so once, at its end. To be used in a `with` statement."""
+
+    max_length: int
+    cut: int = 0
+    texts: int = 0
+
+    def add(self, cut: int, texts: int) -> None:
+        self.cut, self.texts = self.cut + cut, self.texts + texts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.cut:
+            _log.warning(cut_warning(self.cut, self.texts, self.max_length))
 
 
 @dataclass(frozen=True)
@@ -83,10 +103,17 @@ def ready_to_compute(loaded: LoadedModel, decoding: dict[str, Any]) -> Transform
     return prepare(loaded.model.to(device), precision)
 
 
-def refuse_one_text(texts: Sequence[str], example: str) -> None:
-    """Raises UsageError for a text where a list of texts is asked for: its characters would be taken for texts."""
+def list_of_texts(texts: Iterable[str], example: str = '"…"') -> list[str]:
+    """The texts, all of them such. Raises UsageError for anything else; the characters of one text would be taken for texts."""
     if isinstance(texts, str):
-        raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{example}])")
+        raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{short(texts)}])")
+    if not isinstance(texts, Iterable):
+        raise UsageError(f"predict takes a list of texts, and this is {short(texts)}", remedy=f"predict([{example}])")
+    found = list(texts)
+    for place, text in enumerate(found):
+        if not isinstance(text, str):
+            raise UsageError(f"is {short(text)}, not a text", where=f"texts[{place}]", remedy=f"predict([{example}])")
+    return found
 
 
 def whole_characters(text: str) -> str:
@@ -122,10 +149,10 @@ class Predictor:
         Args:
             to, from_: the languages, as `towards` takes them.
 
-        Raises UsageError for a text that is no list, and as `towards` does.
+        Raises UsageError for what is no list of texts, and as `towards` does.
         """
-        refuse_one_text(lines, short(lines))
-        return list((self.towards(to, from_) if to or from_ else self).predict_stream(lines))
+        texts = list_of_texts(lines)
+        return list((self.towards(to, from_) if to or from_ else self).predict_stream(texts))
 
     def towards(self, to: str | None = None, from_: str | None = None) -> Predictor:
         """The same model in one of its directions.
@@ -154,7 +181,7 @@ class Predictor:
 
     def predict_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[str]:
         """The best translation of each line, in order, in constant memory."""
-        return (found.text for found in self.translate_detailed(lines, piece_lines))
+        return (found[0].text for found in self.answer_pieces(_pieces(lines, piece_lines)))
 
     def translate_detailed(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[Translation]:
         """The best translation of each line with its scores, in order."""
@@ -162,11 +189,16 @@ class Predictor:
 
     def translate_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[list[Translation]]:
         """The `n_best` translations of each line, best first, in order."""
-        remaining = iter(lines)
-        return self.answer_pieces(iter(lambda: list(itertools.islice(remaining, piece_lines)), []))
+        return self._answers(_pieces(lines, piece_lines))
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
-        """The same for lines that come in lists: the answers to a list do not wait for the next one."""
+        """The same for lines that come in lists: the answers to a list do not wait for the next one. Says how many were cut."""
+        with CutTexts(self._loaded.config.data.max_length) as cut:
+            for found in self._answers(pieces):
+                cut.add(found[0].cut, 1)
+                yield found
+
+    def _answers(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
         first = 0
         for lines in pieces:
             for start in range(0, len(lines), PIECE_LINES):
@@ -175,7 +207,7 @@ class Predictor:
                 first += len(piece)
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
-        sources = self._read(lines, first)
+        sources = self._read(lines)
         batches = list(_batches(sources, self.options, self._workers))
         answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
         for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
@@ -183,18 +215,14 @@ class Predictor:
                 answers[source.place] = [self._written(hypothesis, source.cut) for hypothesis in hypotheses]
         return answers
 
-    def _read(self, lines: list[str], first: int) -> list[_Source]:
+    def _read(self, lines: list[str]) -> list[_Source]:
         ends = self._ends
         texts = [ends.source_steps.apply(whole_characters(line)) for line in lines]
         sources = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
-            cut = len(ids) > ends.longest
-            if cut:
-                line = first + place + 1
-                _log.warning("line %d has %d pieces, more than the model reads; cut to %d", line, len(ids), ends.longest)
             if ids and not is_blank(texts[place]):
                 kept = ids[-ends.longest :] if self._keeps_end else ids[: ends.longest]
-                sources.append(_Source(place, [*ends.tag, *kept], cut))
+                sources.append(_Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
         return sources
 
     def _written(self, hypothesis: Hypothesis, cut: bool) -> Translation:
@@ -270,6 +298,11 @@ class _Translator:
             forbidden_ids=self.forbidden_ids,
             sentence_numbers=numbers,
         )
+
+
+def _pieces(lines: Iterable[str], most: int) -> Iterator[list[str]]:
+    remaining = iter(lines)
+    return iter(lambda: list(itertools.islice(remaining, most)), [])
 
 
 def _batches(sources: list[_Source], options: DecodingConfig, workers: int) -> Iterator[list[_Source]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from headway.data.questions import Question, QuestionPreparation
 from headway.errors import UsageError
-from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.inference.reading import Found, answer_questions
 from headway.model_dir import LoadedModel, load_model
 
@@ -30,13 +30,14 @@ class Reader:
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
         self._may_be_none = config.data.unanswerable
+        self._max_length = config.data.max_length
         self._preparation = QuestionPreparation(loaded.tokenizers, config)
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, questions: Sequence[str]) -> list[str]:
         """The answer to each ``question TAB passage``, empty where there is none. Raises UsageError for one without a tab."""
-        refuse_one_text(questions, '"question\\tpassage"')
-        return [answers[0].text for answers in self.answer_pieces([list(questions)])]
+        texts = list_of_texts(questions, '"question\\tpassage"')
+        return [answers[0].text for answers in self.answer_pieces([texts])]
 
     def answer(self, question: str, passage: str) -> Found:
         """The answer to one question, with its place in the passage."""
@@ -44,20 +45,21 @@ class Reader:
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Found]]:
         """One answer to each line of lists: the answers to a list do not wait for the next one."""
-        line = 0
-        for lines in pieces:
-            for start in range(0, len(lines), PIECE_LINES):
-                questions = []
-                for text in lines[start : start + PIECE_LINES]:
-                    line += 1
-                    question, tab, passage = whole_characters(text).partition("\t")
-                    if not tab and text.strip():
-                        raise UsageError(
-                            "has no tab between question and passage", where=f"line {line}", remedy="question TAB passage"
-                        )
-                    questions.append(Question(question, passage, (), line))
-                for found in self._answer(questions):
-                    yield [Found(" ".join(found.text.split()), found.start, found.score)]
+        with CutTexts(self._max_length) as cut:
+            for lines in pieces:
+                for start in range(0, len(lines), PIECE_LINES):
+                    some = enumerate(lines[start : start + PIECE_LINES], cut.texts + 1)
+                    questions = [_question(text, line) for line, text in some]
+                    cut.add(self._preparation.cut(questions), len(questions))
+                    for found in self._answer(questions):
+                        yield [Found(" ".join(found.text.split()), found.start, found.score)]
 
     def _answer(self, questions: Sequence[Question]) -> list[Found]:
         return answer_questions(self._model, questions, self._preparation, may_be_none=self._may_be_none)
+
+
+def _question(text: str, line: int) -> Question:
+    question, tab, passage = whole_characters(text).partition("\t")
+    if not tab and text.strip():
+        raise UsageError("has no tab between question and passage", where=f"line {line}", remedy="question TAB passage")
+    return Question(question, passage, (), line)

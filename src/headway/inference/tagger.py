@@ -10,7 +10,7 @@ from typing import Any
 from headway.data.tagged import Tagged
 from headway.data.tags import Entity, entities
 from headway.evaluation.metrics import writes_spaces
-from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.inference.tagging import tag_sentences
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
@@ -50,27 +50,32 @@ class Tagger:
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
         self._spaces = writes_spaces(config.data.source_language)
+        self._max_length = config.data.max_length
         self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """For each text a line for each word, with its tag. Raises UsageError for a text that is no list."""
-        refuse_one_text(texts, repr(texts[:40]))
+        """For each text a line for each word, with its tag. Raises UsageError as `tag`."""
         return [answer.text for answer in self.tag(texts)]
 
     def tag(self, texts: Sequence[str]) -> list[TaggedText]:
-        """The words of each text with their tags; a text is cut at blanks, into characters where no spaces are written."""
-        return [answers[0] for answers in self.answer_pieces([list(texts)])]
+        """The words of each text with their tags; a text is cut at blanks, into characters where no spaces are written.
+
+        Raises UsageError for what is no list of texts.
+        """
+        return [answers[0] for answers in self.answer_pieces([list_of_texts(texts)])]
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[TaggedText]]:
         """One answer to each text of lists: the answers to a list do not wait for the next one."""
-        for texts in pieces:
-            for start in range(0, len(texts), PIECE_LINES):
-                sentences = [self._words(text) for text in texts[start : start + PIECE_LINES]]
-                found = tag_sentences(self._model, sentences, self._preparation, self.labels)
-                for sentence, tags in zip(sentences, found, strict=True):
-                    named = () if self.labels.scheme == "plain" else tuple(entities(tags, self.labels.scheme))
-                    yield [TaggedText(sentence.words, tuple(tags), named)]
+        with CutTexts(self._max_length) as cut:
+            for texts in pieces:
+                for start in range(0, len(texts), PIECE_LINES):
+                    sentences = [self._words(text) for text in texts[start : start + PIECE_LINES]]
+                    cut.add(self._preparation.rows_of_all(sentences).cut, len(sentences))
+                    found = tag_sentences(self._model, sentences, self._preparation, self.labels)
+                    for sentence, tags in zip(sentences, found, strict=True):
+                        named = () if self.labels.scheme == "plain" else tuple(entities(tags, self.labels.scheme))
+                        yield [TaggedText(sentence.words, tuple(tags), named)]
 
     def _words(self, text: str) -> Tagged:
         words = whole_characters(text).split()

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from headway.config_reader import short
 from headway.data.preprocessing import Preprocessor
 from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, UNK_ID
 from headway.inference.decoding import generate
 from headway.inference.predictor import (
     MOST_QUERIES,
     decoding_options,
+    list_of_texts,
     ready_to_compute,
-    refuse_one_text,
     whole_characters,
 )
 from headway.model_dir import LoadedModel, load_model
@@ -56,13 +55,12 @@ class Writer:
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, prompts: Sequence[str]) -> list[str]:
-        """The best text for each prompt; an empty one leaves the model free. Raises UsageError for one text that is no list."""
-        refuse_one_text(prompts, short(prompts))
+        """The best text for each prompt; an empty one leaves the model free. Raises UsageError as `write`."""
         return [found[0].text for found in self.write(prompts)]
 
     def write(self, prompts: Sequence[str]) -> Iterator[list[Written]]:
-        """The `n_best` texts for each prompt, best first, in order."""
-        return self.answer_pieces([list(prompts)])
+        """The `n_best` texts for each prompt, best first, in order. Raises UsageError for what is no list of texts."""
+        return self.answer_pieces([list_of_texts(prompts)])
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Written]]:
         """The same for prompts that come in lists: the answers to a list do not wait for the next one."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from headway.data.lines import read_lines
 from headway.data.tables import column_names, ending
-from headway.errors import UsageError
+from headway.errors import DataError, UsageError
 
 Column = str | int
 _log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ def choose_columns(path: str, wanted: Sequence[tuple[str, ...]], given: Sequence
             raise UsageError(problem, remedy="give a name, or a number from 0, for each")
         return [int(name) if re.fullmatch("[0-9]+", name) else name for name in given]
     there = column_names(path)
+    if not any(there):
+        problem, remedy = "is empty, or its first line is: it names no columns", "see whether it was written or copied to its end"
+        raise DataError(problem, where=path, remedy=remedy)
     found = [next((name for name in names if name in there), None) for names in wanted]
     if None not in found and len(set(found)) == len(found):
         return [name for name in found if name is not None]

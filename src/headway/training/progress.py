@@ -68,6 +68,7 @@ class Progress:
         self.line = self.bar.add_task("update", total=self.settings.updates, shown="")
         self._updates, self._tokens, self._seconds = 0, 0, 0.0  # since the last line, in this process
         self._metric = "score"
+        self._rows = "windows used" if config.task == "question_answering" else "used"
 
     def machine(self, world: World, threads: int, precision: Precision, resumed_at: int | None) -> None:
         ranks = f", {world.size} processes" if world.size > 1 else ""
@@ -83,8 +84,8 @@ class Progress:
         parameters, learning = model.parameter_count(), learning_parameters(model)
         learn = f", {learning:,} of them learn" if learning < parameters else ""
         self.console.print(
-            f"{parameters:,} parameters{learn} · {corpus.read:,} examples read, {corpus.used:,} used, dropped: {dropped} · "
-            f"{self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
+            f"{parameters:,} parameters{learn} · {corpus.read:,} examples read, {corpus.used:,} {self._rows}, "
+            f"dropped: {dropped} · {self.settings.updates:,} updates of {self.settings.batch_tokens:,} tokens"
         )
         if self.metrics is not None:
             _forget_after(self.metrics, update, validated=not state.validation_is_due)

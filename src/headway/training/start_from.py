@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
-from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers
+from headway.data.checks.report import Finding
+from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers, train_tokenizers
 from headway.data.tokenizer_extension import cuts_of_new_pieces, extends
-from headway.errors import UsageError
+from headway.errors import HeadwayError, UsageError
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
-from headway.tasks import extra_pieces
+from headway.tasks import TASKS, extra_pieces
 
 PARTS = {
     "encoder": ("encoder.", "encoder_norm.", "encoder_bias.", "source_embedding."),
@@ -129,6 +130,23 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
     found.new = [name for name, tensor in own.items() if id(tensor) not in filled]
     found.new += [name for name in extra_pieces(config) if name not in known]
     return found
+
+
+def start_findings(config: Config) -> list[Finding]:
+    """What will keep `inherit` from beginning with the runs that `config` names, as `check` tells it."""
+    runs = sources(config.model)
+    try:
+        tokenizers = inherited_tokenizers(config)
+        if tokenizers is None:
+            return []
+        if config.tokenizer.path is not None:
+            tokenizers = train_tokenizers(config, TASKS[config.task].preparation.read)
+        for part, run in runs.items():
+            refuse_misfit(load_model(run), part, run, config, tokenizers)
+    except HeadwayError as error:
+        places = (error.where,) if error.where else ()
+        return [Finding("stop", "model.start_from", "", f"model.start_from: {error.problem}", places, error.remedy)]
+    return []
 
 
 def _same_ids(loaded: LoadedModel, config: Config, old: int, new: int) -> dict[int, int]:

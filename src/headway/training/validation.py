@@ -17,7 +17,7 @@ import torch
 
 from headway.config import Config, Direction
 from headway.data.pairs import forbidden_ids
-from headway.data.preparation import SIDES, MemoryRows, Preparation
+from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
 from headway.data.readers import corpus_files, corpus_name, fingerprint
@@ -87,8 +87,7 @@ class Validation:
         each = [preparation.rows_of_all(some) for preparation, some in zip(preparations, found, strict=True)]
         rows = each[0] if len(each) == 1 else MemoryRows.joined(each)
         if rows.cut:
-            longest = config.data.max_length
-            _log.warning("%d of %d validation pairs are longer than data.max_length=%d; cut to it", rows.cut, len(rows), longest)
+            _log.warning("validation: %s", cut_warning(rows.cut, len(examples), config.data.max_length))
         directions = [part.direction for part, some in zip(parts, found, strict=True) for _ in some]
         return cls(examples, rows, preparations[0], directions, fingerprint(corpus_files(*parts)))
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from headway.config import WITHOUT_TARGET, Config, CorpusConfig
 from headway.data.checks import findings as judge
@@ -18,7 +19,7 @@ from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
-from headway.data.questions import read_questions
+from headway.data.questions import drop_reason, read_questions
 from headway.data.readers import corpus_name, corpus_paths, read_pairs
 from headway.data.tagged import read_tagged
 from headway.data.texts import Text, read_texts
@@ -29,9 +30,19 @@ TELLING_CHARACTERS = 40  # shorter lines may well be written twice
 MOST_HASHES = 4_000_000  # lines and documents that are remembered, some 60 bytes each
 LEAK_WARN, LEAK_STOP = 0.05, 0.5
 DUPLICATES_WARN = 0.1
-EMPTY, LABELS = "empty", "labels"
+EMPTY, LABELS, ANSWERS = "empty", "labels", "answers"
 ONE_LABEL_WARN = 0.9
 SHOWN_LABELS = 5
+
+
+class Seen(NamedTuple):
+    """An example as it is checked."""
+
+    text: Text
+    labels: tuple[str, ...] = ()
+    dropped: str | None = None  # why training cannot use it
+    answered: bool = True
+    name: str = ""  # where a line is not enough to find it
 
 
 class TextScan:
@@ -42,7 +53,10 @@ class TextScan:
         self._exact_lines = corpus.path is None  # in a table a line of a text is no line of the file
         self._preprocessor = Preprocessor(config.data.preprocessing, config.data.source_language)
         self._tokenizer = tokenizers.source if tokenizers else None
-        self.documents = self.empty = self.duplicates = 0
+        self.documents = self.duplicates = 0
+        self.dropped: dict[str, Places] = {}
+        self.unanswered = Places()
+        self.whole = True  # whether it was read to its end
         self.words = self.tokens = self.unknown = self.longest = 0
         self.faults = {fault: Places() for fault in FAULTS}
         self.first_duplicates: list[str] = []
@@ -52,13 +66,18 @@ class TextScan:
         self._whole: dict[int, int] = {}
         self._tokens_of_document = 0
 
-    def add(self, text: Text, labels: Iterable[str] = ()) -> None:
-        for label in labels:
+    def add(self, seen: Seen) -> None:
+        text = seen.text
+        for label in seen.labels:
             self.labels[label] += 1
             self.first_of_label.setdefault(label, text.line)
+        place = f"{self.path}:{text.line}" + (f" ({seen.name})" if seen.name else "")
         blank = is_blank(text.source)
         self.documents += text.ends
-        self.empty += blank and text.ends
+        if reason := seen.dropped or (EMPTY if blank and text.ends else None):
+            self.dropped.setdefault(reason, Places()).add(place)
+        if not seen.answered:
+            self.unanswered.add(place)
         self.words += len(text.source.split())
         if self._tokenizer is not None:
             ids = self._tokenizer.encode(self._preprocessor.apply(text.source))
@@ -87,7 +106,7 @@ class TextScan:
             files=(self.path,),
             pairs=self.documents,
             checked=self.documents,
-            dropped={EMPTY: self.empty} if self.empty else {},
+            dropped={reason: places.count for reason, places in self.dropped.items()},
             duplicates=self.duplicates,
             source_words=self.words / count,
             source_tokens=self.tokens / count if counted else None,
@@ -101,42 +120,37 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
     scan = TextScan(name, corpus, config, tokenizers)
     limit = QUICK_PIECES if quick else None
     with PairsProgress(f"checking {corpus_name(corpus)}", None) as progress:
-        for text, labels in itertools.islice(_read(corpus, config), limit):
-            scan.add(text, labels)
+        for seen in itertools.islice(_read(corpus, config), limit):
+            scan.add(seen)
             progress.advance(1)
+    scan.whole = limit is None or scan.documents < limit
     scan.documents = max(scan.documents, 1)  # the quick look at one long document does not reach its end
     return scan
 
 
-def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[str, ...]]]:
+def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
     if config.task in WITHOUT_TARGET:
-        yield from ((text, ()) for text in read_texts(corpus, config.data.documents))
+        yield from map(Seen, read_texts(corpus, config.data.documents))
     elif config.task == "summarisation":
-        yield from ((Text(pair.source, pair.line), ()) for pair in read_pairs(corpus))
+        yield from (Seen(Text(pair.source, pair.line)) for pair in read_pairs(corpus))
     elif config.task == "question_answering":
-        yield from ((Text(one.source, one.line), ()) for one in read_questions(corpus))
+        for one in read_questions(corpus):
+            yield Seen(Text(one.source, one.line), (), drop_reason(one), bool(one.answers), one.name)
     elif config.task == "dialogue":
-        yield from ((Text(pair.target, pair.line), ()) for pair in read_dialogues(corpus, 1))
+        yield from (Seen(Text(pair.target, pair.line)) for pair in read_dialogues(corpus, 1))
     elif config.task == "tagging":
         for sentence in read_tagged(corpus):
-            yield Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags))
+            yield Seen(Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags)))
     else:
         for example in read_labelled(corpus, config.data):
             names = () if config.data.labels == "number" else example.labels
-            yield Text(example.source, example.line), names
+            yield Seen(Text(example.source, example.line), names)
 
 
 def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
     """Judgement of all corpora, of which those of train come first."""
     for scan in scans.values():
-        share = scan.empty / scan.documents
-        if scan.empty:
-            stops = share > config.data.accept_dropped
-            remedy = f"{share:.1%}, accepted: {config.data.accept_dropped:.1%}: remove them, or raise data.accept_dropped"
-            problem = f"{scan.empty:,} documents would be dropped: {EMPTY}"
-            yield Finding(
-                "stop" if stops else "note", judge.DROPPED, scan.name, problem, (), remedy if stops else None, scan.empty
-            )
+        yield from _dropped(scan, config.data.accept_dropped)
         for fault, places in scan.faults.items():
             if places.count:
                 yield judge.fault_finding(scan.name, fault, places)
@@ -150,6 +164,31 @@ def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Findin
             )  # fmt: skip
     yield from _overlaps(scans)
     yield from _labels(scans)
+    yield from _unanswered(scans, config.data.unanswerable)
+
+
+def _dropped(scan: TextScan, accepted: float) -> Iterator[Finding]:
+    share = sum(places.count for places in scan.dropped.values()) / scan.documents
+    level: Level = "stop" if share > accepted else "note"
+    remedy = f"{share:.1%} in all, accepted: {accepted:.1%}: mend or remove them, or raise data.accept_dropped"
+    for reason, places in scan.dropped.items():
+        problem = f"{places.count:,} of {scan.documents:,} texts would be dropped: {reason}"
+        first = tuple(places.first)
+        yield Finding(level, judge.DROPPED, scan.name, problem, first, remedy if level == "stop" else None, places.count)
+
+
+def _unanswered(scans: dict[str, TextScan], may_be_none: bool) -> Iterator[Finding]:
+    """Questions without an answer, where each is to have one; and a corpus to learn from that has no other."""
+    train = _of_train(scans)
+    nothing_else = bool(train) and all(scan.whole and scan.unanswered.count == scan.documents for scan in train)
+    for name, scan in scans.items():
+        count, learned = scan.unanswered.count, split_of(name) == "train"
+        problem, places = f"{count:,} of {scan.documents:,} questions have no answer", tuple(scan.unanswered.first)
+        if learned and nothing_else:
+            yield Finding("stop", ANSWERS, name, problem, places, "give questions with answers: there is none to learn", count)
+        elif count and not may_be_none:
+            remedy = "set data.unanswerable: true, or remove them: the model is to answer every question"
+            yield Finding("warn", ANSWERS, name, problem, places, remedy, count)
 
 
 def _of_train(scans: dict[str, TextScan]) -> list[TextScan]:
