@@ -23,8 +23,9 @@ def one_label_scores(
     """Accuracy, macro-averaged precision, recall and F1, and calibration error, in per cent.
 
     Args:
-        chosen_N, gold_N: numbers of labels; a gold label that the model does not know is −1 and always missed.
+        chosen_N, gold_N: numbers of labels.
         probability_N: what the model gave to its choice.
+        labels: how many there are, those that the model does not know included.
     """
     right_N = chosen_N == gold_N
     by_label = _confusions(chosen_N[:, None] == np.arange(labels), gold_N[:, None] == np.arange(labels))

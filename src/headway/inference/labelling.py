@@ -66,20 +66,23 @@ def label_answers(logits_NL: Tensor, labels: Labels) -> list[LabelAnswer]:
 
 
 def label_scores(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labels) -> dict[str, Measurement]:
-    """The scores of what the head makes of some examples."""
+    """The scores of what the head makes of some examples; labels that the model does not know are always missed."""
     if labels.kind == "number":
         found = logits_NL[:, 0].double().numpy() * labels.deviation + labels.mean
         return number_scores(found, np.array([float(example.labels[0]) for example in examples]))
+    every = labels.with_others(example.labels for example in examples)
     if labels.kind == "several":
-        return several_label_scores(logits_NL.numpy() > 0, gold_matrix(examples, labels))
+        chosen_NL = np.zeros((len(examples), every.outputs), dtype=bool)
+        chosen_NL[:, : labels.outputs] = logits_NL.numpy() > 0
+        return several_label_scores(chosen_NL, gold_matrix(examples, every))
     probability, chosen = logits_NL.double().softmax(1).max(1)
-    gold = np.array([labels.numbers.get(example.labels[0], -1) for example in examples])
-    return one_label_scores(chosen.numpy(), gold, probability.numpy(), labels.outputs)
+    gold = np.array([every.numbers[example.labels[0]] for example in examples])
+    return one_label_scores(chosen.numpy(), gold, probability.numpy(), every.outputs)
 
 
 def gold_matrix(examples: Sequence[Labelled], labels: Labels) -> np.ndarray:
-    """Which labels each example has, bool [N, L]; those that the model does not know have no column."""
+    """Which labels each example has, bool [N, L]; `labels` must hold all of them."""
     gold = np.zeros((len(examples), labels.outputs), dtype=bool)
     for row, example in enumerate(examples):
-        gold[row, [labels.numbers[name] for name in example.labels if name in labels.numbers]] = True
+        gold[row, [labels.numbers[name] for name in example.labels]] = True
     return gold
