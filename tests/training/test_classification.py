@@ -20,6 +20,7 @@ from headway.data.check import check
 from headway.data.labelled import Labelled, read_labelled
 from headway.data.labels import Labels
 from headway.errors import DataError, ModelError
+from headway.evaluation.baselines import label_baselines
 from headway.evaluation.evaluate import evaluate_run
 from headway.evaluation.outcome import OutcomeResult
 from headway.inference.labeller import Labeller
@@ -133,6 +134,36 @@ def test_a_comparison_of_two_evaluations(run: Path, tmp_path: Path, capsys: pyte
     capsys.readouterr()
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     assert "accuracy: A and B score the same." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["some text\tnew", "another text\tcondition"], "a label that the model does not know: 'new'"),
+        (["some text\tcondition", "another text\tcondition"], "only one class"),
+    ],
+)
+def test_a_training_file_that_has_changed_costs_no_more_than_the_baseline(
+    rows: list[str], problem: str, run: Path, kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(run / "model", tmp_path / "model")
+    (tmp_path / "t.tsv").write_text("".join(row + "\n" for row in rows), encoding="utf-8")
+    changed = [f"data.train.path={tmp_path / 't.tsv'}", "data.train.source=0", "data.train.target=1"]
+    assert main(["evaluate", str(tmp_path / "model"), *changed, "evaluation.bootstrap_samples=100"]) == 0
+    told = capsys.readouterr().err
+    assert "no baseline beside these scores" in told
+    assert problem in told
+
+
+def test_a_baseline_of_a_single_label_among_several() -> None:
+    pytest.importorskip("sklearn")
+    config = Config.model_validate(
+        {"run_directory": "r", "data": {name: {"source": "a", "target": "b"} for name in ("train", "validation")}}
+    )
+    texts = [Labelled(*one, 1) for one in (("good dog", ("good",)), ("bad dog", ()), ("good cat", ("good",)), ("bad cat", ()))]
+    found = label_baselines(texts, texts, texts, Labels("several", ("good",)), config)
+    assert found["TF-IDF + logistic regression"]["exact"].score == 100
 
 
 def test_several_labels(kinds: Path, tmp_path: Path) -> None:
