@@ -15,10 +15,11 @@ from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.cli import main
-from headway.config import Config
+from headway.config import Config, TokenizerConfig
 from headway.data.check import check
-from headway.data.labelled import Labelled, read_labelled
+from headway.data.labelled import Labelled, learn_labels, read_labelled
 from headway.data.labels import Labels
+from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import DataError, ModelError
 from headway.evaluation.baselines import label_baselines
 from headway.evaluation.evaluate import evaluate_run
@@ -27,6 +28,7 @@ from headway.inference.labeller import Labeller
 from headway.model_dir import load_model
 from headway.samples import write_sample
 from headway.training.loop import train
+from headway.training.validation import Validation
 
 
 @pytest.fixture(scope="session")
@@ -230,6 +232,17 @@ def test_a_check_tells_of_labels(tmp_path: Path) -> None:
     assert "1 labels are not in train and cannot be answered: 'goood'" in found[("validation", "labels")]
     assert "2 labels; the most frequent, 'good', is 95.0% of all" in found[("train", "labels")]
     assert report.ok
+
+
+def test_a_validation_set_of_unknown_labels_is_refused(tmp_path: Path) -> None:
+    config = corpus(tmp_path, *["one text\tgood", "another text\tbad"] * 10)
+    (tmp_path / "v.tsv").write_text("some text\tgoood\n", encoding="utf-8")
+    validation = config.data.validation.model_copy(update={"path": str(tmp_path / "v.tsv")})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"validation": validation})})
+    tokenizer = train_tokenizer(["some text"], TokenizerConfig(kind="character", minimum_frequency=1))
+    tokenizers = Tokenizers(tokenizer, tokenizer, learn_labels(config.data))
+    with pytest.raises(DataError, match=r"v\.tsv: nothing in it can be judged: train has none of its labels"):
+        Validation.open(config, tokenizers)
 
 
 def test_damaged_labels_are_refused(run: Path, tmp_path: Path) -> None:

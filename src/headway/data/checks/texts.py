@@ -20,7 +20,7 @@ from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.questions import read_questions
 from headway.data.readers import corpus_name, corpus_paths, read_pairs
-from headway.data.tagged import read_tagged
+from headway.data.tagged import TaggedPreparation
 from headway.data.texts import Text, read_texts
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
@@ -118,7 +118,7 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[tuple[Text, tuple[st
     elif config.task == "dialogue":
         yield from ((Text(pair.target, pair.line), ()) for pair in read_dialogues(corpus, 1))
     elif config.task == "tagging":
-        for sentence in read_tagged(corpus):
+        for sentence in TaggedPreparation.read(corpus, config.data):
             yield Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags))
     else:
         for example in read_labelled(corpus, config.data):
