@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from test_loop import assert_same_checkpoint, figures, losses, train_and_die
 from tiny_run import TINY_MODEL, TINY_TRAINING
@@ -25,6 +26,7 @@ from headway.evaluation.baselines import label_baselines
 from headway.evaluation.evaluate import evaluate_run
 from headway.evaluation.outcome import OutcomeResult
 from headway.inference.labeller import Labeller
+from headway.inference.labelling import label_answers
 from headway.model_dir import load_model
 from headway.samples import write_sample
 from headway.training.loop import train
@@ -113,10 +115,18 @@ def test_labels_come_one_a_line(run: Path, kinds: Path, tmp_path: Path, capsys: 
     assert answer.labels == (labels[0],)
     assert sum(answer.probabilities) == pytest.approx(1)
     assert answer.score == max(answer.probabilities)
-    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    (tmp_path / "in.txt").write_text("\n".join([*texts, " "]) + "\n", encoding="utf-8")
     assert main(["predict", str(run), str(tmp_path / "in.txt"), "--scores"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("\t")[1] for line in lines] == labels
+    assert [line.split("\t")[1] for line in lines] == [*labels, ""]
+    assert labeller.predict(["", "\u200b"]) == ["", ""]
+
+
+def test_several_labels_are_as_sure_as_the_least_likely_one() -> None:
+    labels = Labels("several", ("a", "b", "c"))
+    both, none = label_answers(torch.tensor([[0.7, 0.6, 0.1], [0.2, 0.3, 0.1]]).logit(), labels)
+    assert (both.labels, both.score) == (("a", "b"), pytest.approx(0.6))
+    assert (none.labels, none.score) == ((), pytest.approx(0.7))
 
 
 def test_its_size_counts_the_head_and_its_attention_is_no_translations(
@@ -185,7 +195,7 @@ def test_several_labels(kinds: Path, tmp_path: Path) -> None:
     assert set(headway.load(str(run)).predict(["Is the dog not here?"])[0].split(", ")) <= {"the", "question", "not"}
 
 
-def test_numbers(kinds: Path, tmp_path: Path) -> None:
+def test_numbers(kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("train", "validation", "test"):
         examples = [json.loads(line) for line in (kinds / f"{name}.jsonl").read_text("utf-8").splitlines()]
         rows = (json.dumps({"text": e["text"], "label": str(100 + 3.5 * len(e["text"].split()))}) for e in examples)
@@ -196,6 +206,8 @@ def test_numbers(kinds: Path, tmp_path: Path) -> None:
     assert found.scores["pearson"] > 0.9
     (number,) = headway.load(str(run)).predict(["The dog is here."])
     assert float(number) == pytest.approx(114, abs=12)
+    assert main(["predict", str(run), str(tmp_path / "test.jsonl"), "--scores"]) == 2
+    assert "a number has no score" in capsys.readouterr().err
 
 
 def corpus(tmp_path: Path, *rows: str) -> Config:

@@ -51,7 +51,7 @@ def _record(example: Labelled, answer: LabelAnswer) -> AnswerRecord:
         source=example.source,
         reference=", ".join(example.labels),
         answer=answer.text,
-        probability=answer.score if answer.probabilities else None,
+        probability=answer.score,
     )
 
 

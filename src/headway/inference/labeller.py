@@ -7,10 +7,13 @@ from os import PathLike
 from typing import Any
 
 from headway.data.labelled import Labelled
+from headway.data.preprocessing import is_blank
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
 from headway.inference.predictor import PIECE_LINES, ready_to_compute, refuse_one_text, whole_characters
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
+
+NO_ANSWER = LabelAnswer((), (), 0.0)  # to a blank text
 
 
 class Labeller:
@@ -35,7 +38,10 @@ class Labeller:
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The label of each text; several are separated by commas. Raises UsageError for a text that is no list."""
+        """The label of each text; several are separated by commas, and a blank text has none.
+
+        Raises UsageError for a text that is no list.
+        """
         refuse_one_text(texts, repr(texts[:40]))
         return [answer.text for answer in self.answer(texts)]
 
@@ -49,5 +55,6 @@ class Labeller:
             for start in range(0, len(texts), PIECE_LINES):
                 examples = [Labelled(whole_characters(text), ("0",), 0) for text in texts[start : start + PIECE_LINES]]
                 rows = self._preparation.rows_of_all(examples)
-                for answer in label_answers(label_logits(self._model, rows, self._preparation), self.labels):
-                    yield [answer]
+                answers = label_answers(label_logits(self._model, rows, self._preparation), self.labels)
+                for example, answer in zip(examples, answers, strict=True):
+                    yield [NO_ANSWER if is_blank(example.source) else answer]

@@ -25,17 +25,13 @@ MAIN_SCORE = {"one": "accuracy", "several": "micro_f1", "number": "pearson"}
 class LabelAnswer:
     """What a model says of a text."""
 
-    labels: tuple[str, ...]  # one, any number of them, or a number as text
-    probabilities: tuple[float, ...]  # of all labels in their order; none for a number
+    labels: tuple[str, ...]  # one, any number of them, or a number as text; none for a blank text
+    probabilities: tuple[float, ...] = ()  # of all labels in their order; none for a number
+    score: float | None = None  # probability of the label, or of the least likely of several; a number has none
 
     @property
     def text(self) -> str:
         return ", ".join(self.labels)
-
-    @property
-    def score(self) -> float:
-        """The probability of the label, or of the least likely of several; 1 where there is none to doubt."""
-        return max(self.probabilities, default=1.0)
 
 
 @torch.inference_mode()
@@ -57,12 +53,18 @@ def label_logits(model: Transformer, rows: MemoryRows, preparation: Preparation)
 def label_answers(logits_NL: Tensor, labels: Labels) -> list[LabelAnswer]:
     """The label with the highest probability; all with more than a half where there may be several; the number."""
     if labels.kind == "number":
-        return [LabelAnswer((f"{value * labels.deviation + labels.mean:.6g}",), ()) for value in logits_NL[:, 0].tolist()]
+        return [LabelAnswer((f"{value * labels.deviation + labels.mean:.6g}",)) for value in logits_NL[:, 0].tolist()]
     if labels.kind == "several":
-        chosen = [tuple(labels.names[i] for i, p in enumerate(row) if p > 0.5) for row in logits_NL.sigmoid().tolist()]
-        return [LabelAnswer(names, tuple(row)) for names, row in zip(chosen, logits_NL.sigmoid().tolist(), strict=True)]
+        return [_several_labels(row, labels) for row in logits_NL.sigmoid().tolist()]
     rows = logits_NL.softmax(1).tolist()
-    return [LabelAnswer((labels.names[max(range(len(row)), key=row.__getitem__)],), tuple(row)) for row in rows]
+    return [LabelAnswer((labels.names[row.index(max(row))],), tuple(row), max(row)) for row in rows]
+
+
+def _several_labels(probabilities: list[float], labels: Labels) -> LabelAnswer:
+    """All that are more likely than not; where there are none, as sure as the likeliest one is not true."""
+    chosen = {name: p for name, p in zip(labels.names, probabilities, strict=True) if p > 0.5}
+    score = min(chosen.values()) if chosen else 1 - max(probabilities)
+    return LabelAnswer(tuple(chosen), tuple(probabilities), score)
 
 
 def label_scores(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labels) -> dict[str, Measurement]:
