@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from headway.data.labelled import Labelled
+from headway.data.labelled import LARGEST_NUMBER, Labelled
 from headway.data.labels import Labels
 from headway.evaluation.label_scores import number_scores, one_label_scores, per_label, several_label_scores
 from headway.evaluation.labels import _tables
@@ -54,6 +54,8 @@ def test_numbers() -> None:
     assert found["pearson"].score == pytest.approx(np.corrcoef(guessed, gold)[0, 1])
     assert found["mae"].score == pytest.approx(sklearn_metrics.mean_absolute_error(gold, guessed))
     assert found["rmse"].score == pytest.approx(sklearn_metrics.mean_squared_error(gold, guessed) ** 0.5)
+    large = number_scores(guessed * LARGEST_NUMBER, gold * LARGEST_NUMBER)
+    assert large["pearson"].score == pytest.approx(found["pearson"].score)
 
 
 def test_calibration_of_one_bin_is_the_gap() -> None:

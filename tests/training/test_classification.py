@@ -101,6 +101,7 @@ def test_an_evaluation_says_what_was_answered_and_what_simple_methods_reach(run:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "TF-IDF + logistic regression" in shown
     assert "calibration error" in shown
+    assert "accuracy: share of texts; where each has one label, micro F1 is the same" in shown
 
 
 def test_labels_come_one_a_line(run: Path, kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,6 +230,11 @@ def test_mistakes_in_the_labels_are_named(tmp_path: Path) -> None:
         Labels.learn("one", [("a",), ("a",)], "t.tsv")
     with pytest.raises(DataError, match="the same"):
         Labels.learn("number", [("2",), ("2",)], "t.tsv")
+    (tmp_path / "t.tsv").write_text("a\t1e60\nb\t-1e60\nc\t1e308\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"t\.tsv:3: '1e308' is beyond 1e\+60"):
+        list(read_labelled(config.data.train, numbers))
+    (tmp_path / "t.tsv").write_text("a\t1e60\nb\t-1e60\nc\t3\n", encoding="utf-8")
+    assert learn_labels(numbers).deviation == pytest.approx(1e60 * (2 / 3) ** 0.5)
     several = config.data.model_copy(update={"labels": "several"})
     (tmp_path / "t.tsv").write_text("a\tx, y,x\nb\t\n", encoding="utf-8")
     assert list(read_labelled(config.data.train, several)) == [Labelled("a", ("x", "y"), 1), Labelled("b", (), 2)]
@@ -255,6 +261,17 @@ def test_a_validation_set_of_unknown_labels_is_refused(tmp_path: Path) -> None:
     tokenizers = Tokenizers(tokenizer, tokenizer, learn_labels(config.data))
     with pytest.raises(DataError, match=r"v\.tsv: nothing in it can be judged: train has none of its labels"):
         Validation.open(config, tokenizers)
+
+
+def test_a_single_label_stops_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = corpus(tmp_path, *[f"text number {number}\tgood" for number in range(30)])
+    for quick in (False, True):
+        report = check(config, None, quick=quick)
+        assert [finding.problem for finding in report.findings if finding.level == "stop"] == [
+            "all texts have the same label ('good')"
+        ]
+    monkeypatch.setattr("headway.data.checks.texts.QUICK_PIECES", 20)
+    assert check(config, None, quick=True).ok  # others may come further on
 
 
 def test_damaged_labels_are_refused(run: Path, tmp_path: Path) -> None:

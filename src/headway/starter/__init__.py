@@ -52,7 +52,7 @@ def write_starter(
 
     Returns: the path of the YAML.
     Raises:
-        DataError: a file is missing or damaged, or there are too few examples.
+        DataError: a file is missing or damaged, or there are too few examples, or all have the same label.
         UsageError: the files do not fit the task, the directory is not empty, or a language or column cannot be told.
         ResourceError: it cannot be written.
     """
@@ -64,6 +64,10 @@ def write_starter(
     if counts.pairs < (least := 1 if validation else FEWEST):
         problem = f"holds {counts.pairs} {form.noun} with text; {least} are the least to hold some out"
         raise DataError(problem, where=files[0], remedy="give more")
+    kind = labels or _label_kind(marks)
+    if "classification" in task and kind != "several" and len(marks) == 1:
+        remedy = "there is nothing to tell apart: add texts with other labels, or say where they are: --columns TEXT,LABEL"
+        raise DataError(f"all its {form.noun} have the same label ({next(iter(marks))[:40]!r})", where=files[0], remedy=remedy)
     corpora: dict[str, CorpusConfig | None] = {"train": own, "validation": None, "test": None}
     for name, given in (("validation", validation), ("test", test)):
         if given:
@@ -82,7 +86,7 @@ def write_starter(
             corpora=corpora,
             counts=counts,
             documents=documents,
-            labels=labels or _label_kind(marks),
+            labels=kind,
             unanswerable="unanswerable" in marks,
         )
         path = directory / "config.yaml"
