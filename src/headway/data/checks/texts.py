@@ -177,8 +177,8 @@ def _labels(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
     share, kinds = most / learned.total(), len(learned)
     whole = all(scan.whole for scan in _of_train(scans))  # else there may be others further on
     if kinds == 1 and whole and config.task != "tagging" and config.data.labels == "one":
-        remedy = "there is nothing to tell apart: add texts with other labels, or see whether `target` is their column"
-        yield Finding("stop", LABELS, "train", f"all texts have the same label ({label[:40]!r})", remedy=remedy)
+        cure = "there is nothing to tell apart: add texts with other labels, or see whether `target` is their column"
+        yield Finding("stop", LABELS, "train", f"all texts have the same label ({label[:40]!r})", remedy=cure)
         return
     level: Level = "warn" if share > ONE_LABEL_WARN else "note"
     remedy = "accuracy will say little: read the F1 of each label" if level == "warn" else None
