@@ -101,6 +101,14 @@ def test_what_labels_are_is_told_from_them(labels: list[str], kind: str, tmp_pat
     assert told.data.labels == "several"
 
 
+def test_a_single_label_is_no_classification(tmp_path: Path) -> None:
+    data = labelled(tmp_path, ((f"some text {n}", "good") for n in range(40)))
+    with pytest.raises(DataError, match=r"t\.tsv: all examples have the same label \('good'\)"):
+        write_starter([data], tmp_path / "mine", task="classification")
+    assert not (tmp_path / "mine").exists()
+    write_starter([data], tmp_path / "several", task="classification", labels="several")
+
+
 @pytest.mark.parametrize(
     ("name", "head", "given", "expected"),
     [

@@ -191,6 +191,9 @@ def predict(arguments: Arguments) -> None:
     goes on from it is followed by an empty line. For sentence_embedding the answer is a vector, its numbers set apart by
     blanks; that of an empty line is all zeros.
 
+    The score of a label is its probability, of several labels that of the least likely one; where none applies it is 1 − the
+    probability of the likeliest. A blank line has no label. Numbers (data.labels=number) and vectors have no scores.
+
     examples:
       headway predict runs/multi30k input.txt -o output.txt
       echo "A man is riding a horse." | headway predict runs/multi30k
@@ -200,7 +203,6 @@ def predict(arguments: Arguments) -> None:
     """
     from headway import load
     from headway.data.lines import read_line_blocks
-    from headway.inference.embedder import Embedder
     from headway.inference.predictor import Predictor
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -221,9 +223,9 @@ def predict(arguments: Arguments) -> None:
     predictor: Any = load(directory, **settings)
     if isinstance(predictor, Predictor):
         predictor = predictor.towards(arguments.to, arguments.from_)
-    elif isinstance(predictor, Embedder) and (arguments.scores or arguments.n_best is not None):
+    elif (answer := _without_score(predictor)) and (arguments.scores or arguments.n_best is not None):
         option = "--scores" if arguments.scores else "--n-best"
-        raise UsageError("a line has one vector, and a vector has no score", where=option, remedy="leave it out")
+        raise UsageError(f"a line has one {answer}, and a {answer} has no score", where=option, remedy="leave it out")
     elif arguments.to or arguments.from_:
         raise UsageError(
             "is no translator: it has no languages to choose", where=arguments.run, remedy="leave out --to and --from"
@@ -237,6 +239,16 @@ def predict(arguments: Arguments) -> None:
                 text = "\t".join([*place, *score, answer.text])
                 for line in [*text.split("\n"), ""] if predictor.many_lines else [text]:
                     write(line)
+
+
+def _without_score(predictor: Any) -> str:
+    """What it answers with, where that has no score."""
+    from headway.inference.embedder import Embedder
+    from headway.inference.labeller import Labeller
+
+    if isinstance(predictor, Embedder):
+        return "vector"
+    return "number" if isinstance(predictor, Labeller) and predictor.labels.kind == "number" else ""
 
 
 def chat(arguments: Arguments) -> None:

@@ -55,6 +55,8 @@ def test_what_may_follow(before: str | None, tag: str | None, may: bool) -> None
         (["NOUN", "VERB", "O"], "plain"),
         (["O", "O"], "plain"),
         (["X-ray", "O"], "plain"),
+        (["B", "M", "E", "S"], "plain"),
+        ([*["B-A", "I-A", "O"] * 6, "X-A"], "iob2"),
     ],
 )
 def test_schemes_are_told_apart(tags: list[str], scheme: str) -> None:

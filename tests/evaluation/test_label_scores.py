@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from headway.data.labelled import LARGEST_NUMBER, Labelled
+from headway.data.labels import Labels
 from headway.evaluation.label_scores import number_scores, one_label_scores, per_label, several_label_scores
+from headway.evaluation.labels import _tables
+from headway.inference.labelling import label_answers, label_scores
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 RANDOM = np.random.default_rng(1)
@@ -49,6 +54,8 @@ def test_numbers() -> None:
     assert found["pearson"].score == pytest.approx(np.corrcoef(guessed, gold)[0, 1])
     assert found["mae"].score == pytest.approx(sklearn_metrics.mean_absolute_error(gold, guessed))
     assert found["rmse"].score == pytest.approx(sklearn_metrics.mean_squared_error(gold, guessed) ** 0.5)
+    large = number_scores(guessed * LARGEST_NUMBER, gold * LARGEST_NUMBER)
+    assert large["pearson"].score == pytest.approx(found["pearson"].score)
 
 
 def test_calibration_of_one_bin_is_the_gap() -> None:
@@ -67,6 +74,25 @@ def test_a_choice_of_texts_scores_as_if_it_stood_alone() -> None:
         assert measurement.over(some) == pytest.approx(part[name].score), name
 
 
-def test_an_unknown_gold_label_is_a_miss() -> None:
-    found = one_label_scores(np.array([0, 1]), np.array([0, -1]), np.ones(2), 2)
+def test_a_gold_label_that_the_model_does_not_know_is_a_class_that_is_always_missed() -> None:
+    labels = Labels("one", ("a", "b"))
+    examples = [Labelled("x", ("a",), 1), Labelled("y", ("zzz",), 2)]
+    found = label_scores(torch.tensor([[9.0, 0.0], [9.0, 0.0]]), examples, labels)
     assert found["accuracy"].score == 50
+    assert found["macro_f1"].score == pytest.approx(100 * sklearn_metrics.f1_score(["a", "zzz"], ["a", "a"], average="macro"))
+    answers = label_answers(torch.tensor([[9.0, 0.0], [9.0, 0.0]]), labels)
+    each, confusions = _tables(examples, answers, labels)
+    assert each.rows[2] == ["zzz", "0.0", "0.0", "0.0", "1"]
+    assert confusions.head == ["", "a", "b"]
+    assert confusions.rows == [["a", "1", "0"], ["b", "0", "0"], ["zzz", "1", "0"]]
+
+
+def test_one_of_several_gold_labels_that_the_model_does_not_know_is_missed() -> None:
+    labels = Labels("several", ("a", "b"))
+    examples = [Labelled("x", ("a", "zzz"), 1), Labelled("y", ("yyy",), 2), Labelled("z", ("b",), 3)]
+    found = label_scores(torch.tensor([[9.0, -9.0], [-9.0, -9.0], [-9.0, 9.0]]), examples, labels)
+    gold, chosen = [[1, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0]], [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]]
+    for kind in ("micro", "macro"):
+        expected = 100 * sklearn_metrics.f1_score(gold, chosen, average=kind, zero_division=0)
+        assert found[f"{kind}_f1"].score == pytest.approx(expected)
+    assert found["exact"].score == pytest.approx(100 / 3)

@@ -9,23 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from test_loop import assert_same_checkpoint, figures, losses, train_and_die
 from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.cli import main
-from headway.config import Config
+from headway.config import Config, TokenizerConfig
 from headway.data.check import check
-from headway.data.labelled import Labelled, read_labelled
+from headway.data.labelled import Labelled, learn_labels, read_labelled
 from headway.data.labels import Labels
+from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import DataError, ModelError
+from headway.evaluation.baselines import label_baselines
 from headway.evaluation.evaluate import evaluate_run
 from headway.evaluation.outcome import OutcomeResult
 from headway.inference.labeller import Labeller
+from headway.inference.labelling import label_answers
 from headway.model_dir import load_model
 from headway.samples import write_sample
 from headway.training.loop import train
+from headway.training.validation import Validation
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +101,7 @@ def test_an_evaluation_says_what_was_answered_and_what_simple_methods_reach(run:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "TF-IDF + logistic regression" in shown
     assert "calibration error" in shown
+    assert "accuracy: share of texts; where each has one label, micro F1 is the same" in shown
 
 
 def test_labels_come_one_a_line(run: Path, kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,10 +116,18 @@ def test_labels_come_one_a_line(run: Path, kinds: Path, tmp_path: Path, capsys: 
     assert answer.labels == (labels[0],)
     assert sum(answer.probabilities) == pytest.approx(1)
     assert answer.score == max(answer.probabilities)
-    (tmp_path / "in.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    (tmp_path / "in.txt").write_text("\n".join([*texts, " "]) + "\n", encoding="utf-8")
     assert main(["predict", str(run), str(tmp_path / "in.txt"), "--scores"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("\t")[1] for line in lines] == labels
+    assert [line.split("\t")[1] for line in lines] == [*labels, ""]
+    assert labeller.predict(["", "\u200b"]) == ["", ""]
+
+
+def test_several_labels_are_as_sure_as_the_least_likely_one() -> None:
+    labels = Labels("several", ("a", "b", "c"))
+    both, none = label_answers(torch.tensor([[0.7, 0.6, 0.1], [0.2, 0.3, 0.1]]).logit(), labels)
+    assert (both.labels, both.score) == (("a", "b"), pytest.approx(0.6))
+    assert (none.labels, none.score) == ((), pytest.approx(0.7))
 
 
 def test_its_size_counts_the_head_and_its_attention_is_no_translations(
@@ -135,6 +149,36 @@ def test_a_comparison_of_two_evaluations(run: Path, tmp_path: Path, capsys: pyte
     assert "accuracy: A and B score the same." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["some text\tnew", "another text\tcondition"], "a label that the model does not know: 'new'"),
+        (["some text\tcondition", "another text\tcondition"], "only one class"),
+    ],
+)
+def test_a_training_file_that_has_changed_costs_no_more_than_the_baseline(
+    rows: list[str], problem: str, run: Path, kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(run / "model", tmp_path / "model")
+    (tmp_path / "t.tsv").write_text("".join(row + "\n" for row in rows), encoding="utf-8")
+    changed = [f"data.train.path={tmp_path / 't.tsv'}", "data.train.source=0", "data.train.target=1"]
+    assert main(["evaluate", str(tmp_path / "model"), *changed, "evaluation.bootstrap_samples=100"]) == 0
+    told = capsys.readouterr().err
+    assert "no baseline beside these scores" in told
+    assert problem in told
+
+
+def test_a_baseline_of_a_single_label_among_several() -> None:
+    pytest.importorskip("sklearn")
+    config = Config.model_validate(
+        {"run_directory": "r", "data": {name: {"source": "a", "target": "b"} for name in ("train", "validation")}}
+    )
+    texts = [Labelled(*one, 1) for one in (("good dog", ("good",)), ("bad dog", ()), ("good cat", ("good",)), ("bad cat", ()))]
+    found = label_baselines(texts, texts, texts, Labels("several", ("good",)), config)
+    assert found["TF-IDF + logistic regression"]["exact"].score == 100
+
+
 def test_several_labels(kinds: Path, tmp_path: Path) -> None:
     for name in ("train", "validation", "test"):
         examples = [json.loads(line) for line in (kinds / f"{name}.jsonl").read_text("utf-8").splitlines()]
@@ -152,7 +196,7 @@ def test_several_labels(kinds: Path, tmp_path: Path) -> None:
     assert set(headway.load(str(run)).predict(["Is the dog not here?"])[0].split(", ")) <= {"the", "question", "not"}
 
 
-def test_numbers(kinds: Path, tmp_path: Path) -> None:
+def test_numbers(kinds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("train", "validation", "test"):
         examples = [json.loads(line) for line in (kinds / f"{name}.jsonl").read_text("utf-8").splitlines()]
         rows = (json.dumps({"text": e["text"], "label": str(100 + 3.5 * len(e["text"].split()))}) for e in examples)
@@ -163,6 +207,8 @@ def test_numbers(kinds: Path, tmp_path: Path) -> None:
     assert found.scores["pearson"] > 0.9
     (number,) = headway.load(str(run)).predict(["The dog is here."])
     assert float(number) == pytest.approx(114, abs=12)
+    assert main(["predict", str(run), str(tmp_path / "test.jsonl"), "--scores"]) == 2
+    assert "a number has no score" in capsys.readouterr().err
 
 
 def corpus(tmp_path: Path, *rows: str) -> Config:
@@ -184,6 +230,11 @@ def test_mistakes_in_the_labels_are_named(tmp_path: Path) -> None:
         Labels.learn("one", [("a",), ("a",)], "t.tsv")
     with pytest.raises(DataError, match="the same"):
         Labels.learn("number", [("2",), ("2",)], "t.tsv")
+    (tmp_path / "t.tsv").write_text("a\t1e60\nb\t-1e60\nc\t1e308\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"t\.tsv:3: '1e308' is beyond 1e\+60"):
+        list(read_labelled(config.data.train, numbers))
+    (tmp_path / "t.tsv").write_text("a\t1e60\nb\t-1e60\nc\t3\n", encoding="utf-8")
+    assert learn_labels(numbers).deviation == pytest.approx(1e60 * (2 / 3) ** 0.5)
     several = config.data.model_copy(update={"labels": "several"})
     (tmp_path / "t.tsv").write_text("a\tx, y,x\nb\t\n", encoding="utf-8")
     assert list(read_labelled(config.data.train, several)) == [Labelled("a", ("x", "y"), 1), Labelled("b", (), 2)]
@@ -199,6 +250,28 @@ def test_a_check_tells_of_labels(tmp_path: Path) -> None:
     assert "1 labels are not in train and cannot be answered: 'goood'" in found[("validation", "labels")]
     assert "2 labels; the most frequent, 'good', is 95.0% of all" in found[("train", "labels")]
     assert report.ok
+
+
+def test_a_validation_set_of_unknown_labels_is_refused(tmp_path: Path) -> None:
+    config = corpus(tmp_path, *["one text\tgood", "another text\tbad"] * 10)
+    (tmp_path / "v.tsv").write_text("some text\tgoood\n", encoding="utf-8")
+    validation = config.data.validation.model_copy(update={"path": str(tmp_path / "v.tsv")})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"validation": validation})})
+    tokenizer = train_tokenizer(["some text"], TokenizerConfig(kind="character", minimum_frequency=1))
+    tokenizers = Tokenizers(tokenizer, tokenizer, learn_labels(config.data))
+    with pytest.raises(DataError, match=r"v\.tsv: nothing in it can be judged: train has none of its labels"):
+        Validation.open(config, tokenizers)
+
+
+def test_a_single_label_stops_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = corpus(tmp_path, *[f"text number {number}\tgood" for number in range(30)])
+    for quick in (False, True):
+        report = check(config, None, quick=quick)
+        assert [finding.problem for finding in report.findings if finding.level == "stop"] == [
+            "all texts have the same label ('good')"
+        ]
+    monkeypatch.setattr("headway.data.checks.texts.QUICK_PIECES", 20)
+    assert check(config, None, quick=True).ok  # others may come further on
 
 
 def test_damaged_labels_are_refused(run: Path, tmp_path: Path) -> None:

@@ -17,15 +17,19 @@ from tiny_run import TINY_MODEL, TINY_TRAINING
 import headway
 from headway.cli import main
 from headway.config import Config, CorpusConfig, DataConfig, TokenizerConfig
+from headway.data.check import check
 from headway.data.tagged import Tagged, TaggedPreparation, learn_tags, read_tagged
+from headway.data.tags import Scheme
 from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import DataError
 from headway.evaluation.evaluate import evaluate_run
 from headway.evaluation.tag_scores import tag_scores
 from headway.inference.tagger import Tagger
 from headway.inference.tagging import best_path
+from headway.model_dir import load_model
 from headway.samples import write_sample
 from headway.training.loop import train
+from headway.training.validation import Validation
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +126,40 @@ def test_an_empty_file_and_other_formats_are_refused(tmp_path: Path) -> None:
         list(read_tagged(conll(tmp_path, "\n\n")))
     with pytest.raises(DataError, match="numbers its columns"):
         list(read_tagged(CorpusConfig(source="a", target="b")))
+
+
+def test_a_misspelt_tag_is_named_and_not_lost(tmp_path: Path) -> None:
+    train = conll(tmp_path, "Paul\tB-PER\n\n" * 20 + "Monday\tX-TIME\n")
+    (tmp_path / "v.conll").write_text("Paul\tB-PER\nspoke\tPER\n", encoding="utf-8")
+    held_out = CorpusConfig(path=str(tmp_path / "v.conll"), source=0, target=1)
+    data = DataConfig(train=train, validation=held_out)
+    with pytest.raises(DataError, match=r"a\.conll:41: 'X-TIME' is no tag of entities, which are read as iob2"):
+        learn_tags(data)
+    report = check(Config(run_directory="r", task="tagging", data=data), None)
+    told = {(finding.corpus, finding.places) for finding in report.findings if finding.level == "stop"}
+    assert told == {("train", (f"{tmp_path}/a.conll:41",)), ("validation", (f"{tmp_path}/v.conll:2",))}
+    assert "X-TIME" in learn_tags(data.model_copy(update={"tags": "plain"})).names
+
+
+@pytest.mark.parametrize(("scheme", "tag"), [("iob2", "NOUN"), ("bmes", "B")])
+def test_a_scheme_that_is_asked_for_must_fit(scheme: Scheme, tag: str, tmp_path: Path) -> None:
+    corpus = conll(tmp_path, f"Paul\tO\nsang\t{tag}\n")
+    with pytest.raises(DataError, match=rf"a\.conll:2: '{tag}' is no tag(.|\n)*data\.tags: plain"):
+        learn_tags(DataConfig(train=corpus, validation=corpus, tags=scheme))
+
+
+def test_data_to_be_judged_is_held_against_the_scheme_of_training(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.conll").write_text("Paul\tB-PERSON\nsang\tX-TIME\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"v\.conll:2: 'X-TIME'"):
+        evaluate_run(run, [f"data.test.path={tmp_path / 'v.conll'}"])
+    loaded = load_model(run)
+    held_out = loaded.config.data.validation.model_copy(update={"path": str(tmp_path / "v.conll")})
+    config = loaded.config.model_copy(update={"data": loaded.config.data.model_copy(update={"validation": held_out})})
+    with pytest.raises(DataError, match=r"v\.conll:2: 'X-TIME'"):
+        Validation.open(config, loaded.tokenizers)
+    (tmp_path / "v.conll").write_text("Paul\tB-NOBODY\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"v\.conll: nothing in it can be judged"):
+        Validation.open(config, loaded.tokenizers)
 
 
 def test_a_tag_stands_at_the_first_subword_of_its_word(tmp_path: Path) -> None:

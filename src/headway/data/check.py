@@ -27,7 +27,7 @@ from headway.data.preparation import Example
 from headway.data.progress import PairsProgress
 from headway.data.questions import read_questions
 from headway.data.readers import corpus_name, count, read_pairs
-from headway.data.tagged import read_tagged
+from headway.data.tagged import TaggedPreparation, scheme_of
 from headway.data.texts import read_texts
 from headway.data.token_cache import in_pieces
 from headway.data.tokenizer import Tokenizers, train_tokenizers
@@ -62,6 +62,8 @@ def check(
     """
     began = time.monotonic()
     found = list(others)
+    if config.task == "tagging" and not quick:
+        config = _in_one_scheme(config)
     kind = _PairRun if config.task in ("translation", "sentence_embedding") else _TextRun
     run = kind(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:
@@ -87,6 +89,15 @@ def check(
     if console is not None:
         report.print(console)
     return report
+
+
+def _in_one_scheme(config: Config) -> Config:
+    """The configuration with the scheme that tags are in, so that each tag is held against it as it is read."""
+    try:
+        scheme = scheme_of(config.data)
+    except HeadwayError:  # the scan tells what cannot be read
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"tags": scheme})})
 
 
 class _Run:
@@ -173,7 +184,7 @@ class _TextRun(_Run):
             return read_dialogues(corpus, data.history_turns)
         if self.config.task == "question_answering":
             return read_questions(corpus)
-        return read_tagged(corpus) if self.config.task == "tagging" else read_labelled(corpus, data)
+        return TaggedPreparation.read(corpus, data) if self.config.task == "tagging" else read_labelled(corpus, data)
 
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         self.scans[name] = scan_texts(name, corpus, self.config, tokenizers, quick=self.quick)

@@ -25,6 +25,7 @@ from headway.errors import DataError, UsageError
 
 CutUp: TypeAlias = Callable[[Sequence[str]], list[list[int]]]
 TAB = "\t"  # between two texts
+LARGEST_NUMBER = 1e60  # its fourth power, a million times a million of it, is still a float64
 
 
 class Labelled(NamedTuple):
@@ -44,7 +45,7 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
     """Yield the texts of a corpus with their labels, in order.
 
     Raises:
-        DataError: as `read_pairs`, or a label is empty or no number where numbers are asked for.
+        DataError: as `read_pairs`, or a label is empty or no number, or too large a one, where numbers are asked for.
     """
     for pair in read_pairs(corpus) if corpus.second is None else read_joined(corpus):
         parts = pair.target.split(data.label_separator) if data.labels == "several" else [pair.target]
@@ -52,7 +53,10 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
         if not labels and data.labels != "several":
             raise DataError("has no label", where=f"{corpus_name(corpus)}:{pair.line}", remedy="give it one, or remove it")
         if data.labels == "number":
-            number_of(labels[0], f"{corpus_name(corpus)}:{pair.line}", "mend it, or set data.labels: one")
+            where = f"{corpus_name(corpus)}:{pair.line}"
+            if abs(number_of(labels[0], where, "mend it, or set data.labels: one")) > LARGEST_NUMBER:
+                problem = f"{labels[0][:40]!r} is beyond {LARGEST_NUMBER:g}: too large for squares and correlations"
+                raise DataError(problem, where=where, remedy="mend it, or give all numbers in a larger unit")
         yield Labelled(pair.source, labels, pair.line)
 
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -50,6 +50,11 @@ class Labels:
     def digest(self) -> str:
         """SHA-256 of what is stored."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def with_others(self, answers: Iterable[tuple[str, ...]]) -> Labels:
+        """These, and after them the names that only `answers` have: a model cannot give them, so they can only be missed."""
+        others = sorted({name for answer in answers for name in answer} - self.numbers.keys())
+        return replace(self, names=(*self.names, *others)) if others else self
 
     @classmethod
     def learn(cls, kind: AnswerKind, answers: Iterable[tuple[str, ...]], where: str) -> Labels:

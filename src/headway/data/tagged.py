@@ -20,7 +20,7 @@ from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
-from headway.data.tags import Scheme, detect_scheme, entities, write_tags
+from headway.data.tags import OUTSIDE, Scheme, detect_scheme, entities, marks_entity, write_tags
 from headway.data.tokenizer import UNK_ID, Tokenizers
 from headway.errors import DataError
 
@@ -81,11 +81,33 @@ def read_tagged(corpus: CorpusConfig) -> Iterator[Tagged]:
         raise DataError("holds no sentence", where=path, remedy="see whether it was written or copied to its end")
 
 
+def read_in_scheme(corpus: CorpusConfig, scheme: Scheme) -> Iterator[Tagged]:
+    """As `read_tagged`. Raises DataError also for a tag that the scheme does not have: it would be lost without a word."""
+    for sentence in read_tagged(corpus):
+        if scheme != "plain":
+            for place, tag in enumerate(sentence.tags):
+                if tag != OUTSIDE and not marks_entity(tag):
+                    problem = f"{tag[:40]!r} is no tag of entities, which are read as {scheme}"
+                    remedy = "mend it, such as B-PERSON or O; or, if each word's tag stands for itself, set data.tags: plain"
+                    raise DataError(problem, where=f"{corpus_name(corpus)}:{sentence.line + place}", remedy=remedy)
+        yield sentence
+
+
+def scheme_of(data: DataConfig) -> Scheme:
+    """The scheme that is configured, or that the training corpus is written in."""
+    return detect_scheme(s.tags for s in read_all(TaggedPreparation.read, data, "train")) if data.tags == "auto" else data.tags
+
+
+def in_scheme(data: DataConfig, labels: Labels | None) -> DataConfig:
+    """The settings by which other data is read as the training data was."""
+    return data.model_copy(update={"tags": labels.scheme}) if labels is not None and labels.kind == "tags" else data
+
+
 def learn_tags(data: DataConfig) -> Labels:
     """The tags of the training corpus."""
-    read = TaggedPreparation.read
-    scheme: Scheme = detect_scheme(s.tags for s in read_all(read, data, "train")) if data.tags == "auto" else data.tags
-    answers = (tuple(inner_tags(sentence.tags, scheme)) for sentence in read_all(read, data, "train"))
+    scheme = scheme_of(data)
+    sentences = read_all(TaggedPreparation.read, data.model_copy(update={"tags": scheme}), "train")
+    answers = (tuple(inner_tags(sentence.tags, scheme)) for sentence in sentences)
     counted = Labels.learn("tags", answers, corpus_name(*data.parts("train")))
     names = counted.names
     if scheme != "plain":  # an entity of one word may be new, and of many words too
@@ -120,7 +142,7 @@ class TaggedPreparation(CutUpOnce):
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Tagged]:
-        return read_tagged(corpus)
+        return read_tagged(corpus) if data.tags == "auto" else read_in_scheme(corpus, data.tags)
 
     @staticmethod
     def count(corpus: CorpusConfig) -> int | None:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 Scheme: TypeAlias = Literal["iob1", "iob2", "bioes", "bmes", "plain"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 OUTSIDE = "O"
-_PREFIXES = {"iob1": "BI", "iob2": "BI", "bioes": "BIES", "bmes": "BMES"}
+NEARLY_ALL = 0.9  # of the tags but O: where more of them mark entities, the rest are mistakes
 
 
 class Entity(NamedTuple):
@@ -28,26 +28,38 @@ def split_tag(tag: str) -> tuple[str, str]:
     return (mark, kind) if dash else (OUTSIDE, "")
 
 
+def marks_entity(tag: str) -> bool:
+    """Whether a tag is one of an entity, in any scheme."""
+    mark, kind = split_tag(tag)
+    return mark in tuple("BIMES") and bool(kind)
+
+
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme that tags are written in; "plain" where they are no entities, such as parts of speech."""
+    """The scheme that nearly all tags are written in; "plain" where they are no entities, such as parts of speech."""
     marks: set[str] = set()
     begun_by_inside = False
+    entity_tags = others = 0
     for tags in sentences:
         before = (OUTSIDE, "")
         for tag in tags:
             mark, kind = split_tag(tag)
-            if tag != OUTSIDE and (mark not in "BIMES" or len(mark) != 1 or not kind):
-                return "plain"
+            if not marks_entity(tag):
+                others += tag != OUTSIDE
+                before = (OUTSIDE, "")
+                continue
+            entity_tags += 1
             begun_by_inside |= mark == "I" and (before[0] == OUTSIDE or before[1] != kind)
             marks.add(mark)
             before = (mark, kind)
+    if entity_tags <= NEARLY_ALL * (entity_tags + others):
+        return "plain"
     if "M" in marks:
         return "bmes"
     if "E" in marks:
         return "bioes"
     if "S" in marks:
         return "bioes" if "I" in marks else "bmes"
-    return "plain" if marks <= {OUTSIDE} else "iob1" if begun_by_inside else "iob2"
+    return "iob1" if begun_by_inside else "iob2"
 
 
 def entities(tags: Sequence[str], scheme: Scheme) -> list[Entity]:

@@ -16,11 +16,13 @@ import torch
 from headway.config import Config
 from headway.data.labelled import Labelled
 from headway.data.labels import Labels
-from headway.errors import UsageError
+from headway.data.readers import corpus_name
+from headway.errors import DataError, UsageError
 from headway.evaluation.metrics import Measurement, writes_spaces
 from headway.inference.labelling import MAIN_SCORE, gold_matrix, label_scores
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # inverse of the regularisation
+CHANGED = "put the training file back as it was when the model was trained"
 
 
 def label_baselines(
@@ -29,13 +31,21 @@ def label_baselines(
     """Name of each baseline → its scores on `test`.
 
     Raises:
-        UsageError: scikit-learn is missing.
+        UsageError: scikit-learn is missing. DataError: nothing can be learned from `train`, which has changed since training.
     """
+    if labels.kind != "number" and (
+        unknown := labels.with_others(example.labels for example in train).names[len(labels.names) :]
+    ):
+        problem = f"the training set has a label that the model does not know: {unknown[0][:40]!r}"
+        raise DataError(problem, where=corpus_name(*config.data.parts("train")), remedy=CHANGED)
     words = {"ngram_range": (1, 2), "token_pattern": r"\S+"}
     characters = {"ngram_range": (1, 3), "analyzer": "char"}
     vectorizer = _tf_idf(**(words if writes_spaces(config.data.source_language) else characters))
-    train_texts = vectorizer.fit_transform([example.source for example in train])
-    fitted = [_fit(train_texts, train, labels, strength) for strength in STRENGTHS]
+    try:
+        train_texts = vectorizer.fit_transform([example.source for example in train])
+        fitted = [_fit(train_texts, train, labels, strength) for strength in STRENGTHS]
+    except ValueError as error:  # of scikit-learn: no words, or a single class
+        raise DataError(str(error), where=corpus_name(*config.data.parts("train")), remedy=CHANGED) from None
     main = MAIN_SCORE[labels.kind]
 
     def scores(model: Any, examples: Sequence[Labelled]) -> dict[str, Measurement]:
@@ -89,7 +99,10 @@ def _logits(model: Any, texts: Any, labels: Labels) -> torch.Tensor:
         return torch.from_numpy(np.asarray(model.predict(texts), dtype=np.float32))[:, None]
     probability = np.asarray(model.predict_proba(texts), dtype=np.float64)
     if labels.kind == "several":
-        found = np.log(probability.clip(1e-9, 1 - 1e-9)) - np.log1p(-probability.clip(1e-9, 1 - 1e-9))
+        probability = probability[:, -labels.outputs :].clip(
+            1e-9, 1 - 1e-9
+        )  # of a single label there are two columns: no and yes
+        found = np.log(probability) - np.log1p(-probability)
         return torch.from_numpy(found).float()
     columns = np.full((len(probability), labels.outputs), 1e-9)
     columns[:, model.classes_] = probability.clip(min=1e-9)

@@ -14,6 +14,7 @@ from headway.evaluation import formulas
 from headway.evaluation.metrics import Measurement
 
 CALIBRATION_BINS = 10
+ACCURACY_UNIT = "share of texts; where each has one label, micro F1 is the same"
 Numbers = NDArray[np.float64]
 
 
@@ -23,13 +24,14 @@ def one_label_scores(
     """Accuracy, macro-averaged precision, recall and F1, and calibration error, in per cent.
 
     Args:
-        chosen_N, gold_N: numbers of labels; a gold label that the model does not know is −1 and always missed.
+        chosen_N, gold_N: numbers of labels.
         probability_N: what the model gave to its choice.
+        labels: how many there are, those that the model does not know included.
     """
     right_N = chosen_N == gold_N
     by_label = _confusions(chosen_N[:, None] == np.arange(labels), gold_N[:, None] == np.arange(labels))
     found = [
-        measurement_of("accuracy", "accuracy", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), "share"),
+        measurement_of("accuracy", "accuracy", ACCURACY_UNIT, np.stack((right_N, np.ones_like(right_N)), 1), "share"),
         *averages(by_label, "macro"),
         _calibration(right_N, probability_N),
     ]

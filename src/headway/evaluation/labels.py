@@ -51,7 +51,7 @@ def _record(example: Labelled, answer: LabelAnswer) -> AnswerRecord:
         source=example.source,
         reference=", ".join(example.labels),
         answer=answer.text,
-        probability=answer.score if answer.probabilities else None,
+        probability=answer.score,
     )
 
 
@@ -83,15 +83,16 @@ def say_no_baseline(error: HeadwayError) -> None:
 def _tables(examples: Sequence[Labelled], answers: Sequence[LabelAnswer], labels: Labels) -> list[TableRecord]:
     if labels.kind == "number":
         return []
-    gold_NL = gold_matrix(examples, labels)
-    chosen_NL = np.array([[name in answer.labels for name in labels.names] for answer in answers])
+    every = labels.with_others(example.labels for example in examples)
+    gold_NL = gold_matrix(examples, every)
+    chosen_NL = np.array([[name in answer.labels for name in every.names] for answer in answers])
     rows: list[list[Any]] = [
         [row["label"], *(f"{row[name]:.1f}" for name in ("precision", "recall", "f1")), f"{row['texts']:,.0f}"]
-        for row in per_label(chosen_NL, gold_NL, labels.names)
+        for row in per_label(chosen_NL, gold_NL, every.names)
     ]
     tables = [TableRecord(title="each label", head=["label", "precision", "recall", "F1", "texts"], rows=rows)]
-    if labels.kind == "one" and labels.outputs <= MOST_CONFUSED:
-        counts = gold_NL.astype(int).T @ chosen_NL.astype(int)
-        confusions = [[name, *map(str, counts[row])] for row, name in enumerate(labels.names)]
+    if labels.kind == "one" and every.outputs <= MOST_CONFUSED:
+        counts = gold_NL.astype(int).T @ chosen_NL[:, : labels.outputs].astype(int)
+        confusions = [[name, *map(str, counts[row])] for row, name in enumerate(every.names)]
         tables.append(TableRecord(title="label (rows) against answer (columns)", head=["", *labels.names], rows=confusions))
     return tables

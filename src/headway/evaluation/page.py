@@ -122,8 +122,7 @@ def _scores_part(
     rows = []
     for name, score in scores.items():
         beside = "".join(
-            f'<td class="number soft">{found[name].shown_with_interval() if name in found else "–"}'
-            for found in others.values()
+            f'<td class="number soft">{found[name].shown_with_interval() if name in found else "–"}' for found in others.values()
         )
         value, low, high = map(score.shown, (score.score, score.low, score.high))
         rows.append(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from headway.config import Config, CorpusConfig, Direction, Split, load_config
 from headway.data.readers import corpus_files, corpus_name, corpus_paths, fingerprint
+from headway.data.tagged import in_scheme
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
 from headway.evaluation.intervals import bootstrap_interval
@@ -100,8 +101,8 @@ def open_request(run: Path, overrides: Sequence[str], split: Split) -> Request:
         _refuse_other_languages(config, loaded.config)
         parts = _parts_of(config, split, loaded.directory)
         data = _fingerprint(parts)
-        read = TASKS[config.task].preparation.read
-        found = [(part, example) for part in parts for example in read(part, config.data)]
+        read, reading = TASKS[config.task].preparation.read, in_scheme(config.data, loaded.tokenizers.labels)
+        found = [(part, example) for part in parts for example in read(part, reading)]
         if not found:
             raise DataError(f"the {split} set holds no examples", where=corpus_name(*parts))
         records.prepare(run)

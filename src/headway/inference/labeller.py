@@ -7,10 +7,13 @@ from os import PathLike
 from typing import Any
 
 from headway.data.labelled import Labelled
+from headway.data.preprocessing import is_blank
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
 from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
+
+NO_ANSWER = LabelAnswer((), (), 0.0)  # to a blank text
 
 
 class Labeller:
@@ -36,7 +39,7 @@ class Labeller:
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The label of each text; several are separated by commas. Raises UsageError as `answer`."""
+        """The label of each text; several are separated by commas, and a blank text has none. Raises UsageError as `answer`."""
         return [answer.text for answer in self.answer(texts)]
 
     def answer(self, texts: Sequence[str]) -> list[LabelAnswer]:
@@ -52,5 +55,6 @@ class Labeller:
                     examples = [Labelled(whole_characters(text), ("0",), line) for line, text in some]
                     rows = self._preparation.rows_of_all(examples)
                     cut.add(rows.cut, len(examples))
-                    for answer in label_answers(label_logits(self._model, rows, self._preparation), self.labels):
-                        yield [answer]
+                    answers = label_answers(label_logits(self._model, rows, self._preparation), self.labels)
+                    for example, answer in zip(examples, answers, strict=True):
+                        yield [NO_ANSWER if is_blank(example.source) else answer]

@@ -25,17 +25,13 @@ MAIN_SCORE = {"one": "accuracy", "several": "micro_f1", "number": "pearson"}
 class LabelAnswer:
     """What a model says of a text."""
 
-    labels: tuple[str, ...]  # one, any number of them, or a number as text
-    probabilities: tuple[float, ...]  # of all labels in their order; none for a number
+    labels: tuple[str, ...]  # one, any number of them, or a number as text; none for a blank text
+    probabilities: tuple[float, ...] = ()  # of all labels in their order; none for a number
+    score: float | None = None  # probability of the label, or of the least likely of several; a number has none
 
     @property
     def text(self) -> str:
         return ", ".join(self.labels)
-
-    @property
-    def score(self) -> float:
-        """The probability of the label, or of the least likely of several; 1 where there is none to doubt."""
-        return max(self.probabilities, default=1.0)
 
 
 @torch.inference_mode()
@@ -57,29 +53,38 @@ def label_logits(model: Transformer, rows: MemoryRows, preparation: Preparation)
 def label_answers(logits_NL: Tensor, labels: Labels) -> list[LabelAnswer]:
     """The label with the highest probability; all with more than a half where there may be several; the number."""
     if labels.kind == "number":
-        return [LabelAnswer((f"{value * labels.deviation + labels.mean:.6g}",), ()) for value in logits_NL[:, 0].tolist()]
+        return [LabelAnswer((f"{value * labels.deviation + labels.mean:.6g}",)) for value in logits_NL[:, 0].tolist()]
     if labels.kind == "several":
-        chosen = [tuple(labels.names[i] for i, p in enumerate(row) if p > 0.5) for row in logits_NL.sigmoid().tolist()]
-        return [LabelAnswer(names, tuple(row)) for names, row in zip(chosen, logits_NL.sigmoid().tolist(), strict=True)]
+        return [_several_labels(row, labels) for row in logits_NL.sigmoid().tolist()]
     rows = logits_NL.softmax(1).tolist()
-    return [LabelAnswer((labels.names[max(range(len(row)), key=row.__getitem__)],), tuple(row)) for row in rows]
+    return [LabelAnswer((labels.names[row.index(max(row))],), tuple(row), max(row)) for row in rows]
+
+
+def _several_labels(probabilities: list[float], labels: Labels) -> LabelAnswer:
+    """All that are more likely than not; where there are none, as sure as the likeliest one is not true."""
+    chosen = {name: p for name, p in zip(labels.names, probabilities, strict=True) if p > 0.5}
+    score = min(chosen.values()) if chosen else 1 - max(probabilities)
+    return LabelAnswer(tuple(chosen), tuple(probabilities), score)
 
 
 def label_scores(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labels) -> dict[str, Measurement]:
-    """The scores of what the head makes of some examples."""
+    """The scores of what the head makes of some examples; labels that the model does not know are always missed."""
     if labels.kind == "number":
         found = logits_NL[:, 0].double().numpy() * labels.deviation + labels.mean
         return number_scores(found, np.array([float(example.labels[0]) for example in examples]))
+    every = labels.with_others(example.labels for example in examples)
     if labels.kind == "several":
-        return several_label_scores(logits_NL.numpy() > 0, gold_matrix(examples, labels))
+        chosen_NL = np.zeros((len(examples), every.outputs), dtype=bool)
+        chosen_NL[:, : labels.outputs] = logits_NL.numpy() > 0
+        return several_label_scores(chosen_NL, gold_matrix(examples, every))
     probability, chosen = logits_NL.double().softmax(1).max(1)
-    gold = np.array([labels.numbers.get(example.labels[0], -1) for example in examples])
-    return one_label_scores(chosen.numpy(), gold, probability.numpy(), labels.outputs)
+    gold = np.array([every.numbers[example.labels[0]] for example in examples])
+    return one_label_scores(chosen.numpy(), gold, probability.numpy(), every.outputs)
 
 
 def gold_matrix(examples: Sequence[Labelled], labels: Labels) -> np.ndarray:
-    """Which labels each example has, bool [N, L]; those that the model does not know have no column."""
+    """Which labels each example has, bool [N, L]; `labels` must hold all of them."""
     gold = np.zeros((len(examples), labels.outputs), dtype=bool)
     for row, example in enumerate(examples):
-        gold[row, [labels.numbers[name] for name in example.labels if name in labels.numbers]] = True
+        gold[row, [labels.numbers[name] for name in example.labels]] = True
     return gold

@@ -52,7 +52,7 @@ def write_starter(
 
     Returns: the path of the YAML.
     Raises:
-        DataError: a file is missing or damaged, or there are too few examples.
+        DataError: a file is missing or damaged, or there are too few examples, or all have the same label.
         UsageError: the files do not fit the task, the directory is not empty, or a language or column cannot be told.
         ResourceError: it cannot be written.
     """
@@ -61,9 +61,9 @@ def write_starter(
     own = own_corpus(task, files, columns)
     documents = _documents(str(own.source)) if task in WITHOUT_TARGET and own.path is None else "file"
     counts, marks = _count(form, own, documents, languages, told=source_language is not None)
-    if counts.pairs < (least := 1 if validation else FEWEST):
-        problem = f"holds {counts.pairs} {form.noun} with text; {least} are the least to hold some out"
-        raise DataError(problem, where=files[0], remedy="give more")
+    _refuse_few(counts.pairs, form.noun, 1 if validation else FEWEST, files[0])
+    kind = labels or _label_kind(marks)
+    _refuse_one_label(task, kind, marks, files[0])
     corpora: dict[str, CorpusConfig | None] = {"train": own, "validation": None, "test": None}
     for name, given in (("validation", validation), ("test", test)):
         if given:
@@ -82,7 +82,7 @@ def write_starter(
             corpora=corpora,
             counts=counts,
             documents=documents,
-            labels=labels or _label_kind(marks),
+            labels=kind,
             unanswerable="unanswerable" in marks,
         )
         path = directory / "config.yaml"
@@ -171,6 +171,18 @@ def _label_kind(labels: Counter[str]) -> LabelKind:
         return "number"
     parts = {part.strip() for label in labels for part in label.split(",")} - {""}
     return "several" if len(parts) < len(labels) and any("," in label for label in labels) else "one"
+
+
+def _refuse_few(examples: int, noun: str, least: int, path: str) -> None:
+    if examples < least:
+        problem = f"holds {examples} {noun} with text; {least} are the least to hold some out"
+        raise DataError(problem, where=path, remedy="give more")
+
+
+def _refuse_one_label(task: str, kind: str, labels: Counter[str], path: str) -> None:
+    if "classification" in task and kind != "several" and len(labels) == 1:
+        remedy = "there is nothing to tell apart: add examples with other labels, or say where they are: --columns TEXT,LABEL"
+        raise DataError(f"all examples have the same label ({next(iter(labels))[:40]!r})", where=path, remedy=remedy)
 
 
 def _is_number(text: str) -> bool:

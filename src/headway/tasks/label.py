@@ -6,7 +6,7 @@ from typing import Any
 
 from headway.config import Config
 from headway.data.batches import IGNORED, Batch
-from headway.training.losses import TokenLoss, label_loss
+from headway.training.losses import TokenLoss, label_loss, regularised
 
 
 def logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
@@ -16,18 +16,13 @@ def logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
 
 
 def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
-    """Cross-entropy of the label; of each label where there may be several; half the squared error of a number.
+    """Cross-entropy of the label; of each label where there may be several; half the squared error of a number."""
 
-    R-Drop (Wu et al. 2021) as for sequences: every text goes through the model twice and both must agree.
-    """
-    training = config.training
-    smoothing = training.label_smoothing if model.training else 0.0
-    consistency = training.r_drop if model.training else 0.0
-    passes = 2 if consistency else 1
-    found = logits(model, batch.source_ids.repeat(passes, 1), batch.source_mask.repeat(passes, 1))
-    targets = batch.target_out.repeat(passes, 1)
-    total = label_loss(found, targets, config.data.labels, smoothing=smoothing, consistency=consistency)
-    return TokenLoss(total.loss / passes, total.negative_log_likelihood / passes, total.tokens // passes)
+    def of(source_ids: Any, source_mask: Any, targets: Any, *, smoothing: float, consistency: float) -> TokenLoss:
+        found = logits(model, source_ids, source_mask)
+        return label_loss(found, targets, config.data.labels, smoothing=smoothing, consistency=consistency)
+
+    return regularised(model, config.training, of, batch.source_ids, batch.source_mask, batch.target_out)
 
 
 def tag_logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
@@ -36,13 +31,11 @@ def tag_logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
 
 
 def tag_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
-    """Cross-entropy of the tag at the first subword of each word; R-Drop as above."""
-    training = config.training
-    smoothing = training.label_smoothing if model.training else 0.0
-    consistency = training.r_drop if model.training else 0.0
-    passes = 2 if consistency else 1
-    found = tag_logits(model, batch.source_ids.repeat(passes, 1), batch.source_mask.repeat(passes, 1))
-    targets = batch.target_out.repeat(passes, 1)
-    tagged = targets != IGNORED
-    total = label_loss(found[tagged], targets[tagged][:, None], "one", smoothing=smoothing, consistency=consistency)
-    return TokenLoss(total.loss / passes, total.negative_log_likelihood / passes, total.tokens // passes)
+    """Cross-entropy of the tag at the first subword of each word."""
+
+    def of(source_ids: Any, source_mask: Any, targets: Any, *, smoothing: float, consistency: float) -> TokenLoss:
+        tagged = targets != IGNORED
+        found, wanted = tag_logits(model, source_ids, source_mask)[tagged], targets[tagged][:, None]
+        return label_loss(found, wanted, "one", smoothing=smoothing, consistency=consistency)
+
+    return regularised(model, config.training, of, batch.source_ids, batch.source_mask, batch.target_out)

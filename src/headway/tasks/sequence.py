@@ -7,7 +7,7 @@ from typing import Any
 
 from headway.config import Config, TrainingConfig
 from headway.data.batches import Batch
-from headway.training.losses import TokenLoss, cross_entropy
+from headway.training.losses import TokenLoss, cross_entropy, regularised
 
 
 def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
@@ -19,15 +19,10 @@ def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
 def loss_of_targets(
     model: Any, hidden: Callable[..., Any], inputs: tuple[Any, ...], target_out: Any, training: TrainingConfig
 ) -> TokenLoss:
-    """Cross-entropy of `target_out` [B, T] under the states [B, T, D] that `hidden` gives for the inputs, each [B, …] or None.
+    """Cross-entropy of `target_out` [B, T] under the states [B, T, D] that `hidden` gives for the inputs, each [B, …] or None."""
 
-    While the model is in training mode it is smoothed, and under R-Drop (Wu et al. 2021, section 3) every row goes
-    through the model twice with different dropout; the sum is then halved, so a token still counts once.
-    """
-    smoothing = training.label_smoothing if model.training else 0.0
-    if not (training.r_drop and model.training):
-        return cross_entropy(hidden(*inputs), model.output_weight, target_out, smoothing=smoothing)
-    twice = [None if tensor is None else tensor.repeat(2, 1) for tensor in inputs]
-    states = hidden(*twice)
-    both = cross_entropy(states, model.output_weight, target_out.repeat(2, 1), smoothing=smoothing, consistency=training.r_drop)
-    return TokenLoss(both.loss / 2, both.negative_log_likelihood / 2, both.tokens // 2)
+    def of(targets: Any, *given: Any, smoothing: float, consistency: float) -> TokenLoss:
+        weight = model.output_weight
+        return cross_entropy(hidden(*given), weight, targets, smoothing=smoothing, consistency=consistency)
+
+    return regularised(model, training, of, target_out, *inputs)

@@ -9,7 +9,7 @@ import torch
 from headway.config import Config
 from headway.data.batches import Batch
 from headway.data.tokenizer import EOS_ID
-from headway.training.losses import TokenLoss, label_loss
+from headway.training.losses import TokenLoss, label_loss, regularised
 
 NEVER = -1e9
 
@@ -28,11 +28,14 @@ def span_logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
 
 
 def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
-    """Cross-entropy of the first and of the last token (Devlin et al. 2019, section 4.2); R-Drop as for labels."""
-    consistency = config.training.r_drop if model.training else 0.0
-    passes = 2 if consistency else 1
-    logits_BS2 = span_logits(model, batch.source_ids.repeat(passes, 1), batch.source_mask.repeat(passes, 1))
-    targets_B2 = batch.target_out.repeat(passes, 1)
-    ends = [label_loss(logits_BS2[:, :, end], targets_B2[:, end : end + 1], "one", consistency=consistency) for end in (0, 1)]
-    total, plain, count = (sum(getattr(one, name) for one in ends) for name in TokenLoss._fields)
-    return TokenLoss(total / passes, plain / passes, count // passes)
+    """Cross-entropy of the first and of the last token (Devlin et al. 2019, section 4.2), without label smoothing."""
+
+    def of(source_ids: Any, source_mask: Any, targets_B2: Any, *, smoothing: float, consistency: float) -> TokenLoss:
+        logits_BS2 = span_logits(model, source_ids, source_mask)
+        first, last = (
+            label_loss(logits_BS2[:, :, end], targets_B2[:, end : end + 1], "one", consistency=consistency) for end in (0, 1)
+        )
+        nll = first.negative_log_likelihood + last.negative_log_likelihood
+        return TokenLoss(first.loss + last.loss, nll, first.tokens + last.tokens)
+
+    return regularised(model, config.training, of, batch.source_ids, batch.source_mask, batch.target_out)

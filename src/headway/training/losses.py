@@ -6,13 +6,14 @@ tokens; the caller divides by the global number of valid tokens, so micro-batche
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from headway.config import LabelKind
+from headway.config import LabelKind, TrainingConfig
 
 IGNORED = -100
 CHUNK_ELEMENTS = 1 << 23  # logits alive at a time: 16 MB in bf16, 32 MB in float32
@@ -24,6 +25,20 @@ class TokenLoss(NamedTuple):
     loss: Tensor  # what is differentiated: smoothed, with the consistency term
     negative_log_likelihood: Tensor  # for perplexity; carries no gradient
     tokens: int
+
+
+def regularised(model: Any, training: TrainingConfig, loss: Callable[..., TokenLoss], *tensors: Tensor | None) -> TokenLoss:
+    """`loss(*tensors, smoothing=, consistency=)`, each tensor [B, …] or None; while the model is not in training mode plain.
+
+    Under R-Drop (Wu et al. 2021, section 3) every row goes through the model twice with different dropout, and both must
+    agree; the sum is then halved, so a token still counts once.
+    """
+    smoothing, consistency = (training.label_smoothing, training.r_drop) if model.training else (0.0, 0.0)
+    if not consistency:
+        return loss(*tensors, smoothing=smoothing, consistency=0.0)
+    twice = [None if tensor is None else tensor.repeat(2, 1) for tensor in tensors]
+    both = loss(*twice, smoothing=smoothing, consistency=consistency)
+    return TokenLoss(both.loss / 2, both.negative_log_likelihood / 2, both.tokens // 2)
 
 
 def cross_entropy(

@@ -115,13 +115,14 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     if folder.exists():
         return Tokenizers.load(folder, dropout=config.tokenizer.dropout)
     task = TASKS[config.task]
+    labels = task.labels(config.data) if task.labels is not None else None  # first: a corpus that they refuse costs no time
     tokenizers = inherited_tokenizers(config)
     if tokenizers is None or config.tokenizer.path is not None:
         tokenizers = train_tokenizers(config, task.preparation.read)
     elif config.tokenizer.extend_by:
         tokenizers = extend_tokenizers(tokenizers, config, task.preparation.read)
-    if task.labels is not None:
-        tokenizers.labels = task.labels(config.data)
+    if labels is not None:
+        tokenizers.labels = labels
     aside = directory / TOKENIZERS_ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

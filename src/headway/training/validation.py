@@ -16,11 +16,13 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from headway.config import Config, Direction
+from headway.data.batches import IGNORED
 from headway.data.pairs import forbidden_ids
 from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
 from headway.data.readers import corpus_files, corpus_name, fingerprint
+from headway.data.tagged import in_scheme
 from headway.data.texts import TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from headway.errors import DataError
@@ -77,10 +79,11 @@ class Validation:
 
     @classmethod
     def open(cls, config: Config, tokenizers: Tokenizers) -> Self:
-        """Raises DataError where the validation set is missing, damaged or empty."""
+        """Raises DataError where the validation set is missing, damaged or empty, or train has none of its labels."""
         parts = config.data.parts("validation")
         preparations = [TASKS[config.task].preparation(tokenizers, config.in_direction(part.direction)) for part in parts]
-        found = [list(preparation.read(part, config.data)) for preparation, part in zip(preparations, parts, strict=True)]
+        data = in_scheme(config.data, tokenizers.labels)
+        found = [list(preparation.read(part, data)) for preparation, part in zip(preparations, parts, strict=True)]
         examples = list(chain.from_iterable(found))
         if not examples:
             raise DataError("holds no examples", where=corpus_name(*parts))
@@ -88,8 +91,16 @@ class Validation:
         rows = each[0] if len(each) == 1 else MemoryRows.joined(each)
         if rows.cut:
             _log.warning("validation: %s", cut_warning(rows.cut, len(examples), config.data.max_length))
+        if TASKS[config.task].labels is not None and not _any_target(preparations[0], rows):
+            remedy = "look for misspelt labels, or for labels of another column; `headway check` names them"
+            raise DataError("nothing in it can be judged: train has none of its labels", where=corpus_name(*parts), remedy=remedy)
         directions = [part.direction for part, some in zip(parts, found, strict=True) for _ in some]
         return cls(examples, rows, preparations[0], directions, fingerprint(corpus_files(*parts)))
+
+
+def _any_target(preparation: Preparation, rows: MemoryRows) -> bool:
+    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
+    return any(bool((updates.batch(index).target_out != IGNORED).any()) for index in range(len(updates)))
 
 
 def validate(

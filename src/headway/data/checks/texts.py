@@ -21,7 +21,7 @@ from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.questions import drop_reason, read_questions
 from headway.data.readers import corpus_name, corpus_paths, read_pairs
-from headway.data.tagged import read_tagged
+from headway.data.tagged import TaggedPreparation
 from headway.data.texts import Text, read_texts
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
@@ -61,6 +61,7 @@ class TextScan:
         self.faults = {fault: Places() for fault in FAULTS}
         self.first_duplicates: list[str] = []
         self.lines: dict[int, int] = {}  # hash of a telling line → where it stands
+        self.whole = False  # whether it was read to its end
         self.labels: Counter[str] = Counter()
         self.first_of_label: dict[str, int] = {}
         self._whole: dict[int, int] = {}
@@ -120,10 +121,11 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
     scan = TextScan(name, corpus, config, tokenizers)
     limit = QUICK_PIECES if quick else None
     with PairsProgress(f"checking {corpus_name(corpus)}", None) as progress:
-        for seen in itertools.islice(_read(corpus, config), limit):
+        texts = _read(corpus, config)
+        for seen in itertools.islice(texts, limit):
             scan.add(seen)
             progress.advance(1)
-    scan.whole = limit is None or scan.documents < limit
+        scan.whole = next(texts, None) is None
     scan.documents = max(scan.documents, 1)  # the quick look at one long document does not reach its end
     return scan
 
@@ -139,7 +141,7 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
     elif config.task == "dialogue":
         yield from (Seen(Text(pair.target, pair.line)) for pair in read_dialogues(corpus, 1))
     elif config.task == "tagging":
-        for sentence in read_tagged(corpus):
+        for sentence in TaggedPreparation.read(corpus, config.data):
             yield Seen(Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags)))
     else:
         for example in read_labelled(corpus, config.data):
@@ -163,7 +165,7 @@ def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Findin
                 remedy="keep each once: what stands often is learned by heart" if many else None,
             )  # fmt: skip
     yield from _overlaps(scans)
-    yield from _labels(scans)
+    yield from _labels(scans, config)
     yield from _unanswered(scans, config.data.unanswerable)
 
 
@@ -195,8 +197,8 @@ def _of_train(scans: dict[str, TextScan]) -> list[TextScan]:
     return [scan for name, scan in scans.items() if split_of(name) == "train"]
 
 
-def _labels(scans: dict[str, TextScan]) -> Iterator[Finding]:
-    """Labels that are never learned, and a corpus that hardly holds more than one."""
+def _labels(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
+    """Labels that are never learned, and a corpus that holds no more than one, or hardly more."""
     learned = sum((scan.labels for scan in _of_train(scans)), Counter[str]())
     if not learned:
         return
@@ -211,6 +213,11 @@ def _labels(scans: dict[str, TextScan]) -> Iterator[Finding]:
             yield Finding("warn", LABELS, name, problem, places, "look for misspelt labels, or add such texts to train", count)
     label, most = learned.most_common(1)[0]
     share, kinds = most / learned.total(), len(learned)
+    whole = all(scan.whole for scan in _of_train(scans))  # else there may be others further on
+    if kinds == 1 and whole and config.task != "tagging" and config.data.labels == "one":
+        cure = "there is nothing to tell apart: add texts with other labels, or see whether `target` is their column"
+        yield Finding("stop", LABELS, "train", f"all texts have the same label ({label[:40]!r})", remedy=cure)
+        return
     level: Level = "warn" if share > ONE_LABEL_WARN else "note"
     remedy = "accuracy will say little: read the F1 of each label" if level == "warn" else None
     yield Finding(
