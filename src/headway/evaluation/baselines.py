@@ -8,6 +8,7 @@ the training texts alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def label_baselines(
     vectorizer = _tf_idf(**(words if writes_spaces(config.data.source_language) else characters))
     try:
         train_texts = vectorizer.fit_transform([example.source for example in train])
-        fitted = [_fit(train_texts, train, labels, strength) for strength in STRENGTHS]
+        with _one_thread():
+            fitted = [_fit(train_texts, train, labels, strength) for strength in STRENGTHS]
     except ValueError as error:  # of scikit-learn: no words, or a single class
         raise DataError(str(error), where=corpus_name(*config.data.parts("train")), remedy=CHANGED) from None
     main = MAIN_SCORE[labels.kind]
@@ -78,6 +80,13 @@ def _tf_idf(**settings: Any) -> Any:
     except ImportError:
         raise UsageError("baselines need the package scikit-learn", remedy='pip install "headway[metrics]"') from None
     return TfidfVectorizer(sublinear_tf=True, **settings)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """For steps as small as those of a linear model; more threads of a BLAS spin, beside other work several times longer."""
+    from threadpoolctl import threadpool_limits  # scikit-learn brings it
+
+    return threadpool_limits(1, user_api="blas")
 
 
 def _fit(texts: Any, train: Sequence[Labelled], labels: Labels, strength: float) -> Any:
