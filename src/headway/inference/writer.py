@@ -97,9 +97,7 @@ class Writer:
     def _fitting(self, ids: list[int], number: int) -> list[int]:
         """The end of a prompt that is longer than the model looks back."""
         if unknown := ids.count(UNK_ID):
-            _log.warning(
-                "prompt %d: the model does not know %d of its %d pieces: left out", number + 1, unknown, len(ids)
-            )
+            _log.warning("prompt %d: the model does not know %d of its %d pieces: left out", number + 1, unknown, len(ids))
         room = self._context_length // 2
         if len(ids) > room and len(ids) >= self._context_length - 1:
             _log.warning("prompt %d has %d tokens, more than the model reads; its last %d are read", number + 1, len(ids), room)
