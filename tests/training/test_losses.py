@@ -80,7 +80,7 @@ def test_no_valid_token_is_no_loss() -> None:
     found = cross_entropy(hidden, torch.randn(7, 4), torch.full((1, 3), IGNORED))
     found.loss.backward()
     assert found.tokens == 0
-    assert float(found.loss) == 0.0
+    assert found.loss.item() == 0.0
     assert hidden.grad is not None
     assert not hidden.grad.any()
 

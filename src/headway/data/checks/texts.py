@@ -56,7 +56,6 @@ class TextScan:
         self.documents = self.duplicates = 0
         self.dropped: dict[str, Places] = {}
         self.unanswered = Places()
-        self.whole = True  # whether it was read to its end
         self.words = self.tokens = self.unknown = self.longest = 0
         self.faults = {fault: Places() for fault in FAULTS}
         self.first_duplicates: list[str] = []
