@@ -28,6 +28,8 @@ _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…", "\n", "Ċ")
 class MaskedPreparation(TextPreparation):
     """`Preparation` of documents packed into full rows, some of whose tokens are hidden."""
 
+    guesses_all = False
+
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         super().__init__(tokenizers, config)
         self._noise = config.noise
@@ -75,6 +77,8 @@ class _Damaged:
 
 class GapPreparation(TextPreparation):
     """`Preparation` of documents cut into pieces of at most `max_length` tokens, each damaged by itself."""
+
+    guesses_all = False
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         super().__init__(tokenizers, config)

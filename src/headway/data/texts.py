@@ -83,6 +83,8 @@ def _documents(path: str, documents: str) -> Iterator[Text]:
 class TextPreparation(CutUpOnce):
     """`Preparation` of documents: the target of a row is a document with its EOS, or a piece of one; there is no source."""
 
+    guesses_all = True  # every token is a target
+
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
         self._tokenizer = tokenizers.target

@@ -108,9 +108,8 @@ def _logits(model: Any, texts: Any, labels: Labels) -> torch.Tensor:
         return torch.from_numpy(np.asarray(model.predict(texts), dtype=np.float32))[:, None]
     probability = np.asarray(model.predict_proba(texts), dtype=np.float64)
     if labels.kind == "several":
-        probability = probability[:, -labels.outputs :].clip(
-            1e-9, 1 - 1e-9
-        )  # of a single label there are two columns: no and yes
+        probability = probability[:, -labels.outputs :]  # of a single label there are two columns: no and yes
+        probability = probability.clip(1e-9, 1 - 1e-9)
         found = np.log(probability) - np.log1p(-probability)
         return torch.from_numpy(found).float()
     columns = np.full((len(probability), labels.outputs), 1e-9)

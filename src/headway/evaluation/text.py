@@ -55,7 +55,7 @@ def text_outcome(request: Request) -> Outcome:
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     losses = row_losses(model, rows, preparation)
     scores = loss_scores(losses)
-    if config.task == "language_model" and isinstance(preparation, TextPreparation):  # of the others only a part is guessed
+    if isinstance(preparation, TextPreparation) and preparation.guesses_all:
         scores["bits_per_byte"] = _bits_per_byte(losses, preparation.spelled_bytes(rows))
         _warn_of_unknown_pieces(rows)
     return Outcome(scores)

@@ -1,4 +1,4 @@
-"""Every kind of sample: how it is told and written down, and the configuration that learns it near perfectly."""
+"""Every kind of sample: how it is told and written down, and the configuration that learns it."""
 
 from __future__ import annotations
 
@@ -97,8 +97,9 @@ _LANGUAGE_MODEL = Kind(
 )
 
 
-def _pre_training(task: str, model: str) -> Kind:
-    settings = _settings(800, data="  documents: line\n  max_length: 128\n", model=model)
+def _pre_training(task: str, model: str, updates: int, *, heads: int = 4, rate: float = 0.004) -> Kind:
+    data = "  documents: line\n  max_length: 128\n"
+    settings = _settings(updates, data=data, model=model, heads=heads, rate=rate)
     return replace(_LANGUAGE_MODEL, task=task, settings=settings, then="headway train OTHER.yaml model.start_from={run}")
 
 
@@ -157,16 +158,15 @@ SAMPLES: dict[str, Kind] = {
             900,
             data="  target_language: en\n  history_turns: 6              # all that was said\n",
             model=_SEQUENCES,
-            heads=16,
-            training=_CERTAIN,
+            heads=8,
             end=_GREEDY,
         ),
         then='echo "The old king sold a horse. | Who sold a horse?" | headway predict {run}',
     ),
     "language_model": _LANGUAGE_MODEL,
-    "masked_language_model": _pre_training("masked_language_model", _ENCODER),
-    "span_corruption": _pre_training("span_corruption", _SEQUENCES),
-    "denoising": _pre_training("denoising", _SEQUENCES),
+    "masked_language_model": _pre_training("masked_language_model", _ENCODER, 2000, heads=16, rate=0.008),
+    "span_corruption": _pre_training("span_corruption", _SEQUENCES, 1000, heads=16),
+    "denoising": _pre_training("denoising", _SEQUENCES, 800),
     "classification": _CLASSIFICATION,
     "classification_several": replace(
         _CLASSIFICATION,

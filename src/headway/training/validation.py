@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import chain
 from statistics import fmean
 from typing import Any, NamedTuple, Self
@@ -97,6 +98,14 @@ class Validation:
         directions = [part.direction for part, some in zip(parts, found, strict=True) for _ in some]
         return cls(examples, rows, preparations[0], directions, fingerprint(corpus_files(*parts)))
 
+    @cached_property
+    def spelled_bytes(self) -> int | None:
+        """Bytes that the rows of a language model spell; None where only a part of the text is guessed."""
+        preparation = self.preparation
+        if isinstance(preparation, TextPreparation) and preparation.guesses_all:
+            return preparation.spelled_bytes(self.rows)
+        return None
+
 
 def _any_target(preparation: Preparation, rows: MemoryRows) -> bool:
     updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
@@ -133,9 +142,7 @@ def validate(
         model.train(training)
     total, tokens, score = (all_reduce_sum(float(figure), world) for figure in (*nats, score))
     loss = total / max(tokens, 1)
-    spelled_bytes = None  # where only a part of the text is guessed
-    if isinstance(validation.preparation, TextPreparation) and config.task == "language_model":
-        spelled_bytes = validation.preparation.spelled_bytes(validation.rows)
+    spelled_bytes = validation.spelled_bytes
     return ValidationScores(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),
