@@ -161,6 +161,9 @@ def decode_json(text: str, where: str, remedy: str) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise DataError("is nested too deeply", where=where, remedy="give flat records") from None
+    except json.JSONDecodeError as error:
+        inside = f"line {error.lineno}, " if "\n" in text else ""  # else `where` tells the line
+        raise DataError(f"is not valid JSON: {error.msg}, {inside}column {error.colno}", where=where, remedy=remedy) from None
     except ValueError as error:
         raise DataError(f"is not valid JSON: {error}", where=where, remedy=remedy) from None
 
