@@ -40,6 +40,15 @@ def test_a_row_of_a_table_is_a_document(tmp_path: Path) -> None:
     assert list(read_texts(table, "file")) == [Text("one\ntwo", 1), Text("three", 2)]
 
 
+def test_the_turns_of_a_dialogue_are_the_lines_of_a_document(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"turns": ["Are you?", "I am."]}\n{"turns": []}\n', encoding="utf-8")
+    table = CorpusConfig(path=str(tmp_path / "p.jsonl"), source="turns")
+    assert list(read_texts(table, "file")) == [Text("Are you?\nI am.", 1), Text("", 2)]
+    (tmp_path / "p.jsonl").write_text('{"turns": ["Are you?", 3]}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"p\.jsonl:1: 'turns' is a number, not a text"):
+        list(read_texts(table, "file"))
+
+
 @pytest.mark.parametrize("documents", ["file", "paragraph"])
 def test_a_long_document_comes_in_pieces_that_join_to_it(documents: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "PIECE_CHARACTERS", 10)

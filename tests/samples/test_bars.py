@@ -69,7 +69,7 @@ def guessed_share(run: Path) -> float:
         if model.decoder:
             hidden = model(batch.source_ids, batch.source_mask, batch.target_in)
         else:
-            hidden = model.encode(batch.source_ids, batch.source_mask, segments_BS=batch.segments)
+            hidden = model.encode(batch.source_ids, batch.source_mask)
         guessed = (hidden.float() @ model.output_weight.float().T).argmax(-1)
         right += int((guessed == batch.target_out).sum())
         wanted += int((batch.target_out >= 0).sum())

@@ -78,7 +78,6 @@ class Batch:
     target_out: torch.Tensor  # int64 [B, T], ends with EOS
     indices: torch.Tensor  # int64 [B], rows of the corpus
     segments: torch.Tensor | None = None  # int64 [B, T] where documents share a row: which one each position belongs to
-    places: torch.Tensor | None = None  # int64 [B], where packed rows begin in the stream
 
     @property
     def tokens(self) -> int:

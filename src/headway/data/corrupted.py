@@ -1,4 +1,4 @@
-"""Plain text as rows for a model that mends it: packed rows with masks, or pieces of documents with gaps.
+"""Plain text as rows for a model that mends it: pieces of documents with masks or gaps.
 
 The rows in the cache are whole text; it is damaged when a batch is made, by chance that is seeded with (seed, epoch, row).
 """
@@ -6,7 +6,8 @@ The rows in the cache are whole text; it is damaged when a batch is made, by cha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,65 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from headway.config import Config
-from headway.data.batches import Batch, BucketedEpoch, Epoch, Rows, collate_pairs
+from headway.data.batches import IGNORED, Batch, BucketedEpoch, Epoch, Rows, collate_pairs, collate_tags
 from headway.data.noise import Ids, Random, denoised, masked, span_corrupted
-from headway.data.packing import PackedEpoch
 from headway.data.preparation import MemoryRows, Prepared
 from headway.data.texts import Text, TextPreparation
-from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer, Tokenizers
+from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer, Tokenizers
 
 VALIDATION_EPOCH = 1 << 31  # a key of its own: validation is always damaged alike
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…", "\n", "Ċ")
-
-
-class MaskedPreparation(TextPreparation):
-    """`Preparation` of documents packed into full rows, some of whose tokens are hidden."""
-
-    guesses_all = False
-
-    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
-        super().__init__(tokenizers, config)
-        self._noise = config.noise
-        self._vocabulary = self._tokenizer.vocabulary_size
-        self._begins_word = word_beginnings(self._tokenizer)
-
-    def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
-        packed = PackedEpoch(rows, self._max_length, batch_tokens, seed, epoch)
-        return _Damaged(packed, lambda batch: self._mask(batch, (seed, VALIDATION_EPOCH if epoch is None else epoch)))
-
-    def _mask(self, batch: Batch, key: tuple[int, int]) -> Batch:
-        """What was to be written becomes what is read, with masks; the first number of its place in the stream seeds a row."""
-        real_BS = batch.target_out.numpy() >= 0
-        ids_BS = np.where(real_BS, batch.target_out.numpy(), PAD_ID)
-        read, wanted = np.empty_like(ids_BS), np.empty_like(ids_BS)
-        assert batch.places is not None
-        for row, place in enumerate(batch.places.tolist()):
-            ids = ids_BS[row]
-            maskable = real_BS[row] & (ids != EOS_ID)
-            random = Random.of(*key, place)
-            read[row], wanted[row] = masked(ids, maskable, self._begins_word[ids], self._noise, self._vocabulary, random)
-        nothing = torch.empty((len(ids_BS), 0), dtype=torch.long)
-        return Batch(
-            source_ids=torch.from_numpy(read),
-            source_mask=torch.from_numpy(real_BS),
-            target_in=nothing,
-            target_out=torch.from_numpy(wanted),
-            indices=batch.indices,
-            segments=batch.segments,
-        )
-
-
-class _Damaged:
-    """An `Epoch` whose batches pass through a function."""
-
-    def __init__(self, whole: Epoch, damage: Callable[[Batch], Batch]) -> None:
-        self._whole, self._damage = whole, damage
-
-    def __len__(self) -> int:
-        return len(self._whole)
-
-    def batch(self, index: int, part: int = 0, parts: int = 1) -> Batch:
-        return self._damage(self._whole.batch(index, part, parts))
 
 
 class GapPreparation(TextPreparation):
@@ -102,14 +52,31 @@ class GapPreparation(TextPreparation):
         def collate(whole: Rows, indices: NDArray[np.integer]) -> Batch:
             pairs = [self.damaged(whole.target(int(i)).astype(np.int64), Random.of(*key, int(i))) for i in indices]
             damaged = MemoryRows([source for source, _ in pairs], [target for _, target in pairs])
-            batch = collate_pairs(damaged, np.arange(len(indices)))
-            return Batch(batch.source_ids, batch.source_mask, batch.target_in, batch.target_out, torch.tensor(indices.tolist()))
+            return replace(self._collate(damaged, np.arange(len(indices))), indices=torch.tensor(indices.tolist()))
 
         return BucketedEpoch(rows, batch_tokens, seed, epoch, collate=collate)
 
     def damaged(self, ids: Ids, random: Random) -> tuple[list[int], list[int]]:
-        """What is read and what is to be written."""
+        """What is read and what is to be answered."""
         raise NotImplementedError
+
+    def _collate(self, rows: Rows, indices: NDArray[np.integer]) -> Batch:
+        return collate_pairs(rows, indices)
+
+
+class MaskedPreparation(GapPreparation):
+    """Of masked language modelling: each token that is hidden is answered in its place."""
+
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        super().__init__(tokenizers, config)
+        self._begins_word = word_beginnings(self._tokenizer)
+
+    def damaged(self, ids: Ids, random: Random) -> tuple[list[int], list[int]]:
+        read, wanted = masked(ids, self._begins_word[ids], self._noise, self._vocabulary, random)
+        return read.tolist(), wanted.tolist()
+
+    def _collate(self, rows: Rows, indices: NDArray[np.integer]) -> Batch:
+        return collate_tags(rows, indices, untagged=IGNORED)
 
 
 class SpanPreparation(GapPreparation):

@@ -41,25 +41,17 @@ class Random(NamedTuple):
         return np.argsort(self.bits.random_raw(count), kind="stable").astype(np.int64)
 
 
-def masked(
-    ids: Ids,
-    maskable: NDArray[np.bool_],
-    begins_word: NDArray[np.bool_],
-    noise: NoiseConfig,
-    vocabulary: int,
-    random: Random,
-) -> tuple[Ids, Ids]:
+def masked(ids: Ids, begins_word: NDArray[np.bool_], noise: NoiseConfig, vocabulary: int, random: Random) -> tuple[Ids, Ids]:
     """Masked language modelling (Devlin et al. 2019, section 3.1): what is read, and what is to be answered, each [T].
 
     Of the tokens that are chosen 80 % become the mask, 10 % a random piece, 10 % stay; all others are `IGNORED`.
 
     Args:
-        ids: tokens of a row.
-        maskable: False where a token is not to be touched, such as the end of a document.
+        ids: tokens of a piece of a document.
         begins_word: where words begin, for whole-word masking and spans of words.
         noise: `rate` of the tokens are chosen, by `unit`: single tokens, whole words, or spans of words.
     """
-    chosen = _chosen(maskable, begins_word, noise, random)
+    chosen = _chosen(begins_word, noise, random)
     lots, pieces = random.uniform(len(ids)), random.integers(len(ids), vocabulary - FIRST_PIECE) + FIRST_PIECE
     read = np.where(chosen & (lots < 0.8), vocabulary, np.where(chosen & (lots >= 0.9), pieces, ids))
     return read, np.where(chosen, ids, IGNORED)
@@ -68,22 +60,28 @@ def masked(
 FIRST_PIECE = 4  # the four special pieces never stand for text
 
 
-def _chosen(maskable: NDArray[np.bool_], begins_word: NDArray[np.bool_], noise: NoiseConfig, random: Random) -> NDArray[np.bool_]:
-    """Which tokens are to be guessed: about `rate` of those that may be, at least one."""
-    wanted = max(1, round(noise.rate * int(maskable.sum())))
-    chosen = np.zeros(len(maskable), dtype=bool)
+def _chosen(begins_word: NDArray[np.bool_], noise: NoiseConfig, random: Random) -> NDArray[np.bool_]:
+    """Which tokens are to be guessed: about `rate` of them, at least one."""
+    total = len(begins_word)
+    wanted = max(1, round(noise.rate * total))
+    chosen = np.zeros(total, dtype=bool)
     if noise.unit == "token":
-        places = np.flatnonzero(maskable)
-        chosen[places[random.order(len(places))[:wanted]]] = True
+        chosen[random.order(total)[:wanted]] = True
         return chosen
-    units = np.cumsum(begins_word)
-    _, numbers = np.unique(units, return_inverse=True)
+    numbers = np.cumsum(begins_word, dtype=np.int64)
+    numbers = numbers - numbers[:1]
     count = int(numbers.max(initial=-1)) + 1
-    lengths = _span_lengths(count, noise, random) if noise.unit == "span" else np.ones(count, dtype=np.int64)
+    if noise.unit == "word":
+        order = random.order(count)
+        hidden = np.cumsum(np.bincount(numbers, minlength=count)[order])
+        words = np.zeros(count, dtype=bool)
+        words[order[: np.searchsorted(hidden, wanted) + 1]] = True
+        return words[numbers]
+    lengths = _span_lengths(count, noise, random)
     for start, length in zip(random.order(count).tolist(), lengths.tolist(), strict=True):
         if chosen.sum() >= wanted:
             break
-        chosen |= maskable & (numbers >= start) & (numbers < start + length)
+        chosen |= (numbers >= start) & (numbers < start + length)
     return chosen
 
 

@@ -71,5 +71,4 @@ def packed_rows(rows: Rows, starts: NDArray[np.integer], length: int) -> Batch:
         target_out=torch.from_numpy(target_out),
         indices=torch.from_numpy(rows.rows_at(places_BT[:, 1].clip(0))),
         segments=None if alone else torch.from_numpy(segments),
-        places=torch.from_numpy(np.asarray(starts, dtype=np.int64) + length),  # from 0: the first row may begin before the stream
     )

@@ -25,11 +25,12 @@ PARQUET_ROWS = 4096
 WHOLE_OBJECT = "write one whole JSON object on each line"
 
 
-def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns = ()) -> Iterator[Row]:
+def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns = (), *, arrays: bool = False) -> Iterator[Row]:
     """Yield the texts of the columns, and of the columns `numbers`, and the line, from 1, on which the row begins.
 
     Args:
         numbers: columns that may hold numbers where the others hold texts alone.
+        arrays: a field of JSONL may hold an array of texts, such as the turns of a dialogue: each is a line of one text.
 
     Raises:
         DataError: the file is damaged or a row does not hold these texts, with its line.
@@ -44,6 +45,8 @@ def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns 
             where=name,
             remedy=f"known endings: {known} (also with .gz, .xz, .zst); for line files leave `path` out",
         )
+    if arrays and reader is _read_jsonl:
+        return _read_jsonl(name, columns, numbers, arrays=True)
     return reader(name, columns, numbers)
 
 
@@ -138,10 +141,16 @@ def _offer(column: str, present: Sequence[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"columns: {shown}"
 
 
-def _read_jsonl(name: str, columns: Columns, numbers: Columns) -> Iterator[Row]:
+def _read_jsonl(name: str, columns: Columns, numbers: Columns, arrays: bool = False) -> Iterator[Row]:
     for record, number in read_records(name):
         where = f"{name}:{number}"
-        texts = [checked_text(_field(record, column, name, number), column, where) for column in columns]
+        values = [_field(record, column, name, number) for column in columns]
+        texts = [
+            "\n".join(checked_text(one, column, where) for one in value)
+            if arrays and isinstance(value, list)
+            else checked_text(value, column, where)
+            for column, value in zip(columns, values, strict=True)
+        ]
         figures = [_figure(_field(record, column, name, number), column, where) for column in numbers]
         yield (*texts, *figures), number
 

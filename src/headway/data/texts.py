@@ -42,14 +42,15 @@ def read_texts(corpus: CorpusConfig, documents: str) -> Iterator[Text]:
     """Yield the documents of a corpus in order; line breaks within them are content.
 
     Args:
-        documents: what ends one in a text file: "file", "paragraph" (a blank line) or "line". A row of a table is one.
+        documents: what ends one in a text file: "file", "paragraph" (a blank line) or "line". A row of a table is one; in JSONL
+            it may be an array of texts, such as the turns of a dialogue, which become its lines.
 
     Raises:
         DataError: the file is missing, damaged or holds no text. UsageError: the kind of table is unknown.
     """
     found: Iterator[Text]
     if corpus.path is not None:
-        found = (Text(cells[0], line) for cells, line in read_table(corpus.path, (corpus.source,)))
+        found = (Text(cells[0], line) for cells, line in read_table(corpus.path, (corpus.source,), arrays=True))
     else:
         found = _documents(str(corpus.source), documents)
     anything = False

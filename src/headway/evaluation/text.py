@@ -37,7 +37,7 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
         if not model.decoder:
-            hidden = model.encode(batch.source_ids, batch.source_mask, segments_BS=batch.segments)
+            hidden = model.encode(batch.source_ids, batch.source_mask)
         elif not model.encoder:
             hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)
         else:

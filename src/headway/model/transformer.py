@@ -108,16 +108,12 @@ class Transformer(nn.Module):
         memory_BSD = self.encode(source_ids_BS, source_mask_BS)
         return self.decode(target_ids_BT, memory_BSD, source_mask_BS)
 
-    def encode(self, source_ids_BS: Tensor, source_mask_BS: Tensor, segments_BS: Tensor | None = None) -> Tensor:
-        """Reads the source; returns the memory [B, S, D]. `segments_BS` as in `decode`."""
+    def encode(self, source_ids_BS: Tensor, source_mask_BS: Tensor) -> Tensor:
+        """Reads the source; returns the memory [B, S, D]."""
         assert self.source_embedding is not None
-        positions_S = own_positions = torch.arange(source_ids_BS.shape[1], device=source_ids_BS.device)
+        positions_S = torch.arange(source_ids_BS.shape[1], device=source_ids_BS.device)
         mask = self._attention_mask(source_mask_BS)
-        if segments_BS is not None:
-            together = segments_BS[:, None, :, None] == segments_BS[:, None, None, :]
-            mask = together if mask is None else together & mask
-            own_positions = _positions_in_segments(segments_BS)
-        x_BSD = self.source_embedding(source_ids_BS, own_positions, self.compute_dtype)
+        x_BSD = self.source_embedding(source_ids_BS, positions_S, self.compute_dtype)
         bias = self.encoder_bias(positions_S, positions_S) if self.encoder_bias is not None else None
         rotation = self._rotation(positions_S)
         for block in self.encoder:

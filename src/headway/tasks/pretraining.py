@@ -21,9 +21,5 @@ def next_token_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
 
 def masked_token_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
     """Cross-entropy of the tokens that were hidden, given all others of their document (Devlin et al. 2019, section 3.1)."""
-
-    def states(source_ids: Any, source_mask: Any, segments: Any) -> Any:
-        return model.encode(source_ids, source_mask, segments_BS=segments)
-
-    inputs = (batch.source_ids, batch.source_mask, batch.segments)
-    return loss_of_targets(model, states, inputs, batch.target_out, config.training)
+    inputs = (batch.source_ids, batch.source_mask)
+    return loss_of_targets(model, model.encode, inputs, batch.target_out, config.training)
