@@ -8,7 +8,7 @@ from dataclasses import replace
 from headway.samples.classification import sentence_and_kind, sentence_and_marks, sentence_and_number
 from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.kind import Kind, Said, json_lines
-from headway.samples.reading import exercise, passage, retelling
+from headway.samples.reading import exercise, passage, retelling, said_twice
 from headway.samples.summarisation import report
 from headway.samples.tagging import sentence_and_tags
 from headway.samples.translation import three_languages
@@ -69,6 +69,7 @@ _SEQUENCES = "encoder_layers: 2\n  decoder_layers: 2             # … are more 
 _CERTAIN = "  label_smoothing: 0.0          # there is one right answer\n"
 _ENCODER = "encoder_layers: 2             # … are more than this needs"
 _DECODER = "decoder_layers: 2             # … are more than this needs"
+_ONE_IN_TEN = "\nnoise:\n  rate: 0.1                     # seldom is the same word hidden both times\n"
 _GREEDY = "\ndecoding:\n  method: greedy\n"
 
 _CLASSIFICATION = Kind(
@@ -97,10 +98,19 @@ _LANGUAGE_MODEL = Kind(
 )
 
 
-def _pre_training(task: str, model: str, updates: int, *, heads: int = 4, rate: float = 0.004) -> Kind:
+def _pre_training(task: str, model: str, updates: int, *, heads: int = 4, rate: float = 0.004, end: str = "") -> Kind:
     data = "  documents: line\n  max_length: 128\n"
-    settings = _settings(updates, data=data, model=model, heads=heads, rate=rate)
+    settings = _settings(updates, data=data, model=model, heads=heads, rate=rate, end=end)
     return replace(_LANGUAGE_MODEL, task=task, settings=settings, then="headway train OTHER.yaml model.start_from={run}")
+
+
+def _told_twice(kind: Kind) -> Kind:
+    return replace(
+        kind,
+        title="Made-up sentences, each told twice",
+        about="Each line is a document: a sentence, and the same again. What is hidden of the one stands in the other.",
+        tell=said_twice,
+    )
 
 
 _TRANSLATION = Kind(
@@ -155,17 +165,20 @@ SAMPLES: dict[str, Kind] = {
         write=lambda examples: {".jsonl": json_lines({"turns": list(said)} for said in examples)},
         corpus={"path": ".jsonl", "source": "turns"},
         settings=_settings(
-            900,
+            1000,
             data="  target_language: en\n  history_turns: 6              # all that was said\n",
             model=_SEQUENCES,
-            heads=8,
+            heads=16,
+            rate=0.006,
             end=_GREEDY,
         ),
         then='echo "The old king sold a horse. | Who sold a horse?" | headway predict {run}',
     ),
     "language_model": _LANGUAGE_MODEL,
-    "masked_language_model": _pre_training("masked_language_model", _ENCODER, 2000, heads=16, rate=0.008),
-    "span_corruption": _pre_training("span_corruption", _SEQUENCES, 1000, heads=16),
+    "masked_language_model": _told_twice(
+        _pre_training("masked_language_model", _ENCODER, 1500, heads=16, rate=0.008, end=_ONE_IN_TEN)
+    ),
+    "span_corruption": _told_twice(_pre_training("span_corruption", _SEQUENCES, 1000, heads=16, rate=0.008)),
     "denoising": _pre_training("denoising", _SEQUENCES, 800),
     "classification": _CLASSIFICATION,
     "classification_several": replace(

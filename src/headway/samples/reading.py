@@ -58,6 +58,12 @@ def retelling(speaker: Speaker) -> Said:
     return (" ".join((*_exercise(statement), english.say(statement))),)
 
 
+def said_twice(speaker: Speaker) -> Said:
+    """A sentence, and the same again: what is hidden of the one can be known from the other."""
+    (statement,) = speaker.story(1, events=1.0)
+    return (" ".join((english.say(statement),) * 2),)
+
+
 def passage(speaker: Speaker) -> Said | None:
     """(the passage, the same with questions as a record of SQuAD): one on each sentence, and one that nothing answers."""
     story = speaker.story(SENTENCES + 1, events=1.0)
