@@ -34,6 +34,7 @@ def _settings(
     model: str = "",
     heads: int = 4,
     rate: float = 0.004,
+    batch: int = 1024,
     training: str = "",
     end: str = "",
 ) -> str:
@@ -52,7 +53,7 @@ model:
 
 training:
   updates: {updates}
-  batch_tokens: 1024
+  batch_tokens: {batch}
   optimizer: muon
   learning_rate: {rate}
   schedule: wsd                 # flat, then down to nothing in the last part
@@ -60,7 +61,7 @@ training:
   warmup_updates: 50
   averaging: ema                # the average of recent weights is what is validated and kept
   ema_decay: 0.99
-  validate_every: {updates // 2}
+  validate_every: {updates}
   save_every: {updates // 2}
 {training}{end}"""
 
@@ -151,7 +152,16 @@ SAMPLES: dict[str, Kind] = {
         tell=report,
         write=_table("text", "summary"),
         corpus={"path": ".jsonl", "source": "text", "target": "summary"},
-        settings=_settings(900, data="  target_language: en\n", model=_SEQUENCES, heads=16, training=_CERTAIN, end=_GREEDY),
+        settings=_settings(
+            600,
+            data="  target_language: en\n",
+            model=_SEQUENCES,
+            heads=16,
+            rate=0.006,
+            batch=2048,
+            training=_CERTAIN,
+            end=_GREEDY,
+        ),
         then='echo "Anna is tired. Yesterday she sold the red hat." | headway predict {run}',
     ),
     "dialogue": Kind(
@@ -178,7 +188,7 @@ SAMPLES: dict[str, Kind] = {
     "masked_language_model": _told_twice(
         _pre_training("masked_language_model", _ENCODER, 1500, heads=16, rate=0.008, end=_ONE_IN_TEN)
     ),
-    "span_corruption": _told_twice(_pre_training("span_corruption", _SEQUENCES, 1000, heads=16, rate=0.008)),
+    "span_corruption": _told_twice(_pre_training("span_corruption", _SEQUENCES, 800, heads=16, rate=0.008)),
     "denoising": _pre_training("denoising", _SEQUENCES, 800),
     "classification": _CLASSIFICATION,
     "classification_several": replace(
