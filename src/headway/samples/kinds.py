@@ -34,7 +34,6 @@ def _settings(
     model: str = "",
     heads: int = 4,
     rate: float = 0.004,
-    batch: int = 1024,
     training: str = "",
     end: str = "",
 ) -> str:
@@ -53,7 +52,7 @@ model:
 
 training:
   updates: {updates}
-  batch_tokens: {batch}
+  batch_tokens: 1024
   optimizer: muon
   learning_rate: {rate}
   schedule: wsd                 # flat, then down to nothing in the last part
@@ -153,12 +152,11 @@ SAMPLES: dict[str, Kind] = {
         write=_table("text", "summary"),
         corpus={"path": ".jsonl", "source": "text", "target": "summary"},
         settings=_settings(
-            600,
+            870,
             data="  target_language: en\n",
             model=_SEQUENCES,
             heads=16,
             rate=0.006,
-            batch=2048,
             training=_CERTAIN,
             end=_GREEDY,
         ),
