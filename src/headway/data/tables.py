@@ -145,12 +145,8 @@ def _read_jsonl(name: str, columns: Columns, numbers: Columns, arrays: bool = Fa
     for record, number in read_records(name):
         where = f"{name}:{number}"
         values = [_field(record, column, name, number) for column in columns]
-        texts = [
-            "\n".join(checked_text(one, column, where) for one in value)
-            if arrays and isinstance(value, list)
-            else checked_text(value, column, where)
-            for column, value in zip(columns, values, strict=True)
-        ]
+        text_of = _text_or_lines if arrays else checked_text
+        texts = [text_of(value, column, where) for column, value in zip(columns, values, strict=True)]
         figures = [_figure(_field(record, column, name, number), column, where) for column in numbers]
         yield (*texts, *figures), number
 
@@ -232,6 +228,11 @@ def checked_text(value: Any, column: str | int, where: str) -> str:
     if "\0" in value:
         raise DataError(f"{column!r} holds a NUL character", where=where, remedy="remove it")
     return value
+
+
+def _text_or_lines(value: Any, column: str | int, where: str) -> str:
+    """A text, or the texts of an array as its lines."""
+    return "\n".join(checked_text(one, column, where) for one in (value if isinstance(value, list) else [value]))
 
 
 def kind_of(value: Any) -> str:
