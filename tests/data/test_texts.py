@@ -45,7 +45,7 @@ def test_the_turns_of_a_dialogue_are_the_lines_of_a_document(tmp_path: Path) -> 
     table = CorpusConfig(path=str(tmp_path / "p.jsonl"), source="turns")
     assert list(read_texts(table, "file")) == [Text("Are you?\nI am.", 1), Text("", 2)]
     (tmp_path / "p.jsonl").write_text('{"turns": ["Are you?", 3]}\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r"p\.jsonl:1: 'turns' is a number, not a text"):
+    with pytest.raises(DataError, match=r"p\.jsonl:1: 'turns\[1\]' is a number, not a text"):
         list(read_texts(table, "file"))
 
 

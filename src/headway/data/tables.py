@@ -232,7 +232,9 @@ def checked_text(value: Any, column: str | int, where: str) -> str:
 
 def _text_or_lines(value: Any, column: str | int, where: str) -> str:
     """A text, or the texts of an array as its lines."""
-    return "\n".join(checked_text(one, column, where) for one in (value if isinstance(value, list) else [value]))
+    if not isinstance(value, list):
+        return checked_text(value, column, where)
+    return "\n".join(checked_text(one, f"{column}[{number}]", where) for number, one in enumerate(value))
 
 
 def kind_of(value: Any) -> str:
