@@ -14,6 +14,7 @@ from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.config import Config, CorpusConfig
+from headway.data.check import check
 from headway.data.dialogues import read_dialogues
 from headway.data.readers import Pair
 from headway.errors import DataError
@@ -95,6 +96,14 @@ def test_each_utterance_answers_the_ones_before_it(tmp_path: Path) -> None:
     assert list(read_dialogues(corpus, 2)) == [
         Pair("Hi.", "Hello\nyou.", 1), Pair("Hi. | Hello you.", "Bye.", 1), Pair("Hello you. | Bye.", "Bye bye.", 1),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("repeated", "copies"), [(["Where?", "Here."], 1), (["Who?", "Here."], 0)])
+def test_a_short_answer_is_a_copy_only_after_the_same_words(repeated: list[str], copies: int, tmp_path: Path) -> None:
+    corpus = conversation(tmp_path, {"turns": ["Where?", "Here."]}, {"turns": ["Who?", "I."]}, {"turns": repeated})
+    config = Config.model_validate({"run_directory": "r", "task": "dialogue", "data": {"train": corpus, "validation": corpus}})
+    found = [finding for finding in check(config, quick=True).findings if finding.check == "duplicates"]
+    assert [(finding.corpus, finding.count) for finding in found] == [("train", copies), ("validation", copies)] * copies
 
 
 WRONG = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from headway.samples.classification import sentence_and_kind, sentence_and_marks, sentence_and_number
 from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.kind import Kind, Said, json_lines
-from headway.samples.reading import exercise, passage, retelling, said_twice
+from headway.samples.reading import conversation, passage, retelling, said_twice
 from headway.samples.summarisation import report
 from headway.samples.tagging import sentence_and_tags
 from headway.samples.translation import three_languages
@@ -152,7 +152,7 @@ SAMPLES: dict[str, Kind] = {
         write=_table("text", "summary"),
         corpus={"path": ".jsonl", "source": "text", "target": "summary"},
         settings=_settings(
-            870,
+            930,
             data="  target_language: en\n",
             model=_SEQUENCES,
             heads=16,
@@ -167,14 +167,14 @@ SAMPLES: dict[str, Kind] = {
         title="Made-up conversations",
         about=(
             "A JSON object a line, with the list `turns`. One tells something, the other asks who, whom or what, where or "
-            "where to, and is answered. Every turn but the first follows from those before it."
+            "where to, once or twice, and is answered. Every turn but the first follows from those before it."
         ),
-        tell=exercise,
+        tell=conversation,
         write=lambda examples: {".jsonl": json_lines({"turns": list(said)} for said in examples)},
         corpus={"path": ".jsonl", "source": "turns"},
         settings=_settings(
-            1000,
-            data="  target_language: en\n  history_turns: 6              # all that was said\n",
+            900,
+            data="  target_language: en\n  history_turns: 4              # all that was said\n",
             model=_SEQUENCES,
             heads=16,
             rate=0.006,

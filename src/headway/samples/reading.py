@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from headway.samples.lexicon import Fixed
 from headway.samples.speaker import Speaker
 
 SENTENCES = 2  # of a passage
+ASKED = 2  # questions in a conversation, at most
 
 
 def event_of(statement: Statement) -> Clause:
@@ -39,15 +41,15 @@ def questions(event: Clause) -> Iterator[tuple[str, str]]:
         yield english.say(Asking(replace(told, **left), part, person)), english.answer(event, part)
 
 
-def exercise(speaker: Speaker) -> Said:
-    """A sentence, then each question on it followed by its answer."""
+def conversation(speaker: Speaker) -> Said:
+    """A sentence, then the first questions on it, each followed by its answer."""
     (statement,) = speaker.story(1, events=1.0)
-    return _exercise(statement)
+    return _exercise(statement, ASKED)
 
 
-def _exercise(statement: Statement) -> Said:
+def _exercise(statement: Statement, most: int | None = None) -> Said:
     said = [english.say(statement)]
-    for question, answer in questions(event_of(statement)):
+    for question, answer in itertools.islice(questions(event_of(statement)), most):
         said += [question, answer[0].upper() + answer[1:] + "."]
     return tuple(said)
 

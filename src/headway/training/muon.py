@@ -29,9 +29,9 @@ def orthogonalise(matrices_nrc: Tensor) -> Tensor:
     tall = matrices_nrc.shape[-2] > matrices_nrc.shape[-1]
     x = matrices_nrc.mT if tall else matrices_nrc
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
-    for _ in range(ITERATIONS):
+    for _ in range(ITERATIONS):  # a x + (b g + c g g) x with g = x xᵀ
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
 
 

@@ -43,6 +43,7 @@ class Seen(NamedTuple):
     dropped: str | None = None  # why training cannot use it
     answered: bool = True
     name: str = ""  # where a line is not enough to find it
+    context: str = ""  # what is learned with it: the same text after another context is no copy
 
 
 class TextScan:
@@ -86,7 +87,7 @@ class TextScan:
             self.longest = max(self.longest, self._tokens_of_document)
             self._tokens_of_document *= not text.ends
         if not blank and len(self._whole) < MOST_HASHES:
-            first = self._whole.setdefault(hash_text(text.source), text.line)
+            first = self._whole.setdefault(hash_text(f"{seen.context}\n{text.source}"), text.line)
             if first != text.line:
                 self.duplicates += 1
                 if len(self.first_duplicates) < KEPT_PLACES:
@@ -138,7 +139,8 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
         for one in read_questions(corpus):
             yield Seen(Text(one.source, one.line), (), drop_reason(one), bool(one.answers), one.name)
     elif config.task == "dialogue":
-        yield from (Seen(Text(pair.target, pair.line)) for pair in read_dialogues(corpus, 1))
+        for pair in read_dialogues(corpus, config.data.history_turns):
+            yield Seen(Text(pair.target, pair.line), context=pair.source)
     elif config.task == "tagging":
         for sentence in TaggedPreparation.read(corpus, config.data):
             yield Seen(Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags)))
