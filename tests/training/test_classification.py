@@ -274,6 +274,18 @@ def test_a_single_label_stops_the_check(tmp_path: Path, monkeypatch: pytest.Monk
     assert check(config, None, quick=True).ok  # others may come further on
 
 
+def test_a_look_at_the_beginning_claims_nothing_of_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = corpus(tmp_path, *[f"text number {number}\t{'ab'[number >= 25]}" for number in range(30)])
+    (tmp_path / "v.tsv").write_text("some text\tb\n", encoding="utf-8")
+    validation = config.data.validation.model_copy(update={"path": str(tmp_path / "v.tsv")})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"validation": validation})})
+    monkeypatch.setattr("headway.data.checks.texts.QUICK_PIECES", 20)
+    found = [finding for finding in check(config, None, quick=True).findings if finding.check == "labels"]
+    assert [(finding.level, finding.corpus, finding.problem) for finding in found] == [
+        ("note", "train", "1 labels; the most frequent, 'a', is 100.0% of the first 20")
+    ]
+
+
 def test_damaged_labels_are_refused(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "labels.json"
     Labels("one", ("a", "b")).save(path)

@@ -106,6 +106,20 @@ def test_a_short_answer_is_a_copy_only_after_the_same_words(repeated: list[str],
     assert [(finding.corpus, finding.count) for finding in found] == [("train", copies), ("validation", copies)] * copies
 
 
+def test_a_check_looks_at_summaries_too(tmp_path: Path) -> None:
+    rows = [{"text": f"Text number {number}.", "summary": "" if number % 2 else "Ã¤rger \ufffd"} for number in range(10)]
+    (tmp_path / "s.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    corpus = {"path": str(tmp_path / "s.jsonl"), "source": "text", "target": "summary"}
+    config = Config.model_validate(
+        {"run_directory": "r", "task": "summarisation", "data": dict.fromkeys(("train", "validation"), corpus)}
+    )
+    found = {
+        (finding.check, finding.level): finding for finding in check(config, quick=True).findings if finding.corpus == "train"
+    }
+    assert found["empty or too long", "stop"].problem == "5 of 10 texts would be dropped: empty target"
+    assert found["encoding", "warn"].count == 5
+
+
 WRONG = {
     '{"turns": ["a", "b\\ud800"]}': r"'turns\[1\]' holds .ud800, half of a surrogate pair",
     '{"turns": ["a\\u0000", "b"]}': r"'turns\[0\]' holds a NUL character",

@@ -17,6 +17,7 @@ from headway.data.checks.report import CorpusFigures, Finding, Level, split_of
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
 from headway.data.dialogues import read_dialogues
 from headway.data.labelled import read_labelled
+from headway.data.pairs import EMPTY_TARGET
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.questions import drop_reason, read_questions
@@ -44,6 +45,7 @@ class Seen(NamedTuple):
     answered: bool = True
     name: str = ""  # where a line is not enough to find it
     context: str = ""  # what is learned with it: the same text after another context is no copy
+    answer: str = ""  # a text of its own, which is to be written
 
 
 class TextScan:
@@ -96,9 +98,13 @@ class TextScan:
             where = text.line + number if self._exact_lines else text.line
             if len(line) >= TELLING_CHARACTERS and len(self.lines) < MOST_HASHES:
                 self.lines.setdefault(hash_text(normalise(line)), where)
-            for fault, pattern in FAULTS.items():
-                if pattern.search(line) is not None:
-                    self.faults[fault].add(f"{self.path}:{where}")
+            self._note_faults(line, f"{self.path}:{where}")
+        self._note_faults(seen.answer, place)
+
+    def _note_faults(self, text: str, place: str) -> None:
+        for fault, pattern in FAULTS.items():
+            if pattern.search(text) is not None:
+                self.faults[fault].add(place)
 
     def figures(self) -> CorpusFigures:
         count, counted = max(1, self.documents), self._tokenizer is not None
@@ -134,7 +140,9 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
     if config.task in WITHOUT_TARGET:
         yield from map(Seen, read_texts(corpus, config.data.documents))
     elif config.task == "summarisation":
-        yield from (Seen(Text(pair.source, pair.line)) for pair in read_pairs(corpus))
+        for pair in read_pairs(corpus):
+            dropped = EMPTY_TARGET if is_blank(pair.target) else None
+            yield Seen(Text(pair.source, pair.line), dropped=dropped, answer=pair.target)
     elif config.task == "question_answering":
         for one in read_questions(corpus):
             yield Seen(Text(one.source, one.line), (), drop_reason(one), bool(one.answers), one.name)
@@ -203,7 +211,8 @@ def _labels(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
     learned = sum((scan.labels for scan in _of_train(scans)), Counter[str]())
     if not learned:
         return
-    for name, scan in scans.items():
+    whole = all(scan.whole for scan in _of_train(scans))  # else there may be others further on
+    for name, scan in scans.items() if whole else ():
         if unknown := [label for label in scan.labels if label not in learned]:
             shown = ", ".join(repr(label[:40]) for label in unknown[:SHOWN_LABELS]) + (
                 " …" if len(unknown) > SHOWN_LABELS else ""
@@ -214,15 +223,15 @@ def _labels(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
             yield Finding("warn", LABELS, name, problem, places, "look for misspelt labels, or add such texts to train", count)
     label, most = learned.most_common(1)[0]
     share, kinds = most / learned.total(), len(learned)
-    whole = all(scan.whole for scan in _of_train(scans))  # else there may be others further on
     if kinds == 1 and whole and config.task != "tagging" and config.data.labels == "one":
         cure = "there is nothing to tell apart: add texts with other labels, or see whether `target` is their column"
         yield Finding("stop", LABELS, "train", f"all texts have the same label ({label[:40]!r})", remedy=cure)
         return
-    level: Level = "warn" if share > ONE_LABEL_WARN else "note"
+    level: Level = "warn" if whole and share > ONE_LABEL_WARN else "note"
     remedy = "accuracy will say little: read the F1 of each label" if level == "warn" else None
+    of = "all" if whole else f"the first {learned.total():,}"
     yield Finding(
-        level, LABELS, "train", f"{kinds:,} labels; the most frequent, {label[:40]!r}, is {share:.1%} of all", remedy=remedy
+        level, LABELS, "train", f"{kinds:,} labels; the most frequent, {label[:40]!r}, is {share:.1%} of {of}", remedy=remedy
     )
 
 
