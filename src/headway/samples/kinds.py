@@ -98,18 +98,16 @@ _LANGUAGE_MODEL = Kind(
 )
 
 
-def _pre_training(task: str, model: str, updates: int, *, heads: int = 4, rate: float = 0.004, end: str = "") -> Kind:
+def _pre_training(task: str, model: str, updates: int, end: str = "") -> Kind:
     data = "  documents: line\n  max_length: 128\n"
-    settings = _settings(updates, data=data, model=model, heads=heads, rate=rate, end=end)
-    return replace(_LANGUAGE_MODEL, task=task, settings=settings, then="headway train OTHER.yaml model.start_from={run}")
-
-
-def _told_twice(kind: Kind) -> Kind:
     return replace(
-        kind,
+        _LANGUAGE_MODEL,
+        task=task,
         title="Made-up sentences, each told twice",
         about="Each line is a document: a sentence, and the same again. What is hidden of the one stands in the other.",
         tell=said_twice,
+        settings=_settings(updates, data=data, model=model, heads=16, rate=0.008, end=end),
+        then="headway train OTHER.yaml model.start_from={run}",
     )
 
 
@@ -183,11 +181,9 @@ SAMPLES: dict[str, Kind] = {
         then='echo "The old king sold a horse. | Who sold a horse?" | headway predict {run}',
     ),
     "language_model": _LANGUAGE_MODEL,
-    "masked_language_model": _told_twice(
-        _pre_training("masked_language_model", _ENCODER, 1500, heads=16, rate=0.008, end=_ONE_IN_TEN)
-    ),
-    "span_corruption": _told_twice(_pre_training("span_corruption", _SEQUENCES, 800, heads=16, rate=0.008)),
-    "denoising": _pre_training("denoising", _SEQUENCES, 800),
+    "masked_language_model": _pre_training("masked_language_model", _ENCODER, 1500, end=_ONE_IN_TEN),
+    "span_corruption": _pre_training("span_corruption", _SEQUENCES, 800),
+    "denoising": _pre_training("denoising", _SEQUENCES, 700),
     "classification": _CLASSIFICATION,
     "classification_several": replace(
         _CLASSIFICATION,
