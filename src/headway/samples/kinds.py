@@ -93,7 +93,7 @@ _LANGUAGE_MODEL = Kind(
     tell=retelling,
     write=_lines(".txt"),
     corpus={"source": ".txt"},
-    settings=_settings(800, data="  documents: line\n  max_length: 128\n", model=_DECODER, end=_GREEDY),
+    settings=_settings(1000, data="  documents: line\n  max_length: 128\n", model=_DECODER, end=_GREEDY),
     then='echo "The old king sold a horse. Who sold a horse?" | headway predict {run}',
 )
 
@@ -122,7 +122,7 @@ _TRANSLATION = Kind(
     write=_lines(".en", ".de", ".zh"),
     corpus={"source": ".en", "target": ".de"},
     settings=_settings(
-        780,
+        860,
         data="  source_language: en\n  target_language: de\n",
         model=_SEQUENCES,
         rate=0.008,
