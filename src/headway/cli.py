@@ -192,7 +192,7 @@ def predict(arguments: Arguments) -> None:
     blanks; that of an empty line is all zeros.
 
     The score of a label is its probability, of several labels that of the least likely one; where none applies it is 1 − the
-    probability of the likeliest. A blank line has no label. Numbers (data.labels=number) and vectors have no scores.
+    probability of the likeliest. A blank line has no label. Tags, numbers (data.labels=number) and vectors have no scores.
 
     examples:
       headway predict runs/multi30k input.txt -o output.txt
@@ -245,9 +245,12 @@ def _without_score(predictor: Any) -> str:
     """What it answers with, where that has no score."""
     from headway.inference.embedder import Embedder
     from headway.inference.labeller import Labeller
+    from headway.inference.tagger import Tagger
 
     if isinstance(predictor, Embedder):
         return "vector"
+    if isinstance(predictor, Tagger):
+        return "sequence of tags"
     return "number" if isinstance(predictor, Labeller) and predictor.labels.kind == "number" else ""
 
 

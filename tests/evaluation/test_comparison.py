@@ -16,8 +16,10 @@ from headway.errors import DataError, ModelError
 from headway.evaluation import records
 from headway.evaluation.comparison import Comparison, compare_runs
 from headway.evaluation.label_scores import one_label_scores
+from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, OutcomeRecord, save_outcome
 from headway.evaluation.request import with_interval
+from headway.evaluation.text import loss_scores
 
 SETS = ("train", "validation", "test")
 
@@ -88,11 +90,11 @@ def test_papers_bleu_is_not_compared_across_preprocessing(tmp_path: Path) -> Non
     assert "paper_bleu" in compare(tmp_path / "a", tmp_path / "a")[0].metrics
 
 
-def saved_labels(run: Path, wrong: set[int], **changed: object) -> None:
-    """Writes an evaluation of a made-up classifier of 200 texts into a run directory."""
+def saved_labels(run: Path, wrong: set[int], others: dict[str, Measurement] | None = None, **changed: object) -> None:
+    """Writes an evaluation of a made-up classifier of 200 texts into a run directory, with other measurements beside its own."""
     gold = np.arange(200) % 2
     chosen = np.array([1 - label if place in wrong else label for place, label in enumerate(gold)])
-    measurements = one_label_scores(chosen, gold, np.full(200, 0.9), 2)
+    measurements = one_label_scores(chosen, gold, np.full(200, 0.9)) | (others or {})
     answers = [
         AnswerRecord(line=place + 1, source=f"text {place}", reference="ab"[label], answer="ab"[chosen[place]])
         for place, label in enumerate(gold)
@@ -141,3 +143,29 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     (tmp_path / "c" / "evaluation" / "test.json").write_text('{"task": "tagging"}')
     with pytest.raises(DataError, match="is damaged"):
         compare(tmp_path / "a", tmp_path / "c")
+
+
+def test_losses_are_compared_only_of_the_same_tokens(tmp_path: Path) -> None:
+    def saved_losses(name: str, tokens: float, tokenizer: str | None) -> None:
+        losses = loss_scores(np.stack((np.arange(200.0), np.full(200, tokens)), 1))
+        told = {"tokenizer": tokenizer} if tokenizer else {}
+        saved_labels(tmp_path / name, set(range(40)), losses, fingerprints={"data": "x", **told})
+
+    for name, tokens, tokenizer in (("a", 5, "one"), ("b", 5, "one"), ("c", 5, "other"), ("d", 4, "one"), ("old", 5, None)):
+        saved_losses(name, tokens, tokenizer)
+    assert {"loss", "perplexity", "accuracy"} <= set(compare(tmp_path / "a", tmp_path / "b")[0].metrics)
+    reasons = {"c": "the tokenizers differ", "d": "cut into other tokens", "old": "does not tell its tokenizer: evaluate the run"}
+    for name, why in reasons.items():
+        found, shown = compare(tmp_path / "a", tmp_path / name)
+        assert set(found.left_out) == {"loss", "perplexity"}
+        assert "accuracy" in found.metrics
+        assert re.search(rf"Not compared: loss, perplexity \(.*{why}", shown)
+
+
+def test_macro_scores_of_older_evaluations_can_be_read_but_not_paired(tmp_path: Path) -> None:
+    saved_labels(tmp_path / "a", set(range(40)))
+    wide = np.eye(6)[np.arange(200) % 6]  # right, wrong and missed of two labels
+    old = {"macro_f1": Measurement("macro_f1", "macro F1", "macro-averaged over labels", wide, "macro_f1")}
+    saved_labels(tmp_path / "b", set(range(40)), old)
+    assert compare(tmp_path / "b", tmp_path / "b")[0].metrics["macro_f1"].test.score_a == pytest.approx(50, abs=1)
+    assert "evaluate the run again" in compare(tmp_path / "a", tmp_path / "b")[0].left_out["macro F1"]

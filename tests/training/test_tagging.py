@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def test_an_evaluation_tells_of_each_kind(run: Path) -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for word in ("PERSON", "PLACE", "TIME", "commonest tag of each word", "entity F1"):
         assert word in shown
+    (kinds,) = found.outcome.tables  # type: ignore[union-attr]
+    assert all(re.fullmatch(r"\d+\.\d \(\d+\.\d–\d+\.\d\)", cell) for row in kinds.rows for cell in row[1:4])
 
 
 def test_words_come_with_their_tags(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +101,9 @@ def test_words_come_with_their_tags(run: Path, tmp_path: Path, capsys: pytest.Ca
     assert lines[:4] == ["The\tO", "doctor\tB-PERSON", "danced\tO", ".\tO"]
     assert lines[4:7] == ["", "", ""]
     assert lines[7] == "Paul\tB-PERSON"
+    for option in (["--scores"], ["--n-best", "3"]):
+        assert main(["predict", str(run), str(tmp_path / "in.txt"), *option]) == 2
+        assert f"{option[0]}: a line has one sequence of tags, and a sequence of tags has no score" in capsys.readouterr().err
 
 
 # ---- the rows ------------------------------------------------------------------------------------------------------

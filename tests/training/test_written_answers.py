@@ -19,8 +19,9 @@ from headway.data.dialogues import read_dialogues
 from headway.data.readers import Pair
 from headway.errors import DataError
 from headway.evaluation.evaluate import evaluate_run
-from headway.evaluation.generated import first_sentence
+from headway.evaluation.generated import dialogue_scores, first_sentence
 from headway.evaluation.rouge import distinct, rouge
+from headway.model_dir import load_model
 from headway.training.loop import train
 
 
@@ -73,10 +74,20 @@ def test_a_killed_run_resumes_bit_for_bit_and_is_evaluated(
     answers = [json.loads(line) for line in (tmp_path / "killed" / "evaluation" / "test.answers.jsonl").read_text().splitlines()]
     predicted = headway.load(str(tmp_path / "killed")).predict([answer["source"] for answer in answers])
     assert predicted == [answer["answer"] for answer in answers]
+    statistics = json.loads((tmp_path / "killed" / "evaluation" / "test.statistics.json").read_text())
+    tokenizer = load_model(tmp_path / "killed").tokenizers.target
+    assert [tokens for _, tokens in statistics["loss"]] == [len(tokenizer.encode(answer["reference"])) + 1 for answer in answers]
     if task == "summarisation":
         written = json.loads((tmp_path / "killed" / "evaluation" / "test.json").read_text())
         assert written["baselines"]["first sentence"]["rouge1"]["score"] == pytest.approx(100)
         assert figures(tmp_path / "killed", "validation_rouge-l")
+
+
+def test_bleu_of_dialogue_counts_what_it_is_told_to(sample_directory: Path, tmp_path: Path) -> None:
+    config = written_config(sample_directory, tmp_path, "dialogue")
+    characters = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"bleu_tokenize": "char"})})
+    signatures = [dialogue_scores(["It rains."], ["It snows."], one)["bleu"].signature for one in (config, characters)]
+    assert ["tok:13a" in signatures[0], "tok:char" in signatures[1]] == [True, True]
 
 
 def test_what_is_too_long_is_cut_and_counted(sample_directory: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from rich.text import Text
 from headway.errors import DataError
 from headway.evaluation import records
 from headway.evaluation.analysis import visible
-from headway.evaluation.formulas import DECIMALS
+from headway.evaluation.formulas import DECIMALS, DrawFunction
 from headway.evaluation.intervals import PairedDifference, paired_bootstrap
 from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
 from headway.evaluation.outcome_record import AnswerRecord, load_outcome
@@ -28,6 +28,7 @@ from headway.evaluation.records import EvaluationRecord, SentenceRecord
 from headway.evaluation.summary import shown_text
 
 SHOWN_CHANGES = 3
+OF_TOKENS = ("loss", "perplexity", "bits_per_byte")  # each of their rows is so many tokens
 OF_ONE_EXAMPLE = ("chrf", "rougel", "f1", "micro_f1", "accuracy", "mae")  # scores that tell which example changed, the best first
 
 
@@ -62,7 +63,7 @@ class MetricComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Run B against run A on the same examples; `left_out` scores cannot be set against each other."""
+    """Run B against run A on the same examples; `left_out` tells why some scores cannot be set against each other."""
 
     run_a: Path
     run_b: Path
@@ -70,7 +71,7 @@ class Comparison:
     examples: int
     same_answers: int | None
     metrics: dict[str, MetricComparison]
-    left_out: list[str]
+    left_out: dict[str, str]
 
 
 class _Evaluated(NamedTuple):
@@ -79,6 +80,7 @@ class _Evaluated(NamedTuple):
     task: str
     name: str  # split, and direction of a translator
     data: str  # fingerprint of the files
+    tokenizer: str  # fingerprint of that of the targets; empty in older evaluations
     measurements: dict[str, Measurement]
     answers: list[AnswerRecord]
     paper_references: list[str | None]
@@ -119,19 +121,17 @@ def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[_Evaluated, _Evaluated
 def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, bootstrap: tuple[int, float, int]) -> Comparison:
     a, b = runs
     _check_same_examples(a, b, first, second)
-    compared, left_out = {}, []
+    compared, left_out = {}, {}
     for name, one in first.measurements.items():
-        other = second.measurements.get(name)
-        # Other references (of other preprocessing) or other labels make another score of it.
-        same = name != "paper_bleu" or first.paper_references == second.paper_references
-        if other is None or not same or one.statistics.shape != other.statistics.shape:
-            left_out.append(one.label)
+        if why := _why_not(name, first, second):
+            left_out[one.label] = why
             continue
+        other = second.measurements[name]
         test = paired_bootstrap(other.statistics, one.statistics, one.score_function, *bootstrap)
         compared[name] = MetricComparison(one.label, one.signature, one.higher_is_better, DECIMALS.get(one.formula, 2), test)
     if not compared:
         raise DataError(
-            f"{a} and {b} have no score that can be compared example by example",
+            f"{a} and {b} have no score that can be compared example by example: {'; '.join(dict.fromkeys(left_out.values()))}",
             remedy="texts that were cut up in other ways are compared by the intervals of their bits per byte",
         )
     pairs = list(zip(first.answers, second.answers, strict=True))
@@ -140,10 +140,31 @@ def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, boo
     return Comparison(a, b, first.name, examples, same_answers, compared, left_out)
 
 
+def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
+    """Why a score of the first run cannot be set against that of the second; empty where it can."""
+    one, other = first.measurements[name], second.measurements.get(name)
+    if other is None:
+        return "one run lacks it"
+    if name in OF_TOKENS:
+        if not (first.tokenizer and second.tokenizer):
+            return f"an evaluation does not tell its tokenizer: {records.AGAIN}"
+        if first.tokenizer != second.tokenizer:
+            return "the tokenizers differ, and so do the tokens"
+        if not np.array_equal(one.statistics[:, 1], other.statistics[:, 1]):
+            return "the texts were cut into other tokens"
+    if one.formula != other.formula:
+        return f"they were computed in different ways: {records.AGAIN}"
+    # Other references (of other preprocessing) make another score of it. Decisions are as many as a text has.
+    same = name != "paper_bleu" or first.paper_references == second.paper_references
+    width = isinstance(one.score_function, DrawFunction) or one.statistics.shape[1] == other.statistics.shape[1]
+    return "" if same and width and len(one.statistics) == len(other.statistics) else "it was measured in another way"
+
+
 def _load(run: Path, split: str) -> list[_Evaluated]:
     if records.kind_of(run, split) == "outcome":
         record, measurements, answers = load_outcome(run, split)
-        return [_Evaluated(record.task, f"{split} set", record.fingerprints["data"], measurements, answers, [])]
+        data, tokenizer = record.fingerprints["data"], record.fingerprints.get("tokenizer", "")
+        return [_Evaluated(record.task, f"{split} set", data, tokenizer, measurements, answers, [])]
     return [_translated(*evaluation) for evaluation in records.load_all(run, split)]
 
 
@@ -161,7 +182,7 @@ def _translated(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -
     ]
     name = f"{record.split} set, {record.source_language} → {record.target_language}"
     data = record.fingerprints.get("data", "")
-    return _Evaluated("translation", name, data, measured, answers, [reference for _, reference in papers])
+    return _Evaluated("translation", name, data, "", measured, answers, [reference for _, reference in papers])
 
 
 def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated) -> None:
@@ -190,9 +211,9 @@ def print_comparison(comparison: Comparison, first: _Evaluated, second: _Evaluat
     console.print(_table(comparison))
     for metric in comparison.metrics.values():
         console.print(Text(metric.verdict(), style="bold"), soft_wrap=True)
-    if comparison.left_out:
-        why = "one run lacks it, or it was measured in another way"
-        console.print(Text(f"Not compared: {', '.join(comparison.left_out)} ({why})", style="yellow"), soft_wrap=True)
+    for why in dict.fromkeys(comparison.left_out.values()):
+        labels = ", ".join(label for label, reason in comparison.left_out.items() if reason == why)
+        console.print(Text(f"Not compared: {labels} ({why})", style="yellow"), soft_wrap=True)
     test = next(iter(comparison.metrics.values())).test
     console.print(
         Text(

@@ -2,7 +2,8 @@
 
 A score is stored as the name of its formula and the figures of each example; their sum over any choice of examples gives the
 score of that choice, so the bootstrap and the comparison of runs never read text again. A score of ranks is no function of
-sums: it is a `RankFunction` of the figures of N examples and of how often each of R resamples drew them.
+sums, and one of many labels would need very wide sums: these are a `DrawFunction` of the figures of N examples and of how often
+each of R resamples drew them.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ ScoreFunction = Callable[[np.ndarray], np.ndarray]  # [..., K] → [...]
 
 
 @dataclass(frozen=True)
-class RankFunction:
-    """`function` takes figures [N, K] and weights [R, N] and gives [R]."""
+class DrawFunction:
+    """`function` takes figures [N, K] and weights [R, N] and gives [R, …]."""
 
     function: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def score_of(function: ScoreFunction | RankFunction, statistics: np.ndarray) -> float:
+def score_of(function: ScoreFunction | DrawFunction, statistics: np.ndarray) -> float:
     """The score of all examples."""
-    if isinstance(function, RankFunction):
+    if isinstance(function, DrawFunction):
         return float(function.function(statistics, np.ones((1, len(statistics))))[0])
     return float(function(statistics.sum(axis=0)))
 
 
-def scores_of_resamples(function: ScoreFunction | RankFunction, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The score of each resample, [R]."""
+def scores_of_resamples(function: ScoreFunction | DrawFunction, statistics: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The score of each resample, [R], or whatever else the function tells of it, [R, …]."""
     statistics = statistics.astype(np.float64)
-    return function.function(statistics, weights) if isinstance(function, RankFunction) else function(weights @ statistics)
+    return function.function(statistics, weights) if isinstance(function, DrawFunction) else function(weights @ statistics)
 
 
 BLEU_ORDER, CHRF_BETA = 4, 2
@@ -94,9 +95,47 @@ def f1(sums: np.ndarray) -> np.ndarray:
 
 def macro(function: ScoreFunction, sums: np.ndarray) -> np.ndarray:
     """The mean over the labels that are chosen or gold at all, [..., 3 L]."""
-    by_label = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, -1)  # [..., L, 3]
-    present = by_label.sum(-1) > 0
-    return (function(by_label) * present).sum(-1) / np.maximum(present.sum(-1), 1)
+    return _mean_of_present(function, by_label(sums))
+
+
+def by_label(sums: np.ndarray) -> np.ndarray:
+    """[..., 3 L] → [..., L, 3]"""
+    return np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, -1)
+
+
+def _mean_of_present(function: ScoreFunction, sums: np.ndarray) -> np.ndarray:
+    """[..., L, 3] → [...]"""
+    present = sums.sum(-1) > 0
+    return (function(sums) * present).sum(-1) / np.maximum(present.sum(-1), 1)
+
+
+# ---- the same of decisions: 3 · label + RIGHT, WRONG or MISSED, up to M of a text; NONE where it has fewer --------------
+
+NONE, RIGHT, WRONG, MISSED = -1, 0, 1, 2
+CHUNK_CELLS = 4_000_000  # bounds the memory where there are many labels
+
+
+def label_sums(decisions_NM: np.ndarray, weights_RN: np.ndarray, labels: int | None = None) -> np.ndarray:
+    """How often each label is right, wrong and missed in each resample, [R, L, 3]; without `labels` of those that occur."""
+    texts, columns = np.nonzero(decisions_NM >= 0)
+    kinds, number = np.unique(decisions_NM[texts, columns].astype(np.int64), return_inverse=True)
+    rows = kinds // 3
+    if labels is None:
+        occurring, rows = np.unique(rows, return_inverse=True)
+        labels = len(occurring)
+    sums_RL3 = np.zeros((len(weights_RN), labels, 3))
+    if len(kinds):
+        order = np.argsort(number, kind="stable")
+        starts = np.searchsorted(number[order], np.arange(len(kinds)))
+        sums_RL3[:, rows, kinds % 3] = np.add.reduceat(weights_RN[:, texts[order]], starts, axis=1)
+    return sums_RL3
+
+
+def macro_of_decisions(function: ScoreFunction, decisions_NM: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
+    """The mean over the labels that are chosen or gold at all, [R]."""
+    pieces = min(len(weights_RN), 1 + len(weights_RN) * decisions_NM.size // CHUNK_CELLS)
+    parts = np.array_split(weights_RN, pieces)
+    return np.concatenate([_mean_of_present(function, label_sums(decisions_NM, part)) for part in parts])
 
 
 # ---- ranks -----------------------------------------------------------------------------------------------------------
@@ -167,7 +206,7 @@ def ter(sums: np.ndarray) -> np.ndarray:
     return np.where(words > 0, 100.0 * edits / np.maximum(words, 1.0), np.where(edits > 0, 100.0, 0.0))
 
 
-FORMULAS: dict[str, ScoreFunction | RankFunction] = {
+FORMULAS: dict[str, ScoreFunction | DrawFunction] = {
     "mean": mean,
     "share": share,
     "root_mean": root_mean,
@@ -181,7 +220,10 @@ FORMULAS: dict[str, ScoreFunction | RankFunction] = {
     "macro_precision": partial(macro, precision),
     "macro_recall": partial(macro, recall),
     "macro_f1": partial(macro, f1),
-    "spearman": RankFunction(spearman),
+    "label_macro_precision": DrawFunction(partial(macro_of_decisions, precision)),
+    "label_macro_recall": DrawFunction(partial(macro_of_decisions, recall)),
+    "label_macro_f1": DrawFunction(partial(macro_of_decisions, f1)),
+    "spearman": DrawFunction(spearman),
     "bleu": bleu,
     "chrf": chrf,
     "ter": ter,
@@ -190,5 +232,5 @@ FORMULAS: dict[str, ScoreFunction | RankFunction] = {
 DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson", "spearman"), 4)
 # Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences.
 FORMULAS_OF_ONE: dict[str, ScoreFunction] = {
-    name: function for name, function in FORMULAS.items() if not isinstance(function, RankFunction)
+    name: function for name, function in FORMULAS.items() if not isinstance(function, DrawFunction)
 } | {"bleu": partial(bleu, effective_order=True)}

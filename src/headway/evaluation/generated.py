@@ -25,8 +25,8 @@ def summary_scores(texts: Sequence[str], references: Sequence[str], config: Conf
 
 
 def dialogue_scores(texts: Sequence[str], references: Sequence[str], config: Config) -> dict[str, Measurement]:
-    language = config.data.target_language
-    found = {"bleu": bleu(texts, references, language=language), "chrf": chrf(texts, references)}
+    language, tokenize = config.data.target_language, config.evaluation.bleu_tokenize
+    found = {"bleu": bleu(texts, references, language=language, tokenize=tokenize), "chrf": chrf(texts, references)}
     return found | distinct(texts, language=language)
 
 

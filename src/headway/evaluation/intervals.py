@@ -1,8 +1,8 @@
 """How sure a score is: bootstrap intervals, paired tests, spread over seeds. Pure functions on statistics [N, K] and numbers.
 
 A resample draws N of the N sentences with replacement; its score needs only how often each sentence was drawn, so all resamples
-are one matrix product, weights [R, N] @ statistics [N, K]; a score of ranks is a function of the weights themselves. The draws
-are those of sacreBLEU for the same seed.
+are one matrix product, weights [R, N] @ statistics [N, K]; a score of ranks or of many labels is a function of the weights
+themselves. The draws are those of sacreBLEU for the same seed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headway.errors import DataError
-from headway.evaluation.formulas import RankFunction, ScoreFunction, score_of, scores_of_resamples
+from headway.evaluation.formulas import DrawFunction, ScoreFunction, score_of, scores_of_resamples
 
 CHUNK_ELEMENTS = 4_000_000  # draws held at once: bounds the memory on large test sets
 
@@ -51,29 +51,29 @@ class PairedDifference:
         return self.p_value >= 1 - self.confidence
 
 
-def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction | RankFunction, samples: int, seed: int) -> np.ndarray:
-    """The scores of `samples` bootstrap resamples, float64 [samples]."""
+def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction | DrawFunction, samples: int, seed: int) -> np.ndarray:
+    """The scores of `samples` bootstrap resamples, float64 [samples], or whatever else the function tells of each."""
     drawn = _weights(len(statistics), samples, seed)
     return np.concatenate([scores_of_resamples(score_function, statistics, weights) for weights in drawn])
 
 
 def bootstrap_interval(
     statistics: np.ndarray,
-    score_function: ScoreFunction | RankFunction,
+    score_function: ScoreFunction | DrawFunction,
     samples: int = 1000,
     confidence: float = 0.95,
     seed: int = 12345,
 ) -> Interval:
     """The percentile bootstrap interval (Efron; Koehn 2004) of a corpus score. Raises DataError for no sentences."""
     _check(statistics, samples, confidence)
-    low, high = _range(resampled_scores(statistics, score_function, samples, seed), confidence)
+    low, high = percentiles(resampled_scores(statistics, score_function, samples, seed), confidence)
     return Interval(score_of(score_function, statistics), low, high, confidence, samples, seed)
 
 
 def paired_bootstrap(
     statistics_a: np.ndarray,
     statistics_b: np.ndarray,
-    score_function: ScoreFunction | RankFunction,
+    score_function: ScoreFunction | DrawFunction,
     samples: int = 1000,
     confidence: float = 0.95,
     seed: int = 12345,
@@ -89,7 +89,7 @@ def paired_bootstrap(
         statistics_b, score_function, samples, seed
     )
     score_a, score_b = (score_of(score_function, statistics) for statistics in (statistics_a, statistics_b))
-    low, high = _range(resampled, confidence)
+    low, high = percentiles(resampled, confidence)
     not_ahead = int((resampled <= 0).sum() if score_a >= score_b else (resampled >= 0).sum())
     return PairedDifference(
         score_a,
@@ -120,7 +120,8 @@ def _chunks(sentences: int, samples: int) -> Iterator[int]:
         yield min(rows, samples - start)
 
 
-def _range(scores: np.ndarray, confidence: float) -> tuple[float, float]:
+def percentiles(scores: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The ends of the range that holds the given share of some scores."""
     low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
@@ -137,7 +138,7 @@ def _check(statistics: np.ndarray, samples: int, confidence: float) -> None:
 
 
 def _check_two(statistics_a: np.ndarray, statistics_b: np.ndarray) -> None:
-    if statistics_a.shape != statistics_b.shape:
+    if len(statistics_a) != len(statistics_b):
         raise DataError(
             f"the systems were scored on {len(statistics_a)} and {len(statistics_b)} sentences",
             remedy="a paired test needs the same sentences in the same order",

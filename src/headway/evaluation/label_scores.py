@@ -6,33 +6,36 @@ N texts, L labels. They agree with scikit-learn, which the tests compare them wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headway.evaluation import formulas
+from headway.evaluation.formulas import MISSED, NONE, RIGHT, WRONG, DrawFunction, ScoreFunction, scores_of_resamples
+from headway.evaluation.intervals import percentiles, resampled_scores
 from headway.evaluation.metrics import Measurement
 
 CALIBRATION_BINS = 10
 ACCURACY_UNIT = "share of texts; where each has one label, micro F1 is the same"
-Numbers = NDArray[np.float64]
+MOST_DRAWN = 1000  # kinds that have intervals of their own
+Numbers: TypeAlias = NDArray[np.float64]
+Whole: TypeAlias = NDArray[np.int64]
 
 
-def one_label_scores(
-    chosen_N: NDArray[np.int64], gold_N: NDArray[np.int64], probability_N: Numbers, labels: int
-) -> dict[str, Measurement]:
+def one_label_scores(chosen_N: Whole, gold_N: Whole, probability_N: Numbers) -> dict[str, Measurement]:
     """Accuracy, macro-averaged precision, recall and F1, and calibration error, in per cent.
 
     Args:
         chosen_N, gold_N: numbers of labels.
         probability_N: what the model gave to its choice.
-        labels: how many there are, those that the model does not know included.
     """
     right_N = chosen_N == gold_N
-    by_label = _confusions(chosen_N[:, None] == np.arange(labels), gold_N[:, None] == np.arange(labels))
+    # One label is right, or one is wrong and another is missed.
+    first_N, second_N = 3 * chosen_N + np.where(right_N, RIGHT, WRONG), np.where(right_N, NONE, 3 * gold_N + MISSED)
     found = [
         measurement_of("accuracy", "accuracy", ACCURACY_UNIT, np.stack((right_N, np.ones_like(right_N)), 1), "share"),
-        *averages(by_label, "macro"),
+        *_averages("macro", np.stack((first_N, second_N), 1)),
         _calibration(right_N, probability_N),
     ]
     return {measurement.name: measurement for measurement in found}
@@ -40,11 +43,12 @@ def one_label_scores(
 
 def several_label_scores(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_]) -> dict[str, Measurement]:
     """Micro- and macro-averaged precision, recall and F1, and the share of texts with all labels right, in per cent."""
-    by_label = _confusions(chosen_NL, gold_NL)
+    decisions_NM = _decisions(chosen_NL, gold_NL)
+    parts_N3 = np.stack([((decisions_NM >= 0) & (decisions_NM % 3 == part)).sum(1) for part in (RIGHT, WRONG, MISSED)], 1)
     right_N = (chosen_NL == gold_NL).all(1)
     found = [
-        *averages(by_label, "micro"),
-        *averages(by_label, "macro"),
+        *_averages("micro", parts_N3),
+        *_averages("macro", decisions_NM),
         measurement_of("exact", "all labels right", "share of texts", np.stack((right_N, np.ones_like(right_N)), 1), "share"),
     ]
     return {measurement.name: measurement for measurement in found}
@@ -63,37 +67,52 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
     return {measurement.name: measurement for measurement in results}
 
 
-def per_label(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_], names: Sequence[str]) -> list[dict[str, float | str]]:
-    """Precision, recall and F1 of each label in per cent, and how many texts have it."""
-    return figures_of_kinds(_confusions(chosen_NL, gold_NL).sum(0), names)
+def rows_of_kinds(
+    statistics: np.ndarray, by_kind: ScoreFunction | DrawFunction, names: Sequence[str], bootstrap: tuple[int, float, int]
+) -> list[list[str]]:
+    """Of each kind its name, precision, recall and F1 in per cent with their intervals, and how many there are, as text.
+
+    A resample without the kind says nothing of it. Where there are very many kinds they have no intervals.
+
+    Args:
+        by_kind: makes of the statistics how often each kind is right, wrong and missed, [R, kinds, 3].
+        bootstrap: samples, confidence and seed.
+    """
+    samples, confidence, seed = bootstrap
+    sums_K3 = scores_of_resamples(by_kind, statistics, np.ones((1, len(statistics))))[0]
+    drawn_RK3 = resampled_scores(statistics, by_kind, samples if len(names) <= MOST_DRAWN else 1, seed)
+    occurs_RK = (drawn_RK3.sum(-1) > 0) & (len(names) <= MOST_DRAWN)
+    columns = []
+    for function in (formulas.precision, formulas.recall, formulas.f1):
+        every_RK = function(drawn_RK3)
+        drawn = (every_RK[occurs_RK[:, kind], kind] for kind in range(len(names)))
+        columns.append([_with_interval(*two, confidence) for two in zip(function(sums_K3), drawn, strict=True)])
+    counts = (f"{count:,.0f}" for count in sums_K3[:, RIGHT] + sums_K3[:, MISSED])
+    return [list(row) for row in zip(names, *columns, counts, strict=True)]
 
 
-def figures_of_kinds(sums: Numbers, names: Sequence[str]) -> list[dict[str, float | str]]:
-    """Precision, recall and F1 in per cent of sums of right, wrong and missed ones, [3 kinds]; `texts` is how many there are."""
-    right, wrong, missed = sums.reshape(3, -1)
-    rows: list[dict[str, float | str]] = []
-    for number, name in enumerate(names):
-        own = np.array([right[number], wrong[number], missed[number]])
-        precision, recall, f1 = (float(function(own)) for function in (formulas.precision, formulas.recall, formulas.f1))
-        rows.append({"label": name, "precision": precision, "recall": recall, "f1": f1, "texts": float(own[0] + own[2])})
-    return rows
+def _with_interval(score: float, drawn: Numbers, confidence: float) -> str:
+    if not len(drawn):
+        return f"{score:.1f}"
+    low, high = percentiles(drawn, confidence)
+    return f"{score:.1f} ({low:.1f}–{high:.1f})"
 
 
-def _confusions(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_]) -> Numbers:
-    """For each text and label whether it is right, wrong or missed, [N, 3 L]."""
-    parts = (chosen_NL & gold_NL, chosen_NL & ~gold_NL, ~chosen_NL & gold_NL)
-    return np.concatenate(parts, axis=1).astype(np.float64)
+def _decisions(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_]) -> Whole:
+    """Those of each text, as `formulas.label_sums` reads them, [N, M]: as wide as the text with the most of them."""
+    texts, labels = np.nonzero(chosen_NL | gold_NL)
+    parts = np.where(chosen_NL[texts, labels], np.where(gold_NL[texts, labels], RIGHT, WRONG), MISSED)
+    columns = np.arange(len(texts)) - np.searchsorted(texts, texts)
+    decisions_NM = np.full((len(chosen_NL), 1 + columns.max(initial=0)), NONE)
+    decisions_NM[texts, columns] = 3 * labels + parts
+    return decisions_NM
 
 
-def averages(by_label: Numbers, kind: str) -> list[Measurement]:
+def _averages(kind: str, statistics: Whole) -> list[Measurement]:
     """Precision, recall and F1; macro: the mean over the labels that are chosen or gold at all; micro: of all decisions."""
     names = {"precision": "precision", "recall": "recall", "f1": "F1"}
-    unit, macro = f"{kind}-averaged over labels", kind == "macro"
-    statistics = by_label if macro else by_label.reshape(len(by_label), 3, -1).sum(-1)
-    return [
-        measurement_of(f"{kind}_{name}", f"{kind} {label}", unit, statistics, f"macro_{name}" if macro else name)
-        for name, label in names.items()
-    ]
+    unit, formula = f"{kind}-averaged over labels", "label_macro_" if kind == "macro" else ""
+    return [Measurement(f"{kind}_{name}", f"{kind} {label}", unit, statistics, formula + name) for name, label in names.items()]
 
 
 def _calibration(right_N: NDArray[np.bool_], probability_N: Numbers) -> Measurement:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from headway.config import TrainingConfig
 from headway.data.labelled import Labelled, read_labelled
@@ -14,15 +16,17 @@ from headway.data.labels import Labels
 from headway.data.preparation import read_all
 from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
-from headway.evaluation.label_scores import per_label
+from headway.evaluation.formulas import DrawFunction, label_sums
+from headway.evaluation.label_scores import rows_of_kinds
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
-from headway.evaluation.request import Request
-from headway.inference.labelling import LabelAnswer, gold_matrix, label_answers, label_logits, label_scores
+from headway.evaluation.request import Request, bootstrap_of
+from headway.inference.labelling import LabelAnswer, label_answers, label_logits, label_scores
 from headway.tasks import TASKS
 from headway.training.parallel import choose_device
 
 MOST_CONFUSED = 20  # labels that a table of confusions has room for
+PIECE = 256  # texts whose probabilities are held at once
 _log = logging.getLogger(__name__)
 
 
@@ -34,15 +38,20 @@ def label_outcome(request: Request) -> Outcome:
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     logits_NL = label_logits(model, preparation.rows_of_all(examples), preparation)
-    answers = label_answers(logits_NL, labels)
-    answered = [_record(example, answer) for example, answer in zip(examples, answers, strict=True)]
+    answers = _answers(logits_NL, labels)
+    measurements = label_scores(logits_NL, examples, labels)
     return Outcome(
-        measurements=label_scores(logits_NL, examples, labels),
-        answers=answered,
-        wrong=_surest_wrong(answered),
-        tables=_tables(examples, answers, labels),
+        measurements=measurements,
+        answers=[_record(example, answer) for example, answer in zip(examples, answers, strict=True)],
+        wrong=_surest_wrong(examples, answers),
+        tables=_tables(measurements, examples, labels, bootstrap_of(config)),
         baselines=_baselines(request, labels),
     )
+
+
+def _answers(logits_NL: Tensor, labels: Labels) -> list[LabelAnswer]:
+    """Without the probabilities of every label: of many labels and texts they fill the memory."""
+    return [replace(answer, probabilities=()) for some in logits_NL.split(PIECE) for answer in label_answers(some, labels)]
 
 
 def _record(example: Labelled, answer: LabelAnswer) -> AnswerRecord:
@@ -55,13 +64,20 @@ def _record(example: Labelled, answer: LabelAnswer) -> AnswerRecord:
     )
 
 
-def _surest_wrong(answers: Sequence[AnswerRecord]) -> list[Wrong]:
-    """Wrong labels, those first that the model was surest of."""
-    wrong = [one for one in answers if one.answer != one.reference and one.probability is not None]
-    wrong.sort(key=lambda one: -(one.probability or 0.0))
+def _surest_wrong(examples: Sequence[Labelled], answers: Sequence[LabelAnswer]) -> list[Wrong]:
+    """Wrong labels, those first that the model was surest of; of several the order is no matter, and no number is sure."""
+    found = [
+        (answer.score, example, answer)
+        for example, answer in zip(examples, answers, strict=True)
+        if answer.score is not None and set(answer.labels) != set(example.labels)
+    ]
     return [
-        Wrong(line=one.line, source=one.source, problem=f"wanted {one.reference}, got {one.answer}, {one.probability:.0%} sure")
-        for one in wrong
+        Wrong(
+            line=example.line,
+            source=example.source,
+            problem=f"wanted {', '.join(example.labels)}, got {answer.text or 'no label'}, {score:.0%} sure",
+        )
+        for score, example, answer in sorted(found, key=lambda one: -one[0])
     ]
 
 
@@ -80,19 +96,21 @@ def say_no_baseline(error: HeadwayError) -> None:
     _log.warning("no baseline beside these scores: %s", error)
 
 
-def _tables(examples: Sequence[Labelled], answers: Sequence[LabelAnswer], labels: Labels) -> list[TableRecord]:
+def _tables(
+    measurements: Mapping[str, Measurement], examples: Sequence[Labelled], labels: Labels, bootstrap: tuple[int, float, int]
+) -> list[TableRecord]:
     if labels.kind == "number":
         return []
     every = labels.with_others(example.labels for example in examples)
-    gold_NL = gold_matrix(examples, every)
-    chosen_NL = np.array([[name in answer.labels for name in every.names] for answer in answers])
-    rows: list[list[Any]] = [
-        [row["label"], *(f"{row[name]:.1f}" for name in ("precision", "recall", "f1")), f"{row['texts']:,.0f}"]
-        for row in per_label(chosen_NL, gold_NL, every.names)
-    ]
-    tables = [TableRecord(title="each label", head=["label", "precision", "recall", "F1", "texts"], rows=rows)]
+    decisions = measurements["macro_f1"].statistics
+    by_label = DrawFunction(partial(label_sums, labels=every.outputs))
+    head = ["label", "precision", "recall", "F1", "texts"]
+    rows = rows_of_kinds(decisions, by_label, every.names, bootstrap)
+    tables = [TableRecord(title=f"each label ({100 * bootstrap[1]:g} % interval)", head=head, rows=rows)]
     if labels.kind == "one" and every.outputs <= MOST_CONFUSED:
-        counts = gold_NL.astype(int).T @ chosen_NL[:, : labels.outputs].astype(int)
+        chosen, missed = decisions.T // 3
+        counts = np.zeros((every.outputs, labels.outputs), dtype=int)
+        np.add.at(counts, (np.where(missed < 0, chosen, missed), chosen), 1)
         confusions = [[name, *map(str, counts[row])] for row, name in enumerate(every.names)]
         tables.append(TableRecord(title="label (rows) against answer (columns)", head=["", *labels.names], rows=confusions))
     return tables

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from headway.errors import DataError
-from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, RankFunction, ScoreFunction, score_of
+from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, DrawFunction, ScoreFunction, score_of
 
 Statistics = np.ndarray  # [N, K]: N examples, K figures whose sums the score is computed from
 BleuTokenizer = Literal["13a", "zh", "char", "intl", "none"]
@@ -42,7 +42,7 @@ class Measurement:
         return score_of(self.score_function, self.statistics)
 
     @property
-    def score_function(self) -> ScoreFunction | RankFunction:
+    def score_function(self) -> ScoreFunction | DrawFunction:
         return FORMULAS[self.formula]
 
     def sentence_scores(self) -> np.ndarray:

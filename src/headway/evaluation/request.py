@@ -140,10 +140,14 @@ def open_model(run: Path) -> LoadedModel:
     return load_model(run)
 
 
-def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
+def bootstrap_of(config: Config) -> tuple[int, float, int]:
+    """Samples, confidence and seed."""
     settings = config.evaluation
-    drawn = settings.bootstrap_samples, settings.confidence, settings.seed
-    interval = bootstrap_interval(measured.statistics, measured.score_function, *drawn)
+    return settings.bootstrap_samples, settings.confidence, settings.seed
+
+
+def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
+    interval = bootstrap_interval(measured.statistics, measured.score_function, *bootstrap_of(config))
     return ScoreRecord(
         label=measured.label,
         score=measured.score,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from headway.config import TrainingConfig
 from headway.data.preparation import read_all
 from headway.data.tagged import Tagged, TaggedPreparation
 from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
-from headway.evaluation.label_scores import figures_of_kinds
+from headway.evaluation.formulas import by_label
+from headway.evaluation.label_scores import rows_of_kinds
 from headway.evaluation.labels import say_no_baseline
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
-from headway.evaluation.request import Request
+from headway.evaluation.request import Request, bootstrap_of
 from headway.evaluation.tag_scores import entity_kinds, entity_sums, tag_scores
 from headway.inference.tagging import tag_sentences
 from headway.tasks import TASKS
@@ -39,7 +39,7 @@ def tag_outcome(request: Request) -> Outcome:
             for one, tags in zip(examples, found, strict=True)
         ],
         wrong=[wrong for one, tags in zip(examples, found, strict=True) if (wrong := _wrong(one, tags, labels.scheme))],
-        tables=_tables(found, gold, labels.scheme),
+        tables=_tables(found, gold, labels.scheme, bootstrap_of(config)),
         baselines=_baselines(request, labels.scheme),
     )
 
@@ -56,15 +56,17 @@ def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None
     return Wrong(line=example.line, source=example.source, problem="; ".join(parts)) if parts else None
 
 
-def _tables(found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme) -> list[TableRecord]:
+def _tables(
+    found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme, bootstrap: tuple[int, float, int]
+) -> list[TableRecord]:
     if scheme == "plain":
         return []
     kinds = entity_kinds(gold, scheme) | entity_kinds(found, scheme)
-    rows: list[list[Any]] = [
-        [row["label"], *(f"{row[name]:.1f}" for name in ("precision", "recall", "f1")), f"{row['texts']:,.0f}"]
-        for row in figures_of_kinds(entity_sums(found, gold, scheme, kinds).sum(0), sorted(kinds))
-    ]
-    return [TableRecord(title="each kind of entity", head=["kind", "precision", "recall", "F1", "entities"], rows=rows)]
+    if not kinds:
+        return []
+    rows = rows_of_kinds(entity_sums(found, gold, scheme, kinds), by_label, sorted(kinds), bootstrap)
+    title, head = f"each kind of entity ({100 * bootstrap[1]:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
+    return [TableRecord(title=title, head=head, rows=rows)]
 
 
 def _baselines(request: Request, scheme: Scheme) -> dict[str, dict[str, Measurement]]:

@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -> np.ndarray:
-    """For each row of the stream its −log p in nats and its tokens, float64 [N, 2]."""
+    """For each row its −log p in nats and its tokens, float64 [N, 2]; rows stand as the examples do, packed ones as the text."""
     device = next(model.parameters()).device
     updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
-    found = []
+    found, places = [], []
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
         if not model.decoder:
@@ -44,7 +44,9 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -
             hidden = model(batch.source_ids, batch.source_mask, batch.target_in)
         losses = token_losses(hidden, model.output_weight, batch.target_out)
         found.append(torch.stack((losses.sum(1), (batch.target_out >= 0).sum(1).double()), dim=1))
-    return torch.cat(found).cpu().numpy()
+        places.append(batch.indices)
+    order = torch.cat(places).argsort(stable=True)  # the plan has them by length; packed rows may begin in the same document
+    return torch.cat(found)[order].cpu().numpy()
 
 
 def text_outcome(request: Request) -> Outcome:

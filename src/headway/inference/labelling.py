@@ -79,7 +79,7 @@ def label_scores(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labels
         return several_label_scores(chosen_NL, gold_matrix(examples, every))
     probability, chosen = logits_NL.double().softmax(1).max(1)
     gold = np.array([every.numbers[example.labels[0]] for example in examples])
-    return one_label_scores(chosen.numpy(), gold, probability.numpy(), every.outputs)
+    return one_label_scores(chosen.numpy(), gold, probability.numpy())
 
 
 def gold_matrix(examples: Sequence[Labelled], labels: Labels) -> np.ndarray:

@@ -23,7 +23,6 @@ class TaggedText:
     words: tuple[str, ...]
     tags: tuple[str, ...]
     entities: tuple[Entity, ...]  # none where tags are plain
-    score: float = 0.0
 
     @property
     def text(self) -> str:
