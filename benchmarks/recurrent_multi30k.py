@@ -22,10 +22,11 @@ from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizers
 from headway.evaluation.intervals import bootstrap_interval
 from headway.evaluation.metrics import tokenised_lowercased_bleu
 from headway.inference.decoding import generate
+from headway.inference.labelling import BATCH_TOKENS
 from headway.model_dir import load_model
 from headway.tasks import TASKS
 from headway.training.run_directory import cache_directory, open_tokenizers
-from headway.training.validation import BATCH_TOKENS, Validation, validate
+from headway.training.validation import Validation, validate
 from recurrent_learning import LOOKS, LSTM, RECIPE, Budget, build, configuration, learn, start
 
 if TYPE_CHECKING:

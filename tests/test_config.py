@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from headway.config import (
+    CUT_UP_ONCE,
     PRESETS,
     WITH_HEAD,
+    WITHOUT_TARGET,
     Config,
     LoraConfig,
     ModelConfig,
@@ -29,8 +31,11 @@ from headway.config import (
 )
 from headway.config_mistakes import all_keys, section_of
 from headway.config_reader import dotted, parse_yaml, resolve
+from headway.data.checks.texts import READERS
+from headway.data.preparation import CutUpOnce
 from headway.errors import HeadwayError, UsageError
 from headway.tasks import TASKS
+from headway.training.validation import SCORES
 
 BASE = """\
 run_directory: runs/x
@@ -330,6 +335,19 @@ def test_impossible_combinations(refused: Refused, section: str, body: str, part
         assert part in message
 
 
+TEXT = BASE.replace(", target: a.de", "").replace(", target: b.de", "")
+
+
+@pytest.mark.parametrize("task", WITHOUT_TARGET)
+def test_a_task_without_a_score_is_not_chosen_by_it(write: Callable[[str], Path], refused: Refused, task: str) -> None:
+    text = TEXT + f"task: {task}\n"
+    copied = text + "training:\n  validate_score: true\n  best_by: "
+    problem = f"training.best_by=score: task={task} has no score — set training.best_by=loss"
+    assert f"config.yaml:8: {problem}" in refused(copied + "score\n")
+    assert f"command line: {problem}" in refused(text, "training.best_by=score")
+    assert load_config(write(copied + "loss\n")).training.validate_score
+
+
 @pytest.mark.parametrize(
     ("override", "wanted"),
     [
@@ -427,6 +445,12 @@ def test_what_can_be_frozen(write: Callable[[str], Path], text: str, freeze: str
 
 def test_tasks_with_a_head_are_those_whose_model_has_one() -> None:
     assert {name for name, task in TASKS.items() if task.outputs or task.labels} == set(WITH_HEAD)
+
+
+def test_what_else_is_said_of_tasks_agrees_with_them() -> None:
+    assert {name for name, task in TASKS.items() if issubclass(task.preparation, CutUpOnce)} == set(CUT_UP_ONCE)
+    assert {name: task.preparation.read for name, task in TASKS.items()} == READERS
+    assert set(TASKS) - set(WITHOUT_TARGET) == set(SCORES)
 
 
 def test_combinations_are_found_beside_wrong_values_but_not_because_of_them(refused: Refused) -> None:

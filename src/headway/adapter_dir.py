@@ -28,7 +28,7 @@ from headway.model_dir import ADAPTER_MANIFEST as MANIFEST
 from headway.model_dir import CONFIG, MAX_BYTES, build_model, load_model, save_model
 from headway.model_files import bring_to_medium, damaged, read_file, write_directory
 from headway.training.manifest import read_json, write_file
-from headway.training.start_from import inherit, inherited_tokenizers, refuse_misfit, sources
+from headway.training.start_from import inherit, inherited_tokenizers, refuse_misfits, sources
 from headway.training.tensor_file import parse_tensors, refuse_non_finite, tensor_bytes, tensor_chunks
 
 FORMAT_VERSION = 1
@@ -160,16 +160,15 @@ def merge(base: str, adapters: Sequence[str], out: Path, weights: Sequence[float
     if len(weights) != len(adapters):
         raise UsageError(f"{len(weights)} weights for {len(adapters)} adapters", remedy="give one for each, in their order")
     loaded = [load_adapter(path) for path in adapters]
-    whole = load_model(base)
+    fingerprint = load_model(base).fingerprint
     for one in loaded:
-        _check(one, loaded[0], base, whole.fingerprint, several=len(loaded) > 1)
+        _check(one, loaded[0], base, fingerprint, several=len(loaded) > 1)
     first = loaded[0]
     config = first.config.model_copy(update={"model": first.config.model.model_copy(update={"start_from": base})})
     tokenizers = inherited_tokenizers(config)
     assert tokenizers is not None
     tokenizers.labels = first.labels
-    for part, run in sources(config.model).items():  # before anything of the size that an adapter claims is built
-        refuse_misfit(whole, part, run, config, tokenizers)
+    refuse_misfits(sources(config.model), config, tokenizers)  # before anything of the size that an adapter claims is built
     model = build_model(config, tokenizers)
     new = set(inherit(model, config, tokenizers).new)
     for one, weight in zip(loaded, weights, strict=True):

@@ -40,7 +40,7 @@ from headway.config_sections import (
 )
 
 __all__ = [
-    "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD",
+    "CUT_UP_ONCE", "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD",
     "Config", "Corpus", "CorpusConfig", "DataConfig", "DecodingConfig", "Direction", "EvaluationConfig", "LabelKind",
     "LoraConfig", "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig", "TrainingConfig",
     "config_difference", "config_warnings", "dump_config", "load_config", "parse_config", "parse_model_part",
@@ -133,6 +133,11 @@ class Config(Section):
         yield from self._target_problems()
         yield from self._embedding_problems()
         yield from self._fine_tuning_problems()
+        if self.training.best_by == "score":
+            if self.task in WITHOUT_TARGET:
+                yield f"training.best_by=score: task={self.task} has no score — set training.best_by=loss, or leave it out"
+            elif not self.training.validate_score:
+                yield "training.best_by=score needs training.validate_score=true"
         if model.tied_embeddings == "all" and not self.tokenizer.joint and self.task != "sentence_embedding":
             yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
         if model.positions == "learned":

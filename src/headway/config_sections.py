@@ -167,8 +167,6 @@ class TrainingConfig(Section):
             yield f"{warmup} — lower the first or raise the second"
         if self.accumulation > self.batch_tokens:
             yield f"accumulation={self.accumulation} pieces cannot be cut from batch_tokens={self.batch_tokens}"
-        if self.best_by == "score" and not self.validate_score:
-            yield "best_by=score needs validate_score=true"
 
 
 class DecodingConfig(Section):

@@ -16,9 +16,10 @@ import torch
 
 import headway
 from headway.cli import main
+from headway.inference.labelling import BATCH_TOKENS
 from headway.model_dir import load_model
 from headway.samples import SAMPLES
-from headway.training.validation import BATCH_TOKENS, Validation
+from headway.training.validation import Validation
 
 LEAST = 0.95
 PRE_TRAINING = ("masked_language_model", "span_corruption", "denoising")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from headway.evaluation.evaluate import evaluate_run
 from headway.model_dir import build_model, load_model
 from headway.training.loop import train
 from headway.training.run_directory import open_tokenizers
-from headway.training.start_from import inherit
+from headway.training.start_from import inherit, start_findings
 
 LAYERS = {
     "masked_language_model": {"encoder_layers": 2, "decoder_layers": 0},
@@ -108,14 +109,76 @@ def test_an_encoder_becomes_a_classifier(masked: Path, kinds: Path, tmp_path: Pa
 def test_encoder_and_decoder_of_different_runs_become_a_translator(
     masked: Path, writer: Path, sample_directory: Path, tmp_path: Path
 ) -> None:
-    model = {"start_from": str(masked), "start_decoder_from": str(writer), "positions": "relative"}
-    config = tiny_config(sample_directory, tmp_path / "run", model=model)
+    runs = {"start_from": str(masked), "start_decoder_from": str(writer), "positions": "relative"}
+    config = tiny_config(sample_directory, tmp_path / "run", model={**runs, "tied_embeddings": "decoder"})
     built, found = started(config, tmp_path / "run")
-    decoder = load_model(writer).model.state_dict()
-    assert torch.equal(built.decoder[1].feed_forward.inner.weight, decoder["decoder.1.feed_forward.inner.weight"])
-    assert torch.equal(built.encoder[1].feed_forward.inner.weight, load_model(masked).model.encoder[1].feed_forward.inner.weight)
+    inner = "feed_forward.inner.weight"
+    for run, side, stack in ((masked, "source", "encoder"), (writer, "target", "decoder")):
+        old = load_model(run).model
+        for name in (f"{side}_embedding.tokens.weight", f"{stack}.1.{inner}"):
+            ours, theirs = built.get_parameter(name), old.get_parameter(name)
+            assert torch.equal(ours, theirs[: len(ours)]), name  # without the mask
     assert found.new
     assert all("cross_attention" in name for name in found.new)
+
+
+def test_one_table_of_embeddings_does_not_begin_with_two(
+    base: Path, masked: Path, writer: Path, sample_directory: Path, tmp_path: Path
+) -> None:
+    """Encoder and decoder of two runs, then of one run whose tables have gone their own ways."""
+    two = {"start_from": str(masked), "start_decoder_from": str(writer), "positions": "relative"}
+    refused = tiny_config(sample_directory, tmp_path / "two", model=two)
+    problem = f"different embeddings in {masked / 'model'} and {writer / 'model'}, and this model has one table for both"
+    with pytest.raises(UsageError, match=re.escape(problem)) as told:
+        started(refused, tmp_path / "two")
+    assert "set model.tied_embeddings=decoder" in str(told.value)
+    assert [finding.problem for finding in start_findings(refused)] == [f"model.start_from: encoder and decoder have {problem}"]
+    same = {"start_from": str(base), "start_decoder_from": str(base / "model"), "positions": "relative"}
+    _, found = started(tiny_config(sample_directory, tmp_path / "same", model=same), tmp_path / "same")
+    assert found.new == []
+    one = {"start_from": str(base), "positions": "relative", "tied_embeddings": "none"}
+    training = {"updates": 2, "validate_every": 2, "warmup_updates": 0, "averaging": "none"}
+    untied = train(tiny_config(sample_directory, tmp_path / "untied", model=one, training=training), quiet=True)
+    tied = tiny_config(sample_directory, tmp_path / "tied", model={"start_from": str(untied), "positions": "relative"})
+    with pytest.raises(UsageError, match=r"set model\.tied_embeddings=none"):
+        started(tied, tmp_path / "tied")
+
+
+@pytest.mark.parametrize(("start_from", "part", "other"), [("masked", "encoder", "decoder"), ("writer", "decoder", "encoder")])
+def test_a_stack_alone_starts_that_of_a_translator(
+    start_from: str, part: str, other: str, request: pytest.FixtureRequest, sample_directory: Path, tmp_path: Path
+) -> None:
+    run = request.getfixturevalue(start_from)
+    model = {"start_from": str(run), "positions": "relative"}
+    config = tiny_config(sample_directory, tmp_path / "run", model=model, training={"updates": 6})
+    assert start_findings(config) == []
+    built, found = started(config, tmp_path / "run")
+    theirs, ours = load_model(run).model.state_dict(), built.state_dict()
+    assert all(torch.equal(ours[name], theirs[name][: len(ours[name])]) for name in found.taken)
+    assert found.taken == list(theirs)
+    assert found.left == []
+    assert {name.partition(".")[0] for name in found.new} == {"decoder", f"{other}_norm", f"{other}_bias", other}
+    assert all(name.startswith(other) or "cross_attention" in name for name in found.new)
+    assert built.source_embedding.tokens is built.target_embedding.tokens
+    trained = train(config.model_copy(update={"run_directory": str(tmp_path / "trained")}), quiet=True)
+    assert load_model(trained).tokenizers.target.digest == load_model(run).tokenizers.target.digest
+
+
+def test_a_translator_starts_a_language_model(base: Path, sample_directory: Path, tmp_path: Path) -> None:
+    config = text_config(sample_directory, tmp_path, model={"start_from": str(base)})
+    _, found = started(config, tmp_path / "run")
+    assert found.new == []
+    assert {name.partition(".")[0] for name in found.left} == {
+        "encoder", "encoder_norm", "encoder_bias", "source_embedding", "decoder"
+    }  # fmt: skip
+    assert all("cross_attention" in name for name in found.left if name.startswith("decoder"))
+
+
+def test_the_other_side_has_no_tokenizer_of_its_own(masked: Path, sample_directory: Path, tmp_path: Path) -> None:
+    model = {"start_from": str(masked), "positions": "relative", "tied_embeddings": "decoder"}
+    config = tiny_config(sample_directory, tmp_path / "run", model=model, tokenizer={"joint": False})
+    with pytest.raises(UsageError, match=r"gives that of the encoder alone\n  → leave tokenizer\.joint out"):
+        started(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

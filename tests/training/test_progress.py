@@ -43,6 +43,20 @@ def test_what_is_shown_goes_to_standard_error(tmp_path: Path, monkeypatch: pytes
     assert sys.stderr.getvalue().startswith("done: best validation score 1.000")  # type: ignore[attr-defined]
 
 
+BEST = [("r", -0.2, "r -0.200"), ("BLEU", 31.5, "BLEU 31.500"), ("loss", -2.5, "loss 2.500")]
+
+
+@pytest.mark.parametrize(("metric", "best", "shown"), BEST)
+def test_the_best_figure_keeps_its_sign(
+    metric: str, best: float, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    progress = Progress(tmp_path, tiny_config(tmp_path, tmp_path), enabled=True, record=False)
+    progress._metric = metric
+    progress.end(best, tmp_path)
+    assert sys.stderr.getvalue().startswith(f"done: best validation {shown}; ")  # type: ignore[attr-defined]
+
+
 def test_texts_of_the_data_do_not_command_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     example = Example("\x1b[2J[red]\u202eevil", "one\ntwo", "x" * 1000)

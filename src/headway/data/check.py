@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.config import WITHOUT_TARGET, Config, CorpusConfig, DataConfig, Split
+from headway.config import Config, CorpusConfig, Split
 from headway.data.checks import findings as judge
 from headway.data.checks.leaks import HeldOut
 from headway.data.checks.lines import Lines, forget_words
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding, split_of
 from headway.data.checks.scan import CorpusScan
-from headway.data.checks.texts import TextScan, scan_texts, text_findings
-from headway.data.dialogues import read_dialogues
-from headway.data.labelled import read_labelled
-from headway.data.pairs import PairPreparation
-from headway.data.preparation import Example
+from headway.data.checks.texts import READERS, TextScan, scan_texts, text_findings
 from headway.data.progress import PairsProgress
-from headway.data.questions import read_questions
-from headway.data.readers import corpus_name, count, read_pairs
-from headway.data.tagged import TaggedPreparation, scheme_of
-from headway.data.texts import read_texts
+from headway.data.readers import corpus_name, count
+from headway.data.tagged import scheme_of
 from headway.data.token_cache import in_pieces
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.errors import DataError, HeadwayError
@@ -121,10 +115,6 @@ class _Run:
         """The names of the corpora, as they are told."""
         return sorted(self.corpora, key=lambda name: -ORDER.index(split_of(name)))
 
-    def read(self, corpus: CorpusConfig, data: DataConfig) -> Iterator[Example]:
-        """The examples of a corpus."""
-        raise NotImplementedError
-
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         """Read one corpus; the held-out ones come first."""
         raise NotImplementedError
@@ -138,7 +128,7 @@ class _Run:
         settings = self.config.tokenizer
         sample = settings.model_copy(update={"sample_lines": min(settings.sample_lines, LEARNING_LINES)})
         try:
-            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), self.read)
+            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), READERS[self.config.task])
         except HeadwayError as error:
             self._tell("train" if isinstance(error, DataError) else "", error)
             return None
@@ -175,17 +165,6 @@ class _TextRun(_Run):
     def languages(self) -> tuple[str, ...]:
         return (self.config.data.source_language,)
 
-    def read(self, corpus: CorpusConfig, data: DataConfig) -> Iterator[Example]:
-        if self.config.task in WITHOUT_TARGET:
-            return read_texts(corpus, data.documents)
-        if self.config.task == "summarisation":
-            return read_pairs(corpus)
-        if self.config.task == "dialogue":
-            return read_dialogues(corpus, data.history_turns)
-        if self.config.task == "question_answering":
-            return read_questions(corpus)
-        return TaggedPreparation.read(corpus, data) if self.config.task == "tagging" else read_labelled(corpus, data)
-
     def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
         self.scans[name] = scan_texts(name, corpus, self.config, tokenizers, quick=self.quick)
 
@@ -218,9 +197,6 @@ class _PairRun(_Run):
         directions = {part.direction for part in self.corpora.values()}
         return directions.pop() if len(directions) == 1 else ("source", "target")
 
-    def read(self, corpus: CorpusConfig, data: DataConfig) -> Iterator[Example]:
-        return read_pairs(corpus)
-
     def judge(self, tokenizers: Tokenizers | None) -> None:
         scans = {name: self.scans[name] for name in self.train_first() if name in self.scans}
         for name, scan in scans.items():
@@ -248,7 +224,7 @@ class _PairRun(_Run):
         limit = QUICK_PAIRS if self.quick else None
         expected = total if limit is None or total is None else min(total, limit)
         with PairsProgress(f"checking {corpus_name(corpus)}", expected) as progress:
-            for piece in in_pieces(itertools.islice(PairPreparation.read(corpus, self.config.data), limit)):
+            for piece in in_pieces(itertools.islice(READERS[self.config.task](corpus, self.config.data), limit)):
                 source, target = Lines.of([pair.source for pair in piece]), Lines.of([pair.target for pair in piece])
                 lines = np.fromiter((pair.line for pair in piece), dtype=np.int64, count=len(piece))
                 scan.add(piece, source, target)

@@ -19,11 +19,11 @@ from headway.data.tokenizer import UNK_ID
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome
 from headway.evaluation.request import Request
+from headway.inference.labelling import BATCH_TOKENS
 from headway.model.transformer import Transformer
 from headway.tasks import TASKS
 from headway.training.losses import token_losses
 from headway.training.parallel import choose_device
-from headway.training.validation import BATCH_TOKENS
 
 _log = logging.getLogger(__name__)
 

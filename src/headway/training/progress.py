@@ -155,7 +155,8 @@ class Progress:
         self._record(figures)
 
     def end(self, best: float | None, directory: Path) -> None:
-        shown = "none" if best is None else f"{abs(best):.3f}"
+        """`best`: the larger the better, so that a loss is negated."""
+        shown = "none" if best is None else f"{-best if self._metric == 'loss' else best:.3f}"
         self.console.print(f"done: best validation {self._metric} {shown}; the model is in {directory / 'model'}")
 
     def _record(self, figures: dict[str, Any]) -> None:

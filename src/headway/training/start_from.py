@@ -1,8 +1,8 @@
 """A model that begins with what other runs have learned: their weights by name, and a report of what was taken.
 
 An encoder comes from a run with an encoder, a decoder from one with a decoder; both may come from one run or from two. What
-the new model has and the old one has not (a head, cross-attention) begins as always. Where the vocabulary was extended, the row
-of a new piece begins as the mean of those that it was cut into.
+the new model has and the old one has not (a head, cross-attention, the other stack) begins as always. Where the vocabulary was
+extended, the row of a new piece begins as the mean of those that it was cut into.
 """
 
 from __future__ import annotations
@@ -61,28 +61,47 @@ def _summary(names: list[str]) -> str:
     return ", ".join(found[0] if len(found) == 1 else f"{group}.* ({len(found)})" for group, found in groups.items()) or "nothing"
 
 
-def sources(config: ModelConfig) -> dict[str, str]:
-    """Part of the model → the run it begins with."""
+def sources(config: ModelConfig) -> dict[str, LoadedModel]:
+    """Part of the model → the trained model that it begins with; a run gives the parts that it has.
+
+    Raises:
+        ModelError: a run has no whole model. UsageError: a run has no part that is asked of it.
+    """
     decoder = config.start_decoder_from or config.start_from
-    found = {"encoder": config.start_from, "decoder": decoder}
-    return {part: run for part, run in found.items() if run is not None and getattr(config, f"{part}_layers")}
+    named = {"encoder": config.start_from, "decoder": decoder}
+    runs = {part: run for part, run in named.items() if run is not None and getattr(config, f"{part}_layers")}
+    models = {run: load_model(run) for run in dict.fromkeys(runs.values())}
+    found = {part: models[run] for part, run in runs.items() if getattr(models[run].config.model, f"{part}_layers")}
+    giving = {runs[part] for part in found}
+    for part, run in runs.items():
+        if run not in giving:
+            an, other = ("an", "decoder") if part == "encoder" else ("a", "encoder")
+            problem = f"has no {part} to start from, only {other} layers"
+            raise UsageError(problem, where=str(Path(run)), remedy=f"name a run with {an} {part}")
+    return found
 
 
 def inherited_tokenizers(config: Config) -> Tokenizers | None:
     """The tokenizers that the runs to start from have learned, or None where there is no such run."""
-    runs = sources(config.model)
-    if not runs:
+    given = sources(config.model)
+    if not given:
         return None
-    loaded = {part: load_model(run) for part, run in runs.items()}
-    sides = {part: _tokenizer_of(one.tokenizers, part) for part, one in loaded.items()}
+    sides = {part: _tokenizer_of(one.tokenizers, part) for part, one in given.items()}
     source, target = sides.get("encoder", sides.get("decoder")), sides.get("decoder", sides.get("encoder"))
     assert source is not None
     assert target is not None
+    if len(given) == 1 and not config.tokenizer.joint and config.model.encoder_layers and config.model.decoder_layers:
+        ((part, one),) = given.items()
+        raise UsageError(
+            f"tokenizer.joint=false needs two tokenizers, and {one.directory} gives that of the {part} alone",
+            where="model.start_from",
+            remedy="leave tokenizer.joint out: one tokenizer for both, which tokenizer.extend_by can extend",
+        )
     if source.digest == target.digest:
         return Tokenizers(source, source)
     if config.tokenizer.joint:
         raise UsageError(
-            f"{runs['encoder']} and {runs['decoder']} have different tokenizers",
+            f"{given['encoder'].directory} and {given['decoder'].directory} have different tokenizers",
             where="model.start_from, model.start_decoder_from",
             remedy="set tokenizer.joint=false and model.tied_embeddings=decoder",
         )
@@ -100,15 +119,13 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
     Raises:
         ModelError: a run has no whole model. UsageError: its shapes or its tokenizer do not fit.
     """
-    runs = sources(config.model)
-    models = {run: load_model(run) for run in dict.fromkeys(runs.values())}
-    found = Inherited(models[next(iter(runs.values()))].fingerprint)
+    given = sources(config.model)
+    refuse_misfits(given, config, tokenizers)
+    found = Inherited(next(iter(given.values())).fingerprint)
     own = model.state_dict(keep_vars=True)
     filled: set[int] = set()
     known: set[str] = set()
-    for part, run in runs.items():
-        loaded = models[run]
-        refuse_misfit(loaded, part, run, config, tokenizers)
+    for part, loaded in given.items():
         used, learned = _tokenizer_of(loaded.tokenizers, part), _tokenizer_of(tokenizers, part)
         known.update(extra_pieces(loaded.config))
         ids = _same_ids(loaded, config, used.vocabulary_size, learned.vocabulary_size)
@@ -124,9 +141,9 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
                     own[name][:rows].copy_(tensor[:rows])
                 filled.add(id(own[name]))
                 found.taken.append(name)
-            elif part == "encoder" or name.startswith(PARTS[part]):
+            else:
                 found.left.append(name)
-    found.left = [name for name in found.left if name not in found.taken]
+    found.left = [name for name in dict.fromkeys(found.left) if name not in found.taken]
     found.new = [name for name, tensor in own.items() if id(tensor) not in filled]
     found.new += [name for name in extra_pieces(config) if name not in known]
     return found
@@ -134,15 +151,13 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
 
 def start_findings(config: Config) -> list[Finding]:
     """What will keep `inherit` from beginning with the runs that `config` names, as `check` tells it."""
-    runs = sources(config.model)
     try:
         tokenizers = inherited_tokenizers(config)
         if tokenizers is None:
             return []
         if config.tokenizer.path is not None:
             tokenizers = train_tokenizers(config, TASKS[config.task].preparation.read)
-        for part, run in runs.items():
-            refuse_misfit(load_model(run), part, run, config, tokenizers)
+        refuse_misfits(sources(config.model), config, tokenizers)
     except HeadwayError as error:
         places = (error.where,) if error.where else ()
         return [Finding("stop", "model.start_from", "", f"model.start_from: {error.problem}", places, error.remedy)]
@@ -177,14 +192,17 @@ def _same_head(loaded: LoadedModel, config: Config, tokenizers: Tokenizers) -> b
     return theirs.digest == ours.digest
 
 
-def refuse_misfit(loaded: LoadedModel, part: str, run: str, config: Config, tokenizers: Tokenizers) -> None:
-    """Raises UsageError where a part of `config` cannot begin with that of a run: other shapes, or another tokenizer."""
+def refuse_misfits(given: dict[str, LoadedModel], config: Config, tokenizers: Tokenizers) -> None:
+    """Raises UsageError where `config` cannot begin with what is given: other shapes, tokenizers or embeddings."""
+    for part, loaded in given.items():
+        _refuse_misfit(loaded, part, config, tokenizers)
+    if len(given) == 2 and config.model.tied_embeddings == "all":
+        _refuse_two_tables(given["encoder"], given["decoder"])
+
+
+def _refuse_misfit(loaded: LoadedModel, part: str, config: Config, tokenizers: Tokenizers) -> None:
     theirs, ours = loaded.config.model, config.model
-    where = str(Path(run))
-    if not getattr(theirs, f"{part}_layers"):
-        other = "decoder" if part == "encoder" else "encoder"
-        remedy = f"name a run with {'an encoder' if part == 'encoder' else 'a decoder'}"
-        raise UsageError(f"has no {part} to start from, only {other} layers", where=where, remedy=remedy)
+    where = str(loaded.directory)
     different = [key for key in SAME if getattr(theirs, key) != getattr(ours, key)]
     if getattr(theirs, f"{part}_layers") < getattr(ours, f"{part}_layers"):
         different.append(f"{part}_layers")
@@ -197,3 +215,20 @@ def refuse_misfit(loaded: LoadedModel, part: str, run: str, config: Config, toke
         problem = f"has another tokenizer than this run ({used.digest[:12]}, not {learned.digest[:12]})"
         remedy = "leave tokenizer.path out: a new run takes the tokenizer of model.start_from"
         raise UsageError(problem, where=where, remedy=remedy)
+
+
+def _refuse_two_tables(encoder: LoadedModel, decoder: LoadedModel) -> None:
+    """One table for both stacks can begin with that of one of them only: the other would read with embeddings foreign to it."""
+    assert encoder.model.source_embedding is not None
+    assert decoder.model.target_embedding is not None
+    pieces = min(encoder.tokenizers.source.vocabulary_size, decoder.tokenizers.target.vocabulary_size)
+    tables = (encoder.model.source_embedding.tokens.weight, decoder.model.target_embedding.tokens.weight)
+    if torch.equal(*(table[:pieces] for table in tables)):
+        return
+    places = " and ".join(dict.fromkeys(str(one.directory) for one in (encoder, decoder)))
+    tied = decoder.config.model.tied_embeddings
+    raise UsageError(
+        f"encoder and decoder have different embeddings in {places}, and this model has one table for both",
+        where="model.tied_embeddings",
+        remedy=f"set model.tied_embeddings={'decoder' if tied == 'all' else tied}",
+    )

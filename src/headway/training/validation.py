@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -18,6 +18,7 @@ import torch
 
 from headway.config import Config, Direction
 from headway.data.batches import IGNORED
+from headway.data.labels import Labels
 from headway.data.pairs import forbidden_ids
 from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -34,7 +35,7 @@ from headway.evaluation.span_scores import span_scores
 from headway.evaluation.tag_scores import tag_scores
 from headway.inference.decoding import generate
 from headway.inference.embedding import row_vectors
-from headway.inference.labelling import MAIN_SCORE, label_answers, label_logits, label_scores
+from headway.inference.labelling import BATCH_TOKENS, MAIN_SCORE, label_answers, label_logits, label_scores
 from headway.inference.reading import answer_questions
 from headway.inference.tagging import tag_sentences
 from headway.model.transformer import Transformer
@@ -43,7 +44,6 @@ from headway.training.parallel import World, all_reduce_sum
 
 SHOWN = 3  # answers that progress shows
 MAIN_LABELS = {"one": "accuracy", "several": "F1", "number": "r"}
-BATCH_TOKENS = 4096
 _log = logging.getLogger(__name__)
 
 
@@ -117,9 +117,7 @@ def validate(
 ) -> ValidationScores:
     """Loss and score of the model as it is. The first rank computes, all ranks return the same figures."""
     nats, score = NegativeLogLikelihood(0.0, 0), 0.0
-    task = TASKS[config.task]
-    answers = task.writes or task.labels is not None or task.outputs > 0 or config.task == "sentence_embedding"
-    scored = config.training.validate_score and answers
+    judge = SCORES.get(config.task) if config.training.validate_score else None
     examples: list[Example] = []
     by_direction: dict[str, float] = {}
     training = model.training
@@ -127,17 +125,8 @@ def validate(
     try:
         if world.first:
             nats = negative_log_likelihood(model, validation.rows, validation.preparation, config)
-            if scored and task.writes:
-                by_direction, examples = _written_scores(model, validation, config, tokenizers)
-                score = fmean(by_direction.values())
-            elif scored and config.task == "question_answering":
-                score, examples = _span_score(model, validation, config)
-            elif scored and config.task == "sentence_embedding":
-                score, examples = _retrieval_score(model, validation)
-            elif scored and config.task == "tagging":
-                score, examples = _tag_score(model, validation, tokenizers)
-            elif scored:
-                score, examples = _label_score(model, validation, tokenizers)
+            if judge is not None:
+                score, examples, by_direction = judge.score(model, validation, config, tokenizers)
     finally:
         model.train(training)
     total, tokens, score = (all_reduce_sum(float(figure), world) for figure in (*nats, score))
@@ -146,8 +135,8 @@ def validate(
     return ValidationScores(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),
-        score=score if scored else None,
-        metric=_metric(config, tokenizers) if scored else None,
+        score=score if judge is not None else None,
+        metric=judge.name(tokenizers.labels) if judge is not None else None,
         bits_per_byte=total / math.log(2) / max(spelled_bytes, 1) if spelled_bytes is not None else None,
         examples=examples,
         by_direction=by_direction if len(by_direction) > 1 else {},
@@ -177,24 +166,16 @@ def negative_log_likelihood(
 
 def best_metric(config: Config, tokenizers: Tokenizers) -> str:
     """The name of what the best model is chosen by."""
-    return "loss" if config.training.best_by == "loss" else _metric(config, tokenizers)
+    return "loss" if config.training.best_by == "loss" else SCORES[config.task].name(tokenizers.labels)
 
 
-def _metric(config: Config, tokenizers: Tokenizers) -> str:
-    """The name of the score."""
-    labels = tokenizers.labels
-    if config.task == "question_answering":
-        return "F1"
-    if config.task == "sentence_embedding":
-        return "accuracy@1"
-    if labels is None:
-        return "ROUGE-L" if config.task == "summarisation" else "BLEU"
-    if labels.kind == "tags":
-        return "accuracy" if labels.scheme == "plain" else "F1"
-    return MAIN_LABELS[labels.kind]
+class Scored(NamedTuple):
+    score: float
+    examples: list[Example]
+    by_direction: dict[str, float]
 
 
-def _span_score(model: Transformer, validation: Validation, config: Config) -> tuple[float, list[Example]]:
+def _span_score(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> Scored:
     questions, preparation = validation.examples, validation.preparation
     assert isinstance(preparation, QuestionPreparation)
     found = answer_questions(model, questions, preparation, may_be_none=config.data.unanswerable)
@@ -204,42 +185,40 @@ def _span_score(model: Transformer, validation: Validation, config: Config) -> t
         Example(question.question, " | ".join(references), one.text)
         for question, references, one in zip(questions, wanted, found, strict=True)
     ]
-    return score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
+    return Scored(score, _some(shown), {})
 
 
-def _retrieval_score(model: Transformer, validation: Validation) -> tuple[float, list[Example]]:
+def _retrieval_score(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> Scored:
     texts = [[getattr(pair, side) for pair in validation.examples] for side in SIDES]
     rows = validation.rows
     found = retrieve_both([row_vectors(model, side) for side in (rows.source_rows, rows.target_rows)], texts)
     nearest = [texts[1][row] for row in found[0].nearest.tolist()]
     shown = [Example(*three) for three in zip(*texts, nearest, strict=True)]
-    return retrieval_scores(found)["accuracy@1"].score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
+    return Scored(retrieval_scores(found)["accuracy@1"].score, _some(shown), {})
 
 
-def _tag_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:
+def _tag_score(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> Scored:
     labels = tokenizers.labels
     assert labels is not None
     found = tag_sentences(model, validation.examples, validation.preparation, labels)
     scores = tag_scores(found, [example.tags for example in validation.examples], labels.scheme)
     pairs = list(zip(validation.examples, found, strict=True))
     shown = [Example(given.source, " ".join(given.tags), " ".join(tags)) for given, tags in pairs]
-    return scores["accuracy" if labels.scheme == "plain" else "f1"].score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
+    return Scored(scores["accuracy" if labels.scheme == "plain" else "f1"].score, _some(shown), {})
 
 
-def _label_score(model: Transformer, validation: Validation, tokenizers: Tokenizers) -> tuple[float, list[Example]]:
+def _label_score(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> Scored:
     labels = tokenizers.labels
     assert labels is not None
     logits_NL = label_logits(model, validation.rows, validation.preparation)
     score = label_scores(logits_NL, validation.examples, labels)[MAIN_SCORE[labels.kind]].score
     texts = [answer.text for answer in label_answers(logits_NL, labels)]
     shown = [Example(given.source, ", ".join(given.labels), text) for given, text in zip(validation.examples, texts, strict=True)]
-    return score, shown[:: max(1, len(shown) // SHOWN)][:SHOWN]
+    return Scored(score, _some(shown), {})
 
 
-def _written_scores(
-    model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers
-) -> tuple[dict[str, float], list[Example]]:
-    """The score of each direction, and some examples of all."""
+def _written_score(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> Scored:
+    """The mean of the scores of all directions, each of them, and some examples of all."""
     written = _written(model, validation, config, tokenizers)
     places: dict[Direction, list[int]] = {}
     for place, direction in enumerate(validation.directions):
@@ -250,8 +229,12 @@ def _written_scores(
         pairs = [validation.examples[place] for place in some]
         measure, found = _score_of([written[place] for place in some], pairs, config.in_direction(direction))
         scores[str(direction)] = measure.score
-        examples += found[:: max(1, len(found) // shown)][:shown]
-    return scores, examples
+        examples += _some(found, shown)
+    return Scored(fmean(scores.values()), examples, scores)
+
+
+def _some(examples: list[Example], shown: int = SHOWN) -> list[Example]:
+    return examples[:: max(1, len(examples) // shown)][:shown]
 
 
 @torch.no_grad()
@@ -284,3 +267,30 @@ def _score_of(written: list[str], pairs: Sequence[Any], config: Config) -> tuple
     else:
         measure = bleu(texts, references, language=data.target_language, tokenize=config.evaluation.bleu_tokenize)
     return measure, [Example(pair.source, *two) for pair, *two in zip(pairs, references, texts, strict=True)]
+
+
+class Judge(NamedTuple):
+    """The name of a task's score, which may depend on the labels, and what computes it."""
+
+    name: Callable[[Labels | None], str]
+    score: Callable[[Transformer, Validation, Config, Tokenizers], Scored]
+
+
+def _of_labels(labels: Labels | None) -> str:
+    assert labels is not None
+    if labels.kind == "tags":
+        return "accuracy" if labels.scheme == "plain" else "F1"
+    return MAIN_LABELS[labels.kind]
+
+
+# The tasks that have a score; the others are judged by their loss.
+SCORES: dict[str, Judge] = {
+    "translation": Judge(lambda labels: "BLEU", _written_score),
+    "summarisation": Judge(lambda labels: "ROUGE-L", _written_score),
+    "dialogue": Judge(lambda labels: "BLEU", _written_score),
+    "classification": Judge(_of_labels, _label_score),
+    "pair_classification": Judge(_of_labels, _label_score),
+    "tagging": Judge(_of_labels, _tag_score),
+    "question_answering": Judge(lambda labels: "F1", _span_score),
+    "sentence_embedding": Judge(lambda labels: "accuracy@1", _retrieval_score),
+}

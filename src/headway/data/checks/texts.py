@@ -15,15 +15,16 @@ from headway.data.checks import findings as judge
 from headway.data.checks.lines import hash_text, normalise
 from headway.data.checks.report import CorpusFigures, Finding, Level, split_of
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
-from headway.data.dialogues import read_dialogues
-from headway.data.labelled import read_labelled
-from headway.data.pairs import EMPTY_TARGET
+from headway.data.dialogues import DialoguePreparation, read_dialogues
+from headway.data.labelled import Labelled, LabelledPreparation
+from headway.data.pairs import EMPTY_TARGET, PairPreparation
+from headway.data.preparation import Read
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
-from headway.data.questions import drop_reason, read_questions
+from headway.data.questions import QuestionPreparation, drop_reason, read_questions
 from headway.data.readers import corpus_name, corpus_paths, read_pairs
 from headway.data.tagged import TaggedPreparation
-from headway.data.texts import Text, read_texts
+from headway.data.texts import Text, TextPreparation, read_texts
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
 QUICK_PIECES = 2_000  # documents, or pieces of long ones, of each corpus
@@ -34,6 +35,19 @@ DUPLICATES_WARN = 0.1
 EMPTY, LABELS, ANSWERS = "empty", "labels", "answers"
 ONE_LABEL_WARN = 0.9
 SHOWN_LABELS = 5
+
+# Who reads the corpora of a task: as `TASKS` has it, which stands above the data.
+READERS: dict[str, Read] = {
+    "translation": PairPreparation.read,
+    "summarisation": PairPreparation.read,
+    "dialogue": DialoguePreparation.read,
+    **dict.fromkeys(WITHOUT_TARGET, TextPreparation.read),
+    "classification": LabelledPreparation.read,
+    "pair_classification": LabelledPreparation.read,
+    "tagging": TaggedPreparation.read,
+    "question_answering": QuestionPreparation.read,
+    "sentence_embedding": PairPreparation.read,
+}
 
 
 class Seen(NamedTuple):
@@ -153,9 +167,9 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
         for sentence in TaggedPreparation.read(corpus, config.data):
             yield Seen(Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags)))
     else:
-        for example in read_labelled(corpus, config.data):
-            names = () if config.data.labels == "number" else example.labels
-            yield Seen(Text(example.source, example.line), names)
+        for example in READERS[config.task](corpus, config.data):
+            named = isinstance(example, Labelled) and config.data.labels != "number"
+            yield Seen(Text(example.source, example.line), example.labels if named else ())
 
 
 def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
