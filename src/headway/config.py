@@ -176,6 +176,9 @@ class Config(Section):
                 yield f"data.{name}.target=null: task={self.task} needs what is to be answered — add it"
             elif corpus.target is not None and self.task in WITHOUT_TARGET:
                 yield f"data.{name}.target={short(corpus.target)} is not read by task={self.task} — leave it out"
+        if self.task == "question_answering" and self.data.preprocessing:
+            steps, why = ", ".join(self.data.preprocessing), "answers are spans of the text as it is written"
+            yield f"data.preprocessing=[{steps}] is not for task={self.task}: {why} — leave it out"
         if self.task in CUT_UP_ONCE and self.tokenizer.dropout:
             yield f"tokenizer.dropout={self.tokenizer.dropout} is not for task={self.task}: its text is cut up once"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,6 +52,24 @@ def test_whole_words_are_hidden_or_not_at_all() -> None:
         chosen = mask_row(np.arange(60) + 4, NoiseConfig(unit="word"), 3, number, begins=begins)[1] != IGNORED
         assert (chosen.reshape(20, 3).all(1) == chosen.reshape(20, 3).any(1)).all()
         assert chosen.sum() == 9  # as many words as it takes to hide 0.15 of 60 tokens, and no more
+
+
+@pytest.mark.parametrize("unit", ["word", "span"])
+@pytest.mark.parametrize("begins", [[1] + [0] * 49, [0] * 50, ([1] + [0] * 24) * 2, [1] * 10, [1, 0, 0, 0], [1, 0, 0] * 20])
+def test_text_without_blanks_is_hidden_at_the_same_rate(unit: Literal["word", "span"], begins: list[int]) -> None:
+    noise, places = NoiseConfig(unit=unit), np.array(begins, dtype=bool)
+    wanted = max(1, round(noise.rate * len(places)))
+    for number in range(50):
+        hidden = (mask_row(np.arange(len(places)) + 4, noise, 3, number, begins=places)[1] != IGNORED).sum()
+        assert hidden == wanted
+
+
+def test_a_span_ends_with_a_whole_word() -> None:
+    begins = np.array([True, False, False, False] * 20)
+    for number in range(50):
+        chosen = mask_row(np.arange(80) + 4, NoiseConfig(unit="span"), 3, number, begins=begins)[1] != IGNORED
+        assert (chosen.reshape(20, 4).all(1) == chosen.reshape(20, 4).any(1)).all()
+        assert chosen.sum() == 12
 
 
 def test_spans_are_longer_than_words() -> None:

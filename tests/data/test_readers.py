@@ -294,9 +294,9 @@ def test_what_is_no_rating_is_named(text: str, tmp_path: Path) -> None:
         list(read_rated(rated(tmp_path / "a.tsv", f"en\tde\tscore\na\tA\t4\nb\tB\t{text}\n")))
 
 
-@pytest.mark.parametrize("value", ["true", "null", "[1]"])
-def test_json_that_is_no_rating_is_named(value: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.jsonl:1: 'score' is "):
+@pytest.mark.parametrize(("value", "problem"), [("true", "'true' is no number"), ("null", "'score' is "), ("[1]", "'score' is ")])
+def test_json_that_is_no_rating_is_named(value: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"a\.jsonl:1: {problem}"):
         list(read_rated(rated(tmp_path / "a.jsonl", f'{{"en": "a", "de": "A", "score": {value}}}\n')))
 
 

@@ -57,6 +57,11 @@ def test_what_may_follow(before: str | None, tag: str | None, may: bool) -> None
         (["X-ray", "O"], "plain"),
         (["B", "M", "E", "S"], "plain"),
         ([*["B-A", "I-A", "O"] * 6, "X-A"], "iob2"),
+        ([*["B-A", "I-A", "O"] * 6, "I-A"], "iob2"),
+        ([*["I-A", "I-A", "O"] * 6, "B-A"], "iob1"),
+        ([*["B-A", "I-A", "O"] * 6, "E-A", "O", "M-A", "S-A"], "iob2"),
+        ([*["B-A", "M-A", "E-A"] * 6, "I-A"], "bmes"),
+        ([*["B-A", "I-A", "E-A"] * 6, "O", "E-A"], "bioes"),
     ],
 )
 def test_schemes_are_told_apart(tags: list[str], scheme: str) -> None:

@@ -22,14 +22,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.config import Config, CorpusConfig, DataConfig
+from headway.config import STACKS, Config, CorpusConfig, DataConfig
 from headway.data import array_store, token_cache
 from headway.data.array_store import ArrayWriter, DamagedError, open_arrays
+from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG, PairPreparation, drop_reason
 from headway.data.preprocessing import is_blank
 from headway.data.token_cache import TokenCache, open_cache
-from headway.data.tokenizer import Tokenizers
+from headway.data.tokenizer import Tokenizer, Tokenizers
 from headway.errors import DataError, HeadwayError, ResourceError
+from headway.tasks import TASKS
 
 
 class CharacterTokens:
@@ -131,6 +133,42 @@ def test_any_change_of_what_it_is_made_from_makes_it_anew(shelf: Shelf, change: 
     shelf.open()
     assert shelf.tokenizer.calls > calls
     assert len(shelf.files("meta.json")) == 2
+
+
+PLAIN_FILES = {"a.jsonl": '{"turns": ["a", "b", "c", "d"]}\n', "a.tsv": "ab\tcd\tef\tx\nab\tcd\tgh\ty\n", "a.txt": "a\n\nb\n"}
+ROWS = [
+    ("pair_classification", {"path": "a.tsv", "source": 0, "second": 1, "target": 3}, {"second": 2}, {}),
+    ("classification", {"path": "a.tsv", "source": 0, "target": 3}, {"second": 1}, {"task": "pair_classification"}),
+    ("classification", {"path": "a.tsv", "source": 0, "target": 3}, {}, {"labels": "several", "label_separator": "x"}),
+    ("classification", {"path": "a.tsv", "source": 0, "target": 3}, {"source": 1}, {}),
+    ("dialogue", {"path": "a.jsonl", "source": "turns"}, {}, {"history_turns": 1}),
+    ("span_corruption", {"source": "a.txt"}, {}, {"documents": "line"}),
+    ("span_corruption", {"source": "a.txt"}, {}, {"max_length": 1}),
+]
+
+
+@pytest.mark.parametrize(("task", "corpus", "other_corpus", "others"), ROWS)
+def test_what_makes_other_rows_of_the_same_files_makes_another_cache(
+    task: str, corpus: dict[str, Any], other_corpus: dict[str, Any], others: dict[str, Any], tmp_path: Path
+) -> None:
+    """Under the same tokenizer and labels, so that nothing else tells the caches apart."""
+    for name, text in PLAIN_FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    where = "path" if "path" in corpus else "source"
+    corpus = {**corpus, where: str(tmp_path / corpus[where])}
+
+    def rows(task: str, part: dict[str, Any], data: dict[str, Any], cache: str) -> list[tuple[list[int], list[int]]]:
+        layers = {f"{stack}_layers": int(stack in STACKS[task]) for stack in ("encoder", "decoder")}
+        values = {"train": part, "validation": part, "history_turns": 6, "accept_dropped": 1.0, **data}
+        config = Config.model_validate({"run_directory": "run", "task": task, "data": values, "model": layers})
+        tokenizer, labels = cast(Tokenizer, CharacterTokens()), Labels(config.data.labels, ("x", "y"))
+        preparation = TASKS[task].preparation(Tokenizers(tokenizer, tokenizer, labels), config)
+        return rows_of(open_cache(tmp_path / cache, config.data.parts("train")[0], preparation, config.data))
+
+    other = others.get("task", task), {**corpus, **other_corpus}, {key: others[key] for key in others if key != "task"}
+    fresh = rows(*other, "fresh")
+    assert rows(task, corpus, {}, "shared") != fresh
+    assert rows(*other, "shared") == fresh
 
 
 def test_preprocessing_is_applied(shelf: Shelf) -> None:

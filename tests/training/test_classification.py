@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.cli import main
-from headway.config import Config, TokenizerConfig
+from headway.config import SPLITS, Config, CorpusConfig, DataConfig, LabelKind, TokenizerConfig, load_config
 from headway.data.check import check
 from headway.data.labelled import Labelled, learn_labels, read_labelled
 from headway.data.labels import Labels
@@ -29,6 +29,7 @@ from headway.inference.labeller import Labeller
 from headway.inference.labelling import label_answers
 from headway.model_dir import load_model
 from headway.samples import write_sample
+from headway.starter import write_starter
 from headway.training.loop import train
 from headway.training.validation import Validation
 
@@ -240,6 +241,45 @@ def test_mistakes_in_the_labels_are_named(tmp_path: Path) -> None:
     assert list(read_labelled(config.data.train, several)) == [Labelled("a", ("x", "y"), 1), Labelled("b", (), 2)]
 
 
+LABELS = {"number": [3.5, 4, -1e3], "one": [1, 0, 1], "several": ["a", 1, "b"], "true": [True, False, True]}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("second", [None, "other"])
+def test_labels_may_be_numbers_in_jsonl_and_parquet(kind: str, second: str | None, tmp_path: Path) -> None:
+    values = LABELS[kind]
+    rows = [{"text": text, "other": "o", "label": label} for text, label in zip("abc", values, strict=True)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = ["a.jsonl"]
+    if kind != "several":  # of one column the values are of one kind
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pytest.importorskip("pyarrow").Table.from_pylist(rows), tmp_path / "a.parquet")
+        files.append("a.parquet")
+    for name in files:
+        part = CorpusConfig(path=str(tmp_path / name), source="text", second=second, target="label")
+        data = DataConfig(train=part, validation=part, labels=cast(LabelKind, {"true": "one"}.get(kind, kind)))
+        found = list(read_labelled(part, data))
+        assert [one.source for one in found] == ["a\to", "b\to", "c\to"] if second else ["a", "b", "c"]
+        labels = [one.labels[0] for one in found]
+        if kind == "number":
+            assert [float(label) for label in labels] == values
+        else:
+            assert labels == [value if isinstance(value, str) else json.dumps(value) for value in values]
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "other": "o", "label": null}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"a\.jsonl:1: 'label' is null, not a text"):
+        list(read_labelled(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="text", second=second, target="label"), data))
+
+
+@pytest.mark.parametrize("task", ["classification", "pair_classification"])
+def test_init_takes_labels_that_are_numbers(task: str, tmp_path: Path) -> None:
+    rows = [{"text": f"a {number}", "first": f"a {number}", "second": "b", "label": number / 2} for number in range(60)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config = load_config(write_starter([str(tmp_path / "a.jsonl")], tmp_path / "mine", task=task))
+    assert config.data.labels == "number"
+    found = [example for split in SPLITS for part in config.data.parts(split) for example in read_labelled(part, config.data)]
+    assert sorted(float(example.labels[0]) for example in found) == [number / 2 for number in range(60)]
+
+
 def test_a_check_tells_of_labels(tmp_path: Path) -> None:
     config = corpus(tmp_path, *["word number one\tgood"] * 95, *["another word\tbad"] * 5)
     (tmp_path / "v.tsv").write_text("some text\tgoood\n", encoding="utf-8")
@@ -291,7 +331,10 @@ def test_damaged_labels_are_refused(run: Path, tmp_path: Path) -> None:
     Labels("one", ("a", "b")).save(path)
     assert Labels.load(path) == Labels("one", ("a", "b"))
     good = json.loads(path.read_text("utf-8"))
-    for change in ({"names": ["a", "a"]}, {"names": [1]}, {"kind": "number"}, {"kind": "x"}, {"deviation": 0}, {"mean": "nan"}):
+    path.write_text(json.dumps({name: value for name, value in good.items() if name != "characters"}), encoding="utf-8")
+    assert Labels.load(path) == Labels("one", ("a", "b"))  # of a version that did not tell
+    changes: list[dict[str, Any]] = [{"names": ["a", "a"]}, {"names": [1]}, {"kind": "number"}, {"kind": "x"}, {"deviation": 0}]
+    for change in [*changes, {"mean": "nan"}, {"characters": 1}]:
         path.write_text(json.dumps({**good, **change}), encoding="utf-8")
         with pytest.raises(ModelError, match="is damaged"):
             Labels.load(path)

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -17,7 +18,11 @@ from test_loop import assert_same_checkpoint, figures, losses, train_and_die
 from tiny_run import tiny_config
 
 from headway.cli import main
-from headway.config import Config, dump_config
+from headway.config import Config, TokenizerConfig, dump_config
+from headway.data.batches import IGNORED
+from headway.data.corrupted import MaskedPreparation
+from headway.data.noise import Random
+from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import UsageError
 from headway.evaluation.evaluate import evaluate_run
 from headway.model_dir import build_model, load_model
@@ -64,6 +69,17 @@ def test_it_learns_and_is_evaluated(task: str, sample_directory: Path, tmp_path:
     assert found[-1] < found[0] - 0.7
     scores = evaluate_run(run, console=Console(file=io.StringIO()), split="validation").scores
     assert scores["loss"] == pytest.approx(figures(run, "validation_loss")[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(("language", "hidden"), [("zh", 2), ("en", 6)])
+def test_pieces_are_words_where_no_spaces_are_written(language: str, hidden: int, sample_directory: Path, tmp_path: Path) -> None:
+    text = "一二三四五 六七八九十"
+    tokenizer = train_tokenizer([text], TokenizerConfig(kind="character", minimum_frequency=1))
+    data, noise = {"source_language": language}, {"unit": "word", "rate": 0.2}
+    config = pretraining_config("masked_language_model", sample_directory, tmp_path, data=data, noise=noise)
+    preparation = MaskedPreparation(Tokenizers(tokenizer, tokenizer), config)
+    _, wanted = preparation.damaged(np.array(tokenizer.encode(text)), Random.of(1))
+    assert sum(token != IGNORED for token in wanted) == hidden
 
 
 # ---- starting from it ----------------------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from rich.console import Console
 from test_loop import assert_same_checkpoint, figures, train_and_die
 from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
 from headway.config import Config, CorpusConfig, TokenizerConfig
+from headway.data import lines
 from headway.data.check import check
 from headway.data.checks.findings import DROPPED
 from headway.data.questions import Answer, Question, QuestionPreparation, read_questions
@@ -115,6 +117,28 @@ def test_a_squad_file_and_a_passage_a_line_give_the_same(tmp_path: Path) -> None
     expected = [Question("q", "A b.", (Answer("b", 2),), 1, "7")]
     for name in ("a.jsonl", "a.json"):
         assert list(read_questions(CorpusConfig(path=str(tmp_path / name), source="context"))) == expected
+
+
+def test_a_squad_file_may_be_one_long_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"text": "é", "answer_start": 0}
+    paragraphs = [{"context": "é" * 100_000, "qas": [{"question": f"q{n}", "answers": [answer]}]} for n in range(12)]
+    whole = json.dumps({"data": [{"paragraphs": paragraphs}]}, ensure_ascii=False)
+    (tmp_path / "a.json").write_text(whole, encoding="utf-8")
+    corpus = CorpusConfig(path=str(tmp_path / "a.json"), source="context")
+    assert [(one.question, len(one.passage)) for one in read_questions(corpus)] == [(f"q{n}", 100_000) for n in range(12)]
+    monkeypatch.setattr(lines, "MAX_WHOLE_BYTES", len(whole.encode()) - 1)
+    with pytest.raises(DataError, match=r"(?s)a\.json: is larger than 2,\d+,\d+ bytes .*on each line of a \.jsonl"):
+        list(read_questions(corpus))
+    (tmp_path / "a.json").write_bytes(b'{"data": [\n"\xff"]}')
+    with pytest.raises(DataError, match=r"a\.json:2:2: byte 0xFF is not UTF-8"):
+        list(read_questions(corpus))
+
+
+def test_steps_that_change_the_passage_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValidationError, match=r"data\.preprocessing=\[lowercase\] is not for task=question_answering: answers are"
+    ):
+        question_config(tmp_path, data={"preprocessing": ["lowercase"]})
 
 
 def asked(**changes: Any) -> str:

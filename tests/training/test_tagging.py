@@ -19,6 +19,7 @@ import headway
 from headway.cli import main
 from headway.config import Config, CorpusConfig, DataConfig, TokenizerConfig
 from headway.data.check import check
+from headway.data.labels import Labels
 from headway.data.tagged import Tagged, TaggedPreparation, learn_tags, read_tagged
 from headway.data.tags import Scheme
 from headway.data.tokenizer import Tokenizers, train_tokenizer
@@ -147,6 +148,28 @@ def test_a_misspelt_tag_is_named_and_not_lost(tmp_path: Path) -> None:
     assert "X-TIME" in learn_tags(data.model_copy(update={"tags": "plain"})).names
 
 
+@pytest.mark.parametrize(
+    ("usual", "stray", "scheme", "right"),
+    [
+        ("B-A I-A O", "I-A", "iob2", "B-A"),
+        ("B-A I-A O", "E-A", "iob2", "B-A"),
+        ("I-A I-A O", "B-A", "iob1", "I-A"),
+        ("B-A I-A E-A", "M-A", "bioes", "S-A"),
+        ("B-A M-A E-A", "I-A", "bmes", "S-A"),
+    ],
+)
+def test_a_stray_tag_of_another_scheme_is_named(usual: str, stray: str, scheme: str, right: str, tmp_path: Path) -> None:
+    lines = [f"w\t{tag}" for tag in [*usual.split() * 9, "O", stray]]
+    part = conll(tmp_path, "\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=rf"a\.conll:29: '{stray}' does not fit {scheme}, which writes '{right}' here"):
+        learn_tags(DataConfig(train=part, validation=part))
+
+
+def test_entities_that_break_off_are_taken_as_they_stand(tmp_path: Path) -> None:
+    part = conll(tmp_path, "w\tB-A\nw\tM-A\nw\tE-A\n\n" * 9 + "w\tM-A\nw\tE-A\nw\tB-A\nw\tO\n")
+    assert learn_tags(DataConfig(train=part, validation=part)).scheme == "bmes"
+
+
 @pytest.mark.parametrize(("scheme", "tag"), [("iob2", "NOUN"), ("bmes", "B")])
 def test_a_scheme_that_is_asked_for_must_fit(scheme: Scheme, tag: str, tmp_path: Path) -> None:
     corpus = conll(tmp_path, f"Paul\tO\nsang\t{tag}\n")
@@ -185,6 +208,30 @@ def test_a_tag_stands_at_the_first_subword_of_its_word(tmp_path: Path) -> None:
     assert len(rows.source_rows[0]) == len(rows.target_rows[0]) == 14
     found = preparation.prepare(list(read_tagged(corpus)), Counter())
     assert found.cut == 1
+
+
+SENTENCES = (("张三", "B-PER"), ("毕业于", "O"), ("北京大学", "B-ORG"))
+
+
+@pytest.mark.parametrize("characters", [True, False])
+def test_text_is_cut_into_the_words_that_were_learned(characters: bool, tmp_path: Path) -> None:
+    """A blank in a Chinese text makes no words where single characters were learned."""
+    rows = []
+    for text, tag in SENTENCES:
+        kind = tag.partition("-")[2]
+        inner = f"I-{kind}" if kind else "O"
+        rows += [(text[0], tag), *((letter, inner) for letter in text[1:])] if characters else [(text, tag)]
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.conll").write_text(("\n".join("\t".join(row) for row in rows) + "\n\n") * 8, encoding="utf-8")
+    training = {"updates": 2, "validate_every": 2, "save_every": 2, "warmup_updates": 1}
+    config = tag_config(tmp_path, tmp_path / "run", data={"source_language": "zh"}, training=training)
+    tokenizer = {"kind": "character", "blanks": "all", "minimum_frequency": 1}
+    config = Config.model_validate({**config.model_dump(), "tokenizer": tokenizer})
+    tagger = Tagger(train(config, quiet=True))
+    whole, parted = (answer.words for answer in tagger.tag(["张三毕业于北京大学", "张三 毕业于 北京大学"]))
+    assert whole == tuple("张三毕业于北京大学")
+    assert parted == (whole if characters else ("张三", "毕业于", "北京大学"))
+    assert Labels.load(tmp_path / "run" / "model" / "labels.json").characters is characters
 
 
 # ---- the answers ---------------------------------------------------------------------------------------------------

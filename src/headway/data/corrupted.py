@@ -20,6 +20,7 @@ from headway.data.noise import Ids, Random, denoised, masked, span_corrupted
 from headway.data.preparation import MemoryRows, Prepared
 from headway.data.texts import Text, TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer, Tokenizers
+from headway.languages import writes_spaces
 
 VALIDATION_EPOCH = 1 << 31  # a key of its own: validation is always damaged alike
 _SENTENCE_ENDS = (".", "!", "?", "。", "！", "？", "…", "\n", "Ċ")
@@ -69,7 +70,7 @@ class MaskedPreparation(GapPreparation):
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         super().__init__(tokenizers, config)
-        self._begins_word = word_beginnings(self._tokenizer)
+        self._begins_word = word_beginnings(self._tokenizer) | (not writes_spaces(config.data.source_language))
 
     def damaged(self, ids: Ids, random: Random) -> tuple[list[int], list[int]]:
         read, wanted = masked(ids, self._begins_word[ids], self._noise, self._vocabulary, random)

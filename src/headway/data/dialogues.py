@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.pairs import PairPreparation
 from headway.data.readers import Pair, corpus_name
 from headway.data.tables import checked_text, kind_of, read_records
+from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError
 
 REMEDY = "a line is an object with a list of utterances, which source names: source: turns"
@@ -59,6 +60,10 @@ def _utterances(record: Any, name: str, where: str) -> list[str]:
 
 class DialoguePreparation(PairPreparation):
     """`Preparation` of conversations. Of a history that is too long the end is kept: it is what is answered."""
+
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        super().__init__(tokenizers, config)
+        self.made_from = {**self.made_from, "history_turns": config.data.history_turns}
 
     def cut_source(self, row: list[int]) -> list[int]:
         return row[-self._max_length :]

@@ -47,7 +47,7 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
     Raises:
         DataError: as `read_pairs`, or a label is empty or no number, or too large a one, where numbers are asked for.
     """
-    for pair in read_pairs(corpus) if corpus.second is None else read_joined(corpus):
+    for pair in read_pairs(corpus, numbers=True) if corpus.second is None else read_joined(corpus):
         parts = pair.target.split(data.label_separator) if data.labels == "several" else [pair.target]
         labels = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
         if not labels and data.labels != "several":
@@ -61,11 +61,11 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
 
 
 def read_joined(corpus: CorpusConfig) -> Iterator[Pair]:
-    """Yield two texts with a tab between them, and their label."""
+    """Yield two texts with a tab between them, and their label, which may be a number."""
     assert corpus.path is not None
     assert corpus.second is not None
     assert corpus.target is not None
-    for (first, second, label), line in read_table(corpus.path, (corpus.source, corpus.second, corpus.target)):
+    for (first, second, label), line in read_table(corpus.path, (corpus.source, corpus.second), (corpus.target,)):
         yield Pair(TAB.join(text.replace(TAB, " ") for text in (first, second)), label, line)
 
 

@@ -28,6 +28,7 @@ class Labels:
         kind: "one" label of several, "several" labels at once, a "number", or "tags" for the words of a text.
         names: of the labels, the most frequent in training first; empty for numbers; of entities the BIOES tags.
         scheme: of tags: how the training data writes them.
+        characters: of tags: whether its words are single characters.
         mean, deviation: of the numbers in training, so that the model learns figures of usual size.
     """
 
@@ -36,6 +37,7 @@ class Labels:
     mean: float = 0.0
     deviation: float = 1.0
     scheme: Scheme = "plain"
+    characters: bool = False
 
     @property
     def outputs(self) -> int:
@@ -48,8 +50,9 @@ class Labels:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what is stored."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of what the answers mean."""
+        meaning = {name: value for name, value in asdict(self).items() if name != "characters"}  # which old files do not have
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
     def with_others(self, answers: Iterable[tuple[str, ...]]) -> Labels:
         """These, and after them the names that only `answers` have: a model cannot give them, so they can only be missed."""
@@ -99,7 +102,9 @@ class Labels:
             figures = float(content["mean"]), float(content["deviation"])
             if not all(map(math.isfinite, figures)) or figures[1] <= 0:
                 raise ValueError("its mean and deviation are no figures")
-            return cls(content["kind"], tuple(names), *figures, content["scheme"])
+            if type(characters := content.get("characters", False)) is not bool:
+                raise ValueError("its characters is neither true nor false")
+            return cls(content["kind"], tuple(names), *figures, content["scheme"], characters)
         except OSError as error:
             raise ModelError(f"cannot be read: {error.strerror}", where=str(path), remedy="restore the file") from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -16,6 +16,7 @@ from headway.data.files import packed_as, read_blocks, resolve
 from headway.errors import DataError
 
 MAX_LINE_BYTES = 1 << 20
+MAX_WHOLE_BYTES = 1 << 29  # of a file that is held as a whole; what is decoded from it takes several times as much
 STANDARD_INPUT = "standard input"  # the name of what is no file
 
 _BOM = b"\xef\xbb\xbf"
@@ -37,6 +38,22 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
 def read_line_blocks(path: str | os.PathLike[str]) -> Iterator[list[str]]:
     """As `read_lines`, in lists of some thousand lines."""
     return split_lines(read_blocks(path), str(resolve(path)))
+
+
+def read_whole(path: str | os.PathLike[str], too_large: str) -> str:
+    """The text of a file whose lines may be of any length.
+
+    Args:
+        too_large: what to do with more than MAX_WHOLE_BYTES.
+
+    Raises DataError as `read_lines`, but not for a long line.
+    """
+    name, blocks, size = str(resolve(path)), [], 0
+    for block in _without_mark(read_blocks(path), name):
+        blocks.append(block)
+        if (size := size + len(block)) > MAX_WHOLE_BYTES:
+            raise DataError(f"is larger than {MAX_WHOLE_BYTES:,} bytes and read as a whole", where=name, remedy=too_large)
+    return "\n".join(_decode(b"".join([*blocks, b"\n"]), name, 1))
 
 
 def count_lines(path: str | os.PathLike[str]) -> int:

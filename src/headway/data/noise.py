@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from headway.config import NoiseConfig
 from headway.data.batches import IGNORED
 
+LONGEST_WORD = 20  # tokens; what is longer is no word, but text without blanks, except where even more are to be hidden
 SENTINELS = 100  # spans of one text; T5 has as many
 Ids = NDArray[np.int64]
 
@@ -68,8 +69,7 @@ def _chosen(begins_word: NDArray[np.bool_], noise: NoiseConfig, random: Random) 
     if noise.unit == "token":
         chosen[random.order(total)[:wanted]] = True
         return chosen
-    numbers = np.cumsum(begins_word, dtype=np.int64)
-    numbers = numbers - numbers[:1]
+    numbers = _word_numbers(begins_word, min(max(wanted, LONGEST_WORD), total // 2))  # half of a text is left to guess from
     count = int(numbers.max(initial=-1)) + 1
     if noise.unit == "word":
         order = random.order(count)
@@ -79,10 +79,20 @@ def _chosen(begins_word: NDArray[np.bool_], noise: NoiseConfig, random: Random) 
         return words[numbers]
     lengths = _span_lengths(count, noise, random)
     for start, length in zip(random.order(count).tolist(), lengths.tolist(), strict=True):
-        if chosen.sum() >= wanted:
+        if (left := wanted - int(chosen.sum())) <= 0:
             break
-        chosen |= (numbers >= start) & (numbers < start + length)
+        span = ~chosen & (numbers >= start) & (numbers < start + length)
+        last = numbers[min(int(np.searchsorted(np.cumsum(span), left)), total - 1)]  # the word with which enough is hidden
+        chosen |= span & (numbers <= last)
     return chosen
+
+
+def _word_numbers(begins_word: NDArray[np.bool_], longest: int) -> Ids:
+    """The number of the word of each token; of what is too long for a word, as text without blanks is, each token is one."""
+    numbers = np.cumsum(begins_word, dtype=np.int64)
+    too_long = np.bincount(numbers)[numbers] > longest
+    numbers = np.cumsum(begins_word | too_long, dtype=np.int64)
+    return numbers - numbers[:1]
 
 
 def _span_lengths(count: int, noise: NoiseConfig, random: Random) -> Ids:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_spans
-from headway.data.lines import read_lines
+from headway.data.lines import read_whole
 from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.readers import corpus_name
@@ -75,7 +75,8 @@ def _passages(name: str) -> Iterator[tuple[Any, int, str]]:
     if ending(name) != ".json":
         yield from ((passage, line, f"{name}:{line}") for passage, line in read_records(name))
         return
-    whole = decode_json("\n".join(read_lines(name)), name, "see whether it was written or copied to its end")
+    text = read_whole(name, "write a passage of it, with its qas, on each line of a .jsonl: that is read line by line")
+    whole = decode_json(text, name, "see whether it was written or copied to its end")
     for number, article in enumerate(_field(whole, "data", list, name)):
         place = f"{name}: data[{number}]"
         for other, paragraph in enumerate(_field(article, "paragraphs", list, place)):

@@ -43,8 +43,11 @@ class RatedPair(NamedTuple):
 P = TypeVar("P", Pair, RatedPair)
 
 
-def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
+def read_pairs(corpus: CorpusConfig, *, numbers: bool = False) -> Iterator[Pair]:
     """Yield the pairs of a corpus in order.
+
+    Args:
+        numbers: whether the target may be a number, true or false in a table, as labels are; it is given as text.
 
     Raises:
         DataError: a file is missing, empty or damaged, the line counts differ, or a row does not hold two texts.
@@ -54,7 +57,8 @@ def read_pairs(corpus: CorpusConfig) -> Iterator[Pair]:
         pairs = _read_line_files(str(corpus.source), str(corpus.target))
     else:
         assert corpus.target is not None
-        table = read_table(corpus.path, (corpus.source, corpus.target))
+        texts, others = ((corpus.source,), (corpus.target,)) if numbers else ((corpus.source, corpus.target), ())
+        table = read_table(corpus.path, texts, others)
         pairs = (Pair(source, target, line) for (source, target), line in table)
     yield from _some(pairs, corpus)
 

@@ -29,7 +29,7 @@ def read_table(path: str | os.PathLike[str], columns: Columns, numbers: Columns 
     """Yield the texts of the columns, and of the columns `numbers`, and the line, from 1, on which the row begins.
 
     Args:
-        numbers: columns that may hold numbers where the others hold texts alone.
+        numbers: columns that may hold numbers, true and false where the others hold texts alone.
         arrays: a field of JSONL may hold an array of texts, such as the turns of a dialogue: each is a line of one text.
 
     Raises:
@@ -208,8 +208,8 @@ def _field(record: Any, column: str | int, name: str, line: int) -> Any:
 
 
 def _figure(value: Any, column: str | int, where: str) -> str:
-    """A number as text; a text stays what it is."""
-    return repr(value) if type(value) in (int, float) else checked_text(value, column, where)
+    """A number, true or false as text; a text stays what it is."""
+    return json.dumps(value) if isinstance(value, int | float) else checked_text(value, column, where)
 
 
 def checked_text(value: Any, column: str | int, where: str) -> str:
@@ -282,7 +282,7 @@ def _parquet_column(schema: Any, column: str | int, name: str, numbers: Columns)
     position = _position(column, schema.names, True, name)
     field = schema.field(position)
     kind = field.type.value_type if pyarrow.types.is_dictionary(field.type) else field.type
-    is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+    is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)
     is_text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or pyarrow.types.is_string_view(kind)
     if not (is_text or (is_number and column in numbers)):
         raise DataError(f"the column {field.name!r} holds {field.type}, not texts", where=name, remedy="choose another column")
@@ -300,7 +300,7 @@ def _parquet_texts(array: Any, column: str, name: str, first: int) -> list[str]:
     if array.null_count:
         row = first + array.is_null().index(True).as_py()
         raise DataError(f"{column!r} is null, not a text", where=f"{name}:{row}", remedy="drop the rows without a text")
-    array = array.cast(pyarrow.large_string())  # numbers too
+    array = array.cast(pyarrow.large_string())  # numbers, true and false too
     lengths = compute.binary_length(array)
     if len(array) and compute.max(lengths).as_py() > MAX_LINE_BYTES:
         row = first + lengths.to_numpy().argmax()

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
@@ -20,10 +20,11 @@ from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
-from headway.data.tags import OUTSIDE, Scheme, detect_scheme, entities, marks_entity, write_tags
+from headway.data.tags import BROKEN_OFF, Scheme, detect_scheme, entities, marks_entity, misfits, split_tag, write_tags
 from headway.data.tokenizer import UNK_ID, Tokenizers
 from headway.errors import DataError
 
+CHARACTERS = 0.9  # share of words of one character from which on text is taken to be cut into them; a name may be left whole
 _BLANKS = re.compile(r"[ \t]+")
 
 
@@ -82,15 +83,24 @@ def read_tagged(corpus: CorpusConfig) -> Iterator[Tagged]:
 
 
 def read_in_scheme(corpus: CorpusConfig, scheme: Scheme) -> Iterator[Tagged]:
-    """As `read_tagged`. Raises DataError also for a tag that the scheme does not have: it would be lost without a word."""
+    """As `read_tagged`. Raises DataError also for a tag that does not fit the scheme: it would be lost, or read as another."""
     for sentence in read_tagged(corpus):
-        if scheme != "plain":
-            for place, tag in enumerate(sentence.tags):
-                if tag != OUTSIDE and not marks_entity(tag):
-                    problem = f"{tag[:40]!r} is no tag of entities, which are read as {scheme}"
-                    remedy = "mend it, such as B-PERSON or O; or, if each word's tag stands for itself, set data.tags: plain"
-                    raise DataError(problem, where=f"{corpus_name(corpus)}:{sentence.line + place}", remedy=remedy)
+        for place, right in misfits(sentence.tags, scheme) if scheme != "plain" else ():
+            mark, kind = split_tag(sentence.tags[place])
+            if not kind or mark not in BROKEN_OFF.get(scheme, ""):
+                _refuse_misfit(sentence, place, right, scheme, corpus_name(corpus))
         yield sentence
+
+
+def _refuse_misfit(sentence: Tagged, place: int, right: str, scheme: Scheme, name: str) -> NoReturn:
+    tag = sentence.tags[place]
+    if marks_entity(tag):
+        problem = f"{tag[:40]!r} does not fit {scheme}, which writes {right[:40]!r} here"
+        remedy = "mend it; or, if another scheme is meant, name it: data.tags"
+    else:
+        problem = f"{tag[:40]!r} is no tag of entities, which are read as {scheme}"
+        remedy = "mend it, such as B-PERSON or O; or, if each word's tag stands for itself, set data.tags: plain"
+    raise DataError(problem, where=f"{name}:{sentence.line + place}", remedy=remedy)
 
 
 def scheme_of(data: DataConfig) -> Scheme:
@@ -107,14 +117,21 @@ def learn_tags(data: DataConfig) -> Labels:
     """The tags of the training corpus."""
     scheme = scheme_of(data)
     sentences = read_all(TaggedPreparation.read, data.model_copy(update={"tags": scheme}), "train")
-    answers = (tuple(inner_tags(sentence.tags, scheme)) for sentence in sentences)
-    counted = Labels.learn("tags", answers, corpus_name(*data.parts("train")))
+    lengths: Counter[int] = Counter()
+
+    def answers() -> Iterator[tuple[str, ...]]:
+        for sentence in sentences:
+            lengths.update(map(len, sentence.words))
+            yield tuple(inner_tags(sentence.tags, scheme))
+
+    counted = Labels.learn("tags", answers(), corpus_name(*data.parts("train")))
     names = counted.names
     if scheme != "plain":  # an entity of one word may be new, and of many words too
         kinds = sorted({name.partition("-")[2] for name in names if name != "O"})
         every = {"O", *(f"{mark}-{kind}" for kind in kinds for mark in "BIES")}
         names = (*names, *sorted(every - set(names)))
-    return dataclasses.replace(counted, names=names, scheme=scheme)
+    characters = lengths[1] >= CHARACTERS * lengths.total()
+    return dataclasses.replace(counted, names=names, scheme=scheme, characters=characters)
 
 
 def inner_tags(tags: Sequence[str], scheme: Scheme) -> list[str]:

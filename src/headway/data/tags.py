@@ -5,11 +5,15 @@ Inside Headway tags are BIOES: B and E at both ends of an entity, I between, S f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 Scheme: TypeAlias = Literal["iob1", "iob2", "bioes", "bmes", "plain"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+# Tags that are read as they stand though their entity breaks off: where sentences were cut, real data has such.
+BROKEN_OFF: dict[Scheme, str] = {"bioes": "BIES", "bmes": "BMES"}
+ENTITY_SCHEMES: tuple[Scheme, ...] = ("iob2", "iob1", "bioes", "bmes")  # where tags fit several, the first
 OUTSIDE = "O"
 NEARLY_ALL = 0.9  # of the tags but O: where more of them mark entities, the rest are mistakes
 
@@ -35,31 +39,24 @@ def marks_entity(tag: str) -> bool:
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme that nearly all tags are written in; "plain" where they are no entities, such as parts of speech."""
-    marks: set[str] = set()
-    begun_by_inside = False
+    """The scheme that the fewest tags do not fit; "plain" where they are no entities, such as parts of speech."""
+    wrong: Counter[Scheme] = Counter()
     entity_tags = others = 0
     for tags in sentences:
-        before = (OUTSIDE, "")
-        for tag in tags:
-            mark, kind = split_tag(tag)
-            if not marks_entity(tag):
-                others += tag != OUTSIDE
-                before = (OUTSIDE, "")
-                continue
-            entity_tags += 1
-            begun_by_inside |= mark == "I" and (before[0] == OUTSIDE or before[1] != kind)
-            marks.add(mark)
-            before = (mark, kind)
+        own = [tag if marks_entity(tag) else OUTSIDE for tag in tags]
+        here = len(own) - own.count(OUTSIDE)
+        entity_tags, others = entity_tags + here, others + len(tags) - tags.count(OUTSIDE) - here
+        if here:
+            wrong.update({scheme: len(misfits(own, scheme)) for scheme in ENTITY_SCHEMES})
     if entity_tags <= NEARLY_ALL * (entity_tags + others):
         return "plain"
-    if "M" in marks:
-        return "bmes"
-    if "E" in marks:
-        return "bioes"
-    if "S" in marks:
-        return "bioes" if "I" in marks else "bmes"
-    return "iob1" if begun_by_inside else "iob2"
+    return min(ENTITY_SCHEMES, key=wrong.__getitem__)
+
+
+def misfits(tags: Sequence[str], scheme: Scheme) -> list[tuple[int, str]]:
+    """Places of the tags that a scheme of entities writes otherwise, and how: of an entity in IOB2 that begins with I, a B."""
+    right = write_tags(entities(tags, scheme), len(tags), scheme)
+    return [(place, wanted) for place, (tag, wanted) in enumerate(zip(tags, right, strict=True)) if tag != wanted]
 
 
 def entities(tags: Sequence[str], scheme: Scheme) -> list[Entity]:

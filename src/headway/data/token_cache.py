@@ -190,7 +190,7 @@ def _key(corpus: CorpusConfig, found: str, preparation: Preparation) -> str:
         "format": FORMAT,
         "corpus": found,
         # The same bytes are read in another way under another suffix or from other columns.
-        "table": None if corpus.path is None else [Path(corpus.path).suffixes, corpus.source, corpus.target],
+        "table": None if corpus.path is None else [Path(corpus.path).suffixes, corpus.source, corpus.second, corpus.target],
         **preparation.made_from,
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:24]

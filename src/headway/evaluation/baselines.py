@@ -19,8 +19,9 @@ from headway.data.labelled import Labelled
 from headway.data.labels import Labels
 from headway.data.readers import corpus_name
 from headway.errors import DataError, UsageError
-from headway.evaluation.metrics import Measurement, writes_spaces
+from headway.evaluation.metrics import Measurement
 from headway.inference.labelling import MAIN_SCORE, gold_matrix, label_scores
+from headway.languages import writes_spaces
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # inverse of the regularisation
 CHANGED = "put the training file back as it was when the model was trained"

@@ -29,12 +29,12 @@ from headway.evaluation.metrics import (
     look_at,
     perplexity,
     tokenised_lowercased_bleu,
-    writes_spaces,
 )
 from headway.evaluation.outcome import OutcomeResult, evaluate_outcome
 from headway.evaluation.records import DirectionsRecord, EvaluationRecord, LengthRecord, SentenceRecord
 from headway.evaluation.request import Request, open_request, with_interval
 from headway.evaluation.summary import directions_table, print_summary
+from headway.languages import writes_spaces
 from headway.tasks import TASKS
 
 if TYPE_CHECKING:

@@ -16,12 +16,11 @@ import numpy as np
 
 from headway.errors import DataError
 from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, DrawFunction, ScoreFunction, score_of
+from headway.languages import CHINESE, WITHOUT_SPACES, base_language, writes_spaces
 
 Statistics = np.ndarray  # [N, K]: N examples, K figures whose sums the score is computed from
 BleuTokenizer = Literal["13a", "zh", "char", "intl", "none"]
 
-WITHOUT_SPACES = frozenset({"ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod", "dz", "dzo"})
-CHINESE = frozenset({"zh", "zho", "chi", "cmn", "yue", "wuu", "lzh", "nan", "hak"})
 PAPER_LABEL = "BLEU (tokenised, lower-cased, for comparison with papers)"
 SUSPICIOUS_SHARE = 0.05
 
@@ -52,16 +51,6 @@ class Measurement:
     def over(self, indices: Sequence[int] | np.ndarray) -> float:
         """The score over a choice of examples."""
         return score_of(self.score_function, self.statistics[np.asarray(indices, dtype=np.int64)])
-
-
-def base_language(language: str) -> str:
-    """``zh-Hant``, ``zh_TW`` → ``zh``."""
-    return re.split(r"[-_]", language.strip().lower(), maxsplit=1)[0]
-
-
-def writes_spaces(language: str) -> bool:
-    """Whether words of the language are set apart by spaces."""
-    return base_language(language) not in WITHOUT_SPACES | CHINESE
 
 
 def bleu_tokenizer(language: str) -> BleuTokenizer:

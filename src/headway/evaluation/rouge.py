@@ -12,7 +12,8 @@ import numpy as np
 
 from headway.errors import UsageError
 from headway.evaluation.label_scores import measurement_of
-from headway.evaluation.metrics import Measurement, base_language, check_pairs, writes_spaces
+from headway.evaluation.metrics import Measurement, check_pairs
+from headway.languages import base_language, writes_spaces
 
 _log = logging.getLogger(__name__)
 KINDS = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}

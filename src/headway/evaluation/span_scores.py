@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from headway.evaluation.label_scores import measurement_of
-from headway.evaluation.metrics import Measurement, base_language, writes_spaces
+from headway.evaluation.metrics import Measurement
+from headway.languages import base_language, writes_spaces
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from headway.data.tagged import Tagged
 from headway.data.tags import Entity, entities
-from headway.evaluation.metrics import writes_spaces
 from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.inference.tagging import tag_sentences
+from headway.languages import writes_spaces
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
 
@@ -58,7 +58,7 @@ class Tagger:
         return [answer.text for answer in self.tag(texts)]
 
     def tag(self, texts: Sequence[str]) -> list[TaggedText]:
-        """The words of each text with their tags; a text is cut at blanks, into characters where no spaces are written.
+        """The words of each text with their tags; a text is cut at blanks, or into characters where the model learned them.
 
         Raises UsageError for what is no list of texts.
         """
@@ -78,6 +78,6 @@ class Tagger:
 
     def _words(self, text: str) -> Tagged:
         words = whole_characters(text).split()
-        if not self._spaces and len(words) == 1:
-            words = list(words[0])
+        if self.labels.characters or (not self._spaces and len(words) == 1):
+            words = list("".join(words))
         return Tagged(tuple(words), ("O",) * len(words), 0)

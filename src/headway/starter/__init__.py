@@ -19,9 +19,10 @@ from headway.config import LANGUAGE, WITHOUT_TARGET, CorpusConfig, LabelKind, lo
 from headway.data.lines import read_lines
 from headway.data.preprocessing import is_blank
 from headway.errors import DataError, ResourceError, UsageError
+from headway.languages import writes_spaces
 from headway.starter.advice import Counts, advise
 from headway.starter.forms import FORMS, Form, files_of_a_part, own_corpus
-from headway.starter.page import WITHOUT_SPACES, Plan, starter_yaml
+from headway.starter.page import Plan, starter_yaml
 from headway.starter.split import last_digests, split
 
 __all__ = ["Counts", "advise", "files_of_a_part", "write_starter"]
@@ -162,7 +163,7 @@ def _count(
 
 
 def _words(text: str, language: str) -> int:
-    return len(text) if language.split("-")[0] in WITHOUT_SPACES else text.count(" ") + 1
+    return text.count(" ") + 1 if writes_spaces(language) else len(text)
 
 
 def _label_kind(labels: Counter[str]) -> LabelKind:

@@ -90,7 +90,7 @@ def _summaries(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
 
 
 def _labelled(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
-    for text, label, *_ in read_pairs(corpus):
+    for text, label, *_ in read_pairs(corpus, numbers=True):
         yield Unit(text, (text,), (_line(text=text, label=label),), label)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from headway.config import CUT_UP_ONCE, STACKS, WITHOUT_TARGET, CorpusConfig
 from headway.config_reader import dump_yaml
+from headway.languages import writes_spaces
 from headway.starter.advice import Advice, Counts, advise
 from headway.starter.forms import HISTORY
 
-WITHOUT_SPACES = ("zh", "ja", "th", "km", "lo", "my", "yue")
 WORDS_OF_A_PAIR = 12  # plain text counts as so many pairs as it would fill
 FEWEST_BYTE_PIECES = 512  # each byte is one
 LONGEST = {"question_answering": 384, "summarisation": 512}  # tokens, else 256
@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def spaceless(self) -> bool:
-        return any(language.split("-")[0] in WITHOUT_SPACES for language in self.languages)
+        return not all(map(writes_spaces, self.languages))
 
     @property
     def size(self) -> str:
