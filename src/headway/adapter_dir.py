@@ -168,13 +168,23 @@ def merge(base: str, adapters: Sequence[str], out: Path, weights: Sequence[float
     tokenizers = inherited_tokenizers(config)
     assert tokenizers is not None
     tokenizers.labels = first.labels
-    refuse_misfits(sources(config.model), config, tokenizers)  # before anything of the size that an adapter claims is built
+    given = sources(config.model)  # both before anything of the size that an adapter claims is built
+    refuse_misfits(given, config, tokenizers)
+    _refuse_missing_layers(first, {"encoder", "decoder"} - given.keys())
     model = build_model(config, tokenizers)
     new = set(inherit(model, config, tokenizers).new)
     for one, weight in zip(loaded, weights, strict=True):
         _add(model, one, weight, new)
     summands = ", ".join(f"{weight:g} · {one.directory}" for one, weight in zip(loaded, weights, strict=True))
     return save_model(out, config, model.state_dict(), tokenizers, {"merged": f"{base} and {summands}"})
+
+
+def _refuse_missing_layers(adapter: Adapter, parts: set[str]) -> None:
+    """Raises ModelError where an adapter does not bring all layers of parts that its base has not."""
+    for part in parts:
+        brought = {name.split(".")[1] for name in adapter.whole if name.startswith(f"{part}.")}
+        if len(brought) < getattr(adapter.config.model, f"{part}_layers"):
+            raise damaged(adapter.directory, f"lacks layers of the {part} that its configuration tells of")
 
 
 def _check(adapter: Adapter, first: Adapter, base: str, fingerprint: str, *, several: bool) -> None:

@@ -52,6 +52,7 @@ def test_what_may_follow(before: str | None, tag: str | None, may: bool) -> None
         (["I-A", "I-A", "B-A", "O"], "iob1"),
         (["B-A", "E-A", "S-B"], "bioes"),
         (["B-A", "M-A", "E-A"], "bmes"),
+        ([*["B-A", "I-A", "I-A", "O"] * 9, "S-A"], "bioes"),  # as CLUENER: no tag tells the end
         (["NOUN", "VERB", "O"], "plain"),
         (["O", "O"], "plain"),
         (["X-ray", "O"], "plain"),

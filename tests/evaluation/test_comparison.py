@@ -146,15 +146,21 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
 
 
 def test_losses_are_compared_only_of_the_same_tokens(tmp_path: Path) -> None:
-    def saved_losses(name: str, tokens: float, tokenizer: str | None) -> None:
+    def saved_losses(name: str, tokens: float, tokenizer: str | None, noise: str = "") -> None:
         losses = loss_scores(np.stack((np.arange(200.0), np.full(200, tokens)), 1))
-        told = {"tokenizer": tokenizer} if tokenizer else {}
+        told = {"tokenizer": tokenizer, "noise": noise} if tokenizer else {}
         saved_labels(tmp_path / name, set(range(40)), losses, fingerprints={"data": "x", **told})
 
     for name, tokens, tokenizer in (("a", 5, "one"), ("b", 5, "one"), ("c", 5, "other"), ("d", 4, "one"), ("old", 5, None)):
         saved_losses(name, tokens, tokenizer)
+    saved_losses("e", 5, "one", "spans")
     assert {"loss", "perplexity", "accuracy"} <= set(compare(tmp_path / "a", tmp_path / "b")[0].metrics)
-    reasons = {"c": "the tokenizers differ", "d": "cut into other tokens", "old": "does not tell its tokenizer: evaluate the run"}
+    reasons = {
+        "e": "other tokens were hidden",
+        "c": "the tokenizers differ",
+        "d": "cut into other tokens",
+        "old": "does not tell its tokenizer: evaluate the run",
+    }
     for name, why in reasons.items():
         found, shown = compare(tmp_path / "a", tmp_path / name)
         assert set(found.left_out) == {"loss", "perplexity"}

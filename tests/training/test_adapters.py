@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -151,15 +152,19 @@ def test_a_damaged_adapter_is_refused(damage: str, base: Path, adapted: list[Pat
     assert load_adapter(adapted[0]).base == load_model(base).fingerprint
 
 
+def forge(adapter: Path, name: str, raw: bytes) -> None:
+    """Other content of a file, with a manifest that knows it."""
+    (adapter / name).write_bytes(raw)
+    manifest = json.loads((adapter / "adapter.json").read_text("utf-8"))
+    manifest["files"][name] = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+    (adapter / "adapter.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
 def test_adapters_with_other_tensors_than_they_say_are_refused(base: Path, adapted: list[Path], tmp_path: Path) -> None:
     place = Path(shutil.copytree(adapted[0] / "adapter", tmp_path / "adapter"))
     tensors = dict(load_adapter(place).tensors)
     tensors["encoder.9.self_attention.query.lora_a"] = tensors.pop("encoder.1.self_attention.query.lora_a")
-    raw = b"".join(tensor_chunks(tensors))
-    (place / "adapter.safetensors").write_bytes(raw)
-    manifest = json.loads((place / "adapter.json").read_text("utf-8"))
-    manifest["files"]["adapter.safetensors"] = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
-    (place / "adapter.json").write_text(json.dumps(manifest), encoding="utf-8")
+    forge(place, "adapter.safetensors", b"".join(tensor_chunks(tensors)))
     with pytest.raises(ModelError, match=r"does not have the tensors that config\.yaml describes"):
         merge(str(base), [str(place)], tmp_path / "out")
 
@@ -176,6 +181,20 @@ def test_a_new_head_learns_beside_the_adapters_and_goes_with_them(masked: Path, 
     assert load(str(out)).predict(texts) == load(str(run)).predict(texts)
     with pytest.raises(UsageError, match=r"has parts of its own, which cannot be added up: head"):
         merge(str(masked), [str(run), str(run)], tmp_path / "both")
+
+
+def test_a_decoder_that_the_base_has_not_goes_with_the_adapters(
+    masked: Path,  # noqa: F811
+    sample_directory: Path,
+    tmp_path: Path,
+) -> None:
+    run = train(adapted_config(sample_directory, tmp_path / "run", masked, training=FEW), quiet=True)
+    merged, own = weights(merge(str(masked), [str(run)], tmp_path / "merged")), weights(run)
+    assert all(torch.allclose(merged[name], own[name], atol=1e-6) for name in own)
+    config = (run / "adapter" / "config.yaml").read_text("utf-8")
+    forge(run / "adapter", "config.yaml", re.sub(r"decoder_layers: \d+", "decoder_layers: 200", config).encode())
+    with pytest.raises(ModelError, match="lacks layers of the decoder"):
+        merge(str(masked), [str(run)], tmp_path / "again")
 
 
 def test_an_output_that_the_base_has_not_learns_as_a_whole(base: Path, sample_directory: Path, tmp_path: Path) -> None:

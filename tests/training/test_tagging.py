@@ -170,7 +170,7 @@ def test_entities_that_break_off_are_taken_as_they_stand(tmp_path: Path) -> None
     assert learn_tags(DataConfig(train=part, validation=part)).scheme == "bmes"
 
 
-@pytest.mark.parametrize(("scheme", "tag"), [("iob2", "NOUN"), ("bmes", "B")])
+@pytest.mark.parametrize(("scheme", "tag"), [("iob2", "NOUN"), ("bmes", "B"), ("iob2", "-A"), ("bioes", "ES-A")])
 def test_a_scheme_that_is_asked_for_must_fit(scheme: Scheme, tag: str, tmp_path: Path) -> None:
     corpus = conll(tmp_path, f"Paul\tO\nsang\t{tag}\n")
     with pytest.raises(DataError, match=rf"a\.conll:2: '{tag}' is no tag(.|\n)*data\.tags: plain"):
@@ -189,6 +189,14 @@ def test_data_to_be_judged_is_held_against_the_scheme_of_training(run: Path, tmp
     (tmp_path / "v.conll").write_text("Paul\tB-NOBODY\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"v\.conll: nothing in it can be judged"):
         Validation.open(config, loaded.tokenizers)
+
+
+def test_data_to_be_judged_may_break_the_scheme(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "v.conll").write_text("Paul\tI-PERSON\nsang\tO\n" * 2, encoding="utf-8")
+    config = load_model(run).config
+    assert learn_tags(config.data).scheme == "iob2"
+    result = evaluate_run(run, [f"data.test.path={tmp_path / 'v.conll'}"])
+    assert result.record.examples == 1
 
 
 def test_a_tag_stands_at_the_first_subword_of_its_word(tmp_path: Path) -> None:

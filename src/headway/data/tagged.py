@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
@@ -20,7 +20,7 @@ from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
-from headway.data.tags import BROKEN_OFF, Scheme, detect_scheme, entities, marks_entity, misfits, split_tag, write_tags
+from headway.data.tags import BROKEN_OFF, OUTSIDE, Scheme, detect_scheme, entities, marks_entity, misfits, split_tag, write_tags
 from headway.data.tokenizer import UNK_ID, Tokenizers
 from headway.errors import DataError
 
@@ -83,24 +83,27 @@ def read_tagged(corpus: CorpusConfig) -> Iterator[Tagged]:
 
 
 def read_in_scheme(corpus: CorpusConfig, scheme: Scheme) -> Iterator[Tagged]:
-    """As `read_tagged`. Raises DataError also for a tag that does not fit the scheme: it would be lost, or read as another."""
+    """As `read_tagged`. Raises DataError also for a tag that the scheme does not have: it would be lost without a word."""
     for sentence in read_tagged(corpus):
-        for place, right in misfits(sentence.tags, scheme) if scheme != "plain" else ():
-            mark, kind = split_tag(sentence.tags[place])
-            if not kind or mark not in BROKEN_OFF.get(scheme, ""):
-                _refuse_misfit(sentence, place, right, scheme, corpus_name(corpus))
+        for place, tag in enumerate(sentence.tags) if scheme != "plain" else ():
+            if tag != OUTSIDE and not marks_entity(tag):
+                problem = f"{tag[:40]!r} is no tag of entities, which are read as {scheme}"
+                remedy = "mend it, such as B-PERSON or O; or, if each word's tag stands for itself, set data.tags: plain"
+                raise DataError(problem, where=f"{corpus_name(corpus)}:{sentence.line + place}", remedy=remedy)
         yield sentence
 
 
-def _refuse_misfit(sentence: Tagged, place: int, right: str, scheme: Scheme, name: str) -> NoReturn:
-    tag = sentence.tags[place]
-    if marks_entity(tag):
-        problem = f"{tag[:40]!r} does not fit {scheme}, which writes {right[:40]!r} here"
-        remedy = "mend it; or, if another scheme is meant, name it: data.tags"
-    else:
-        problem = f"{tag[:40]!r} is no tag of entities, which are read as {scheme}"
-        remedy = "mend it, such as B-PERSON or O; or, if each word's tag stands for itself, set data.tags: plain"
-    raise DataError(problem, where=f"{name}:{sentence.line + place}", remedy=remedy)
+def read_to_learn(corpus: CorpusConfig, data: DataConfig) -> Iterator[Tagged]:
+    """As `TaggedPreparation.read`. Raises DataError also for a tag that does not fit the scheme: another would be learned."""
+    scheme: Scheme = "plain" if data.tags == "auto" else data.tags
+    for sentence in TaggedPreparation.read(corpus, data):
+        for place, right in misfits(sentence.tags, scheme) if scheme != "plain" else ():
+            tag = sentence.tags[place]
+            if split_tag(tag)[0] not in BROKEN_OFF.get(scheme, ()):
+                problem = f"{tag[:40]!r} does not fit {scheme}, which writes {right[:40]!r} here"
+                remedy = "mend it; or, if another scheme is meant, name it: data.tags"
+                raise DataError(problem, where=f"{corpus_name(corpus)}:{sentence.line + place}", remedy=remedy)
+        yield sentence
 
 
 def scheme_of(data: DataConfig) -> Scheme:
@@ -116,7 +119,7 @@ def in_scheme(data: DataConfig, labels: Labels | None) -> DataConfig:
 def learn_tags(data: DataConfig) -> Labels:
     """The tags of the training corpus."""
     scheme = scheme_of(data)
-    sentences = read_all(TaggedPreparation.read, data.model_copy(update={"tags": scheme}), "train")
+    sentences = read_all(read_to_learn, data.model_copy(update={"tags": scheme}), "train")
     lengths: Counter[int] = Counter()
 
     def answers() -> Iterator[tuple[str, ...]]:

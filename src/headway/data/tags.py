@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 Scheme: TypeAlias = Literal["iob1", "iob2", "bioes", "bmes", "plain"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 # Tags that are read as they stand though their entity breaks off: where sentences were cut, real data has such.
-BROKEN_OFF: dict[Scheme, str] = {"bioes": "BIES", "bmes": "BMES"}
+BROKEN_OFF: dict[Scheme, tuple[str, ...]] = {"bioes": tuple("BIES"), "bmes": tuple("BMES")}
 ENTITY_SCHEMES: tuple[Scheme, ...] = ("iob2", "iob1", "bioes", "bmes")  # where tags fit several, the first
 OUTSIDE = "O"
 NEARLY_ALL = 0.9  # of the tags but O: where more of them mark entities, the rest are mistakes
@@ -39,17 +39,24 @@ def marks_entity(tag: str) -> bool:
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme that the fewest tags do not fit; "plain" where they are no entities, such as parts of speech."""
+    """The scheme that the fewest tags do not fit; "plain" where they are no entities, such as parts of speech.
+
+    Where no tag has an E, BIOES may do without (B, I, O and S, as CLUENER has it): only single words tell it from IOB2.
+    """
     wrong: Counter[Scheme] = Counter()
-    entity_tags = others = 0
+    entity_tags = others = without_end = 0
+    ends = False
     for tags in sentences:
         own = [tag if marks_entity(tag) else OUTSIDE for tag in tags]
         here = len(own) - own.count(OUTSIDE)
         entity_tags, others = entity_tags + here, others + len(tags) - tags.count(OUTSIDE) - here
         if here:
             wrong.update({scheme: len(misfits(own, scheme)) for scheme in ENTITY_SCHEMES})
+            without_end += sum((own[place][0], right[0]) == ("I", "E") for place, right in misfits(own, "bioes"))
+            ends |= any(tag[0] == "E" for tag in own)
     if entity_tags <= NEARLY_ALL * (entity_tags + others):
         return "plain"
+    wrong["bioes"] -= 0 if ends else without_end
     return min(ENTITY_SCHEMES, key=wrong.__getitem__)
 
 

@@ -81,6 +81,7 @@ class _Evaluated(NamedTuple):
     name: str  # split, and direction of a translator
     data: str  # fingerprint of the files
     tokenizer: str  # fingerprint of that of the targets; empty in older evaluations
+    noise: str  # fingerprint of the settings by which text was damaged, where it was
     measurements: dict[str, Measurement]
     answers: list[AnswerRecord]
     paper_references: list[str | None]
@@ -130,9 +131,10 @@ def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, boo
         test = paired_bootstrap(other.statistics, one.statistics, one.score_function, *bootstrap)
         compared[name] = MetricComparison(one.label, one.signature, one.higher_is_better, DECIMALS.get(one.formula, 2), test)
     if not compared:
+        again = any(why.endswith(records.AGAIN) for why in left_out.values())
         raise DataError(
             f"{a} and {b} have no score that can be compared example by example: {'; '.join(dict.fromkeys(left_out.values()))}",
-            remedy="texts that were cut up in other ways are compared by the intervals of their bits per byte",
+            remedy=None if again else "texts that were cut up in other ways are compared by the intervals of their bits per byte",
         )
     pairs = list(zip(first.answers, second.answers, strict=True))
     same_answers = sum(one.answer == other.answer for one, other in pairs) if pairs else None
@@ -150,6 +152,8 @@ def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
             return f"an evaluation does not tell its tokenizer: {records.AGAIN}"
         if first.tokenizer != second.tokenizer:
             return "the tokenizers differ, and so do the tokens"
+        if first.noise != second.noise:
+            return "other tokens were hidden: noise differs"
         if not np.array_equal(one.statistics[:, 1], other.statistics[:, 1]):
             return "the texts were cut into other tokens"
     if one.formula != other.formula:
@@ -163,8 +167,8 @@ def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
 def _load(run: Path, split: str) -> list[_Evaluated]:
     if records.kind_of(run, split) == "outcome":
         record, measurements, answers = load_outcome(run, split)
-        data, tokenizer = record.fingerprints["data"], record.fingerprints.get("tokenizer", "")
-        return [_Evaluated(record.task, f"{split} set", data, tokenizer, measurements, answers, [])]
+        data, tokenizer, noise = (record.fingerprints.get(name, "") for name in ("data", "tokenizer", "noise"))
+        return [_Evaluated(record.task, f"{split} set", data, tokenizer, noise, measurements, answers, [])]
     return [_translated(*evaluation) for evaluation in records.load_all(run, split)]
 
 
@@ -182,7 +186,7 @@ def _translated(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -
     ]
     name = f"{record.split} set, {record.source_language} → {record.target_language}"
     data = record.fingerprints.get("data", "")
-    return _Evaluated("translation", name, data, "", measured, answers, [reference for _, reference in papers])
+    return _Evaluated("translation", name, data, "", "", measured, answers, [reference for _, reference in papers])
 
 
 def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated) -> None:

@@ -70,7 +70,6 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
         scores = intervals(outcome.measurements)
         baselines = {name: intervals(measured) for name, measured in outcome.baselines.items()}
     made_of = request.made_of()
-    made_of["fingerprints"]["tokenizer"] = request.loaded.tokenizers.target.digest  # losses of other tokens cannot be compared
     record = OutcomeRecord(
         task=config.task,
         split=request.split,

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from headway.config import Config, CorpusConfig, Direction, Split, load_config
+from headway.config import WITHOUT_TARGET, Config, CorpusConfig, Direction, Split, load_config
 from headway.data.readers import corpus_files, corpus_name, corpus_paths, fingerprint
 from headway.data.tagged import in_scheme
 from headway.errors import DataError, UsageError
@@ -73,7 +73,7 @@ class Request:
 
     def made_of(self) -> dict[str, Any]:
         """What it takes to do it again, for the record, and what speaks against believing it."""
-        settings = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        settings, noise = (json.dumps(part.model_dump(mode="json"), sort_keys=True) for part in (self.config, self.config.noise))
         return {
             "seconds": self.clock.seconds,
             "versions": _versions(),
@@ -81,6 +81,8 @@ class Request:
                 "data": self.data,
                 "model": self.loaded.fingerprint,
                 "config": hashlib.sha256(settings.encode()).hexdigest(),
+                "tokenizer": self.loaded.tokenizers.target.digest,
+                "noise": hashlib.sha256(noise.encode()).hexdigest() if self.config.task in WITHOUT_TARGET else "",
             },
             "warnings": _same_files(self.config, self.split) + _made_data(self.parts),
         }

@@ -23,7 +23,7 @@ from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.questions import QuestionPreparation, drop_reason, read_questions
 from headway.data.readers import corpus_name, corpus_paths, read_pairs
-from headway.data.tagged import TaggedPreparation
+from headway.data.tagged import TaggedPreparation, read_to_learn
 from headway.data.texts import Text, TextPreparation, read_texts
 from headway.data.tokenizer import UNK_ID, Tokenizers
 
@@ -141,7 +141,7 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
     scan = TextScan(name, corpus, config, tokenizers)
     limit = QUICK_PIECES if quick else None
     with PairsProgress(f"checking {corpus_name(corpus)}", None) as progress:
-        texts = _read(corpus, config)
+        texts = _read(corpus, config, learned=split_of(name) == "train")
         for seen in itertools.islice(texts, limit):
             scan.add(seen)
             progress.advance(1)
@@ -150,7 +150,7 @@ def scan_texts(name: str, corpus: CorpusConfig, config: Config, tokenizers: Toke
     return scan
 
 
-def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
+def _read(corpus: CorpusConfig, config: Config, *, learned: bool) -> Iterator[Seen]:
     if config.task in WITHOUT_TARGET:
         yield from map(Seen, read_texts(corpus, config.data.documents))
     elif config.task == "summarisation":
@@ -164,7 +164,7 @@ def _read(corpus: CorpusConfig, config: Config) -> Iterator[Seen]:
         for pair in read_dialogues(corpus, config.data.history_turns):
             yield Seen(Text(pair.target, pair.line), context=pair.source)
     elif config.task == "tagging":
-        for sentence in TaggedPreparation.read(corpus, config.data):
+        for sentence in (read_to_learn if learned else TaggedPreparation.read)(corpus, config.data):
             yield Seen(Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags)))
     else:
         for example in READERS[config.task](corpus, config.data):
