@@ -197,7 +197,7 @@ def recall_one(options: argparse.Namespace, system: str, place: task.Place, seed
     def batches() -> Iterator[Batch]:
         while True:
             distance = int(chance.choice(options.distances))
-            yield task.questions(distance, texts(distance, options.recall_tokens), place, chance)
+            yield task.questions(distance, texts(distance, options.recall_tokens), place, chance, task.PAIRS)
 
     seconds = learn(state, batches(), budget, lambda seconds: print(f"  {seconds:.0f} s", flush=True))
     state.model.eval()

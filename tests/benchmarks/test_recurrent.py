@@ -118,8 +118,9 @@ def test_a_size_that_cannot_be_met_is_refused() -> None:
 @pytest.mark.parametrize("distance", [16, 17, 100])
 def test_the_key_stands_at_the_distance_and_its_value_is_the_answer(distance: int) -> None:
     batch = recurrent_recall.questions(distance, 50, "source", np.random.default_rng(1))
-    assert batch.source_ids.shape == (50, recurrent_recall.length(distance))
-    for text, answer in zip(batch.source_ids.tolist(), batch.target_out[:, -1].tolist(), strict=True):
+    texts_BL = torch.cat((batch.source_ids, batch.target_in[:, 1:]), 1)
+    assert texts_BL.shape == (50, recurrent_recall.length(distance))
+    for text, answer in zip(texts_BL.tolist(), batch.target_out[:, -1].tolist(), strict=True):
         place = len(text) - 1 - distance
         assert text.count(text[-1]) == 2
         assert text.index(text[-1]) == place
@@ -132,10 +133,25 @@ def test_the_key_stands_at_the_distance_and_its_value_is_the_answer(distance: in
 
 def test_what_the_decoder_said_itself_holds_the_same_question() -> None:
     read, said = (recurrent_recall.questions(20, 6, place, np.random.default_rng(7)) for place in ("source", "target"))
-    assert torch.equal(said.target_in[:, 1:], read.source_ids)
+    assert torch.equal(said.target_in[:, 1:], torch.cat((read.source_ids, read.target_in[:, 1:]), 1))
     assert said.source_ids.tolist() == [[EOS_ID]] * 6
     assert said.tokens == read.tokens == 6
     assert (said.target_out[:, :-1] == IGNORED).all()
+
+
+@pytest.mark.parametrize("place", ["source", "target"])
+def test_a_text_to_learn_from_asks_for_every_key(place: recurrent_recall.Place) -> None:
+    one, all_keys = (recurrent_recall.questions(20, 6, place, np.random.default_rng(7), asked) for asked in (1, 8))
+    assert torch.equal(one.source_ids, all_keys.source_ids)
+    length = one.target_in.shape[1]
+    assert torch.equal(all_keys.target_in[:, :length], one.target_in)
+    asked, answered = all_keys.target_in[:, length - 1 :: 2], all_keys.target_out[:, length - 1 :: 2]
+    assert torch.equal(all_keys.target_in[:, length::2], answered[:, :-1])
+    assert all_keys.tokens == 6 * recurrent_recall.PAIRS
+    texts = all_keys.source_ids if place == "source" else one.target_in
+    for text, keys, answers in zip(texts.tolist(), asked.tolist(), answered.tolist(), strict=True):
+        assert len(set(keys)) == recurrent_recall.PAIRS
+        assert [text[text.index(key) + 1] for key in keys] == answers
 
 
 def test_pairs_that_do_not_fit_are_refused() -> None:
