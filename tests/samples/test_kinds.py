@@ -23,6 +23,7 @@ from headway.samples.speaker import Speaker
 from headway.samples.summarisation import core, report
 from headway.samples.tagging import marked_words
 from headway.tasks import TASKS
+from headway.training.forecast import calibrate
 
 N = {noun.english: noun for noun in NOUNS}
 A = {adjective.english: adjective for adjective in ADJECTIVES}
@@ -54,6 +55,7 @@ def test_a_sample_passes_the_check_by_its_own_configuration(name: str, tmp_path:
     report = check(config, None, quick=True)
     assert report.ok
     assert not [finding for finding in report.findings if finding.level == "warn"]
+    assert calibrate(config, seconds=0.01, source_length=6, target_length=6).seconds_per_update > 0
     readme = (directory / "README.md").read_text("utf-8")
     assert "synthetic" in readme
     assert f"`headway sample {name}`" in readme

@@ -265,9 +265,10 @@ def test_labels_may_be_numbers_in_jsonl_and_parquet(kind: str, second: str | Non
             assert [float(label) for label in labels] == values
         else:
             assert labels == [value if isinstance(value, str) else json.dumps(value) for value in values]
-    (tmp_path / "a.jsonl").write_text('{"text": "a", "other": "o", "label": null}\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r"a\.jsonl:1: 'label' is null, not a text"):
-        list(read_labelled(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="text", second=second, target="label"), data))
+    for label, problem in (("null", "'label' is null, not a text"), ('["x", "y"]', r"'label' is an array(.|\n)*labels: several")):
+        (tmp_path / "a.jsonl").write_text(f'{{"text": "a", "other": "o", "label": {label}}}\n', encoding="utf-8")
+        with pytest.raises(DataError, match=rf"a\.jsonl:1: {problem}"):
+            list(read_labelled(CorpusConfig(path=str(tmp_path / "a.jsonl"), source="text", second=second, target="label"), data))
 
 
 @pytest.mark.parametrize("task", ["classification", "pair_classification"])

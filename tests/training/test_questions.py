@@ -152,6 +152,7 @@ WRONG = {
     "": "the line is blank",
     "[]": "holds an array where an object with 'context' should be",
     '{"qas": []}': "the field 'context' is missing",
+    '{"version": "1.1", "data": []}': "is a whole file of SQuAD, not a passage of one",
     '{"context": "a"}': "the field 'qas' is missing",
     '{"context": 1, "qas": []}': "'context' is a number, not a text",
     '{"context": "a", "context": "b", "qas": []}': "'context' stands twice",

@@ -84,6 +84,9 @@ def _passages(name: str) -> Iterator[tuple[Any, int, str]]:
 
 
 def _questions(passage: Any, source: str, line: int, where: str) -> Iterator[Question]:
+    if isinstance(passage, dict) and "data" in passage and source not in passage:
+        remedy = "give the file a name that ends in .json: it is then read as a whole"
+        raise DataError("is a whole file of SQuAD, not a passage of one", where=where, remedy=remedy)
     context = _field(passage, source, str, where)
     for number, asked in enumerate(_field(passage, "qas", list, where)):
         place = f"{where}: qas[{number}]"

@@ -209,6 +209,9 @@ def _field(record: Any, column: str | int, name: str, line: int) -> Any:
 
 def _figure(value: Any, column: str | int, where: str) -> str:
     """A number, true or false as text; a text stays what it is."""
+    if isinstance(value, list):
+        remedy = "give one text; several labels stand in it with commas between them (data.labels: several)"
+        raise DataError(f"{column!r} is an array", where=where, remedy=remedy)
     return json.dumps(value) if isinstance(value, int | float) else checked_text(value, column, where)
 
 

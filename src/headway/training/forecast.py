@@ -239,8 +239,9 @@ def _made_up(state: TrainState, pairs: int, source_length: float, target_length:
     elif not state.model.decoder:
         hidden = torch.rand(source.shape, generator=generator) < state.config.noise.rate
         numbers = torch.zeros_like(source)
+        labels = _least_outputs(state.config) if state.config.data.labels == "several" else 1
         by_loss: dict[Callable[..., TokenLoss], torch.Tensor] = {
-            label.loss: numbers[:, :1],
+            label.loss: numbers.new_zeros(pairs, labels),
             span.loss: numbers[:, :2],
             label.tag_loss: numbers,
         }
