@@ -57,7 +57,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
 
     def open_model(run: Path) -> SimpleNamespace:
         directory = state.run / "model"
-        config, tokenizers = load_config(directory / "config.yaml"), SimpleNamespace(labels=None)
+        config = load_config(directory / "config.yaml")
+        tokenizers = SimpleNamespace(labels=None, target=SimpleNamespace(digest="d" * 64))
         return SimpleNamespace(directory=directory, config=config, tokenizers=tokenizers, fingerprint="f" * 64)
 
     def open_translator(loaded: SimpleNamespace, config: Config) -> evaluate.Translate:
