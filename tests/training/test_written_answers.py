@@ -103,7 +103,7 @@ def conversation(tmp_path: Path, *records: Any) -> CorpusConfig:
 
 
 def test_each_utterance_answers_the_ones_before_it(tmp_path: Path) -> None:
-    corpus = conversation(tmp_path, {"turns": ["Hi.", "Hello\nyou.", "", "Bye.", "Bye bye."]}, {"turns": ["alone"]})
+    corpus = conversation(tmp_path, {"turns": ["Hi.", "Hello\nyou.", "Bye.", "Bye bye."]}, {"turns": ["alone"]})
     assert list(read_dialogues(corpus, 2)) == [
         Pair("Hi.", "Hello\nyou.", 1), Pair("Hi. | Hello you.", "Bye.", 1), Pair("Hello you. | Bye.", "Bye bye.", 1),
     ]  # fmt: skip
@@ -138,6 +138,7 @@ WRONG = {
     "": "the line is blank",
     '{"turns": "text"}': "has no list of texts named 'turns'",
     '{"other": []}': "has no list of texts named 'turns'",
+    '{"turns": ["a", " ", "b"]}': r"'turns\[1\]' is blank",
     '["a"]': "holds an array, not an object",
     '{"turns": [1]}': r"'turns\[0\]' is a number, not a text",
 }

@@ -55,7 +55,12 @@ def _utterances(record: Any, name: str, where: str) -> list[str]:
     found = record.get(name)
     if not isinstance(found, list):
         raise DataError(f"has no list of texts named {name!r}", where=where, remedy=REMEDY)
-    return [one for place, utterance in enumerate(found) if (one := checked_text(utterance, f"{name}[{place}]", where)).strip()]
+    said = [checked_text(utterance, f"{name}[{place}]", where) for place, utterance in enumerate(found)]
+    for place, utterance in enumerate(said):
+        if not utterance.strip():  # left out, what follows would answer what it did not
+            remedy = "write what was said there, or part the conversation in two"
+            raise DataError(f"'{name}[{place}]' is blank", where=where, remedy=remedy)
+    return said
 
 
 class DialoguePreparation(PairPreparation):

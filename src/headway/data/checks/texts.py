@@ -168,6 +168,7 @@ def _read(corpus: CorpusConfig, config: Config, *, learned: bool) -> Iterator[Se
             yield Seen(Text(sentence.source, sentence.line), tuple(dict.fromkeys(sentence.tags)))
     else:
         for example in READERS[config.task](corpus, config.data):
+            # Examples of a task that is new here have no labels.
             named = isinstance(example, Labelled) and config.data.labels != "number"
             yield Seen(Text(example.source, example.line), example.labels if named else ())
 
