@@ -1,6 +1,56 @@
-"""For all tests: time is no part of a property, the machine may be busy."""
+"""For all tests: time is no part of a property, the machine may be busy. And a real browser, for pages."""
 
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("headway", deadline=None)
 settings.load_profile("headway")
+
+LOCAL = ("file:", "blob:", "data:")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's own Chromium without a window; skips where there is none."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a file in the browser; the test fails for anything on the console, and for a request to anywhere else."""
+    trouble: list[str] = []
+    contexts: list[Any] = []
+
+    def open_file(path: Path, **settings: Any) -> Any:
+        context = chromium.new_context(accept_downloads=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: trouble.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "blob:", "data:")) else trouble.append(request.url),
+        )
+        page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
+        page.goto(path.resolve().as_uri())
+        return page
+
+    yield open_file
+    for context in contexts:
+        context.close()
+    assert trouble == []

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.evaluation import analysis, metrics
+from headway.visible import visible
 
 REFERENCES = ["", "ja", "eins zwei drei", "a b c d e f g", "a b c d e f g h i j", " ".join("w" * 120), "gut", "sehr gut ."]
 HYPOTHESES = ["", "nein", "eins zwei drei", "a b c d e f", "x y z", " ".join("w" * 120), "gut", "sehr gut ."]
@@ -62,7 +63,7 @@ def test_loops_of_several_words_are_found_in_linear_time() -> None:
 
 @given(st.text())
 def test_shown_text_stays_on_one_line_and_can_be_encoded(text: str) -> None:
-    shown = analysis.visible(text)
+    shown = visible(text)
     shown.encode("utf-8")
     assert len(shown.splitlines()) <= 1
     assert "\x1b" not in shown
@@ -71,5 +72,5 @@ def test_shown_text_stays_on_one_line_and_can_be_encoded(text: str) -> None:
 
 
 def test_direction_marks_are_shown_and_joiners_are_left_alone() -> None:
-    assert analysis.visible("a\u202eb\x1b[31m\u2028") == "a⟨U+202E⟩b⟨U+001B⟩[31m⟨U+2028⟩"
-    assert analysis.visible("👩‍👩‍👧 می‌خواهم") == "👩‍👩‍👧 می‌خواهم"
+    assert visible("a\u202eb\x1b[31m\u2028") == "a⟨U+202E⟩b⟨U+001B⟩[31m⟨U+2028⟩"
+    assert visible("👩‍👩‍👧 می‌خواهم") == "👩‍👩‍👧 می‌خواهم"

@@ -19,13 +19,13 @@ from rich.text import Text
 
 from headway.errors import DataError
 from headway.evaluation import records
-from headway.evaluation.analysis import visible
 from headway.evaluation.formulas import DECIMALS, DrawFunction
 from headway.evaluation.intervals import PairedDifference, paired_bootstrap
 from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
 from headway.evaluation.outcome_record import AnswerRecord, load_outcome
 from headway.evaluation.records import EvaluationRecord, SentenceRecord
 from headway.evaluation.summary import shown_text
+from headway.visible import visible
 
 SHOWN_CHANGES = 3
 OF_TOKENS = ("loss", "perplexity", "bits_per_byte")  # each of their rows is so many tokens

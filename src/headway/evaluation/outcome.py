@@ -14,7 +14,6 @@ from rich.text import Text
 
 from headway.config import WITHOUT_TARGET
 from headway.data.preparation import cut_warning
-from headway.evaluation.analysis import visible
 from headway.evaluation.embeddings import embedding_outcome
 from headway.evaluation.generated import generated_outcome
 from headway.evaluation.labels import label_outcome
@@ -26,6 +25,7 @@ from headway.evaluation.spans import span_outcome
 from headway.evaluation.tags import tag_outcome
 from headway.evaluation.text import text_outcome
 from headway.tasks import TASKS
+from headway.visible import visible
 
 KEPT_WRONG, SHOWN_WRONG = 20, 5
 OUTCOMES: dict[str, Callable[[Request], Outcome]] = {

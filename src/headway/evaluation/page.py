@@ -1,39 +1,17 @@
-"""An evaluation as a web page that stands alone: no script, no request, and all text from data escaped."""
+"""An evaluation as a web page that stands alone."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 from headway.evaluation import records
-from headway.evaluation.analysis import visible
 from headway.evaluation.outcome_record import AnswerRecord, OutcomeRecord, TableRecord, Wrong, load_outcome
 from headway.evaluation.records import EvaluationRecord, ScoreRecord, SentenceRecord
+from headway.pages.document import facts as facts_table
+from headway.pages.document import page, table, text
 
 SHOWN_ANSWERS = 10
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1a1c1e; --paper: #fff; --soft: #5c6670; --line: #d8dde2; --bar: #2b6cb0; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8ea; --paper: #16181b; --soft: #9aa4ae; --line: #343a40; --bar: #63a4ec; }
-}
-body { margin: 2rem auto; max-width: 60rem; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
-body { color: var(--ink); background: var(--paper); }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-.number { text-align: right; white-space: nowrap; }
-.soft, th { color: var(--soft); font-weight: normal; font-size: .9rem; }
-code { overflow-wrap: anywhere; font-size: .85rem; }
-article { border: 1px solid var(--line); border-radius: .5rem; margin: .8rem 0; padding: .6rem 1rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .8rem; margin: 0; } dt { color: var(--soft); }
-dd { margin: 0; overflow-wrap: anywhere; } .warning { border-left: .25rem solid #c77700; padding-left: .8rem; }
-svg rect { fill: var(--bar); }
-"""
 
 
 def write_page(run: Path, name: str = "test") -> Path:
@@ -41,11 +19,11 @@ def write_page(run: Path, name: str = "test") -> Path:
     title = f"Evaluation of {run}"
     if records.kind_of(run, name) == "outcome":
         record, _, answers = load_outcome(run, name)
-        text = outcome_page(record, answers, title)
+        content = outcome_page(record, answers, title)
     else:
-        text = translation_page(*records.load(run, name), title)
+        content = translation_page(*records.load(run, name), title)
     path = records.record_path(run, name).with_suffix(".html")
-    records.write_whole(path, text)
+    records.write_whole(path, content)
     return path
 
 
@@ -88,26 +66,7 @@ def outcome_page(record: OutcomeRecord, answers: Sequence[AnswerRecord], title: 
 def _page(
     title: str, heading: str, record: EvaluationRecord | OutcomeRecord, parts: Sequence[str], facts: Mapping[str, str]
 ) -> str:
-    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    warnings = "".join(f'<p class="warning">{_text(warning)}</p>' for warning in record.warnings)
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">',
-            f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            f'<h1>{_text(title)}</h1>\n<p class="soft">{_text(heading)}</p>',
-            warnings,
-            *parts,
-            _made_part(record, facts),
-            "</body>\n</html>\n",
-        ]
-    )
-
-
-def _text(text: str) -> str:
-    return escape(visible(text), quote=True)
+    return page(title, heading, [*parts, _made_part(record, facts)], warnings=record.warnings)
 
 
 def _scores_part(
@@ -117,7 +76,7 @@ def _scores_part(
     baselines: Mapping[str, Mapping[str, ScoreRecord]] | None = None,
 ) -> str:
     interval, others = f"{100 * bootstrap['confidence']:g} % interval", baselines or {}
-    columns = "".join(f'<th class="number">{_text(name)}' for name in others)
+    columns = "".join(f'<th class="number">{text(name)}' for name in others)
     head = f"<tr><th>score<th class=number>value<th class=number>{interval}{columns}<th>signature</tr>"
     rows = []
     for name, score in scores.items():
@@ -126,28 +85,23 @@ def _scores_part(
         )
         value, low, high = map(score.shown, (score.score, score.low, score.high))
         rows.append(
-            f"<tr><td>{_text(score.label)}<td class=number><b>{value}</b>"
-            f"<td class=number>{low} – {high}{beside}<td><code>{_text(score.signature)}</code></tr>"
+            f"<tr><td>{text(score.label)}<td class=number><b>{value}</b>"
+            f"<td class=number>{low} – {high}{beside}<td><code>{text(score.signature)}</code></tr>"
         )
     rows += [
-        f"<tr><td>{_text(name)}<td class=number>{_text(value)}<td>{'<td>' * len(others)}<td></tr>"
+        f"<tr><td>{text(name)}<td class=number>{text(value)}<td>{'<td>' * len(others)}<td></tr>"
         for name, value in figures.items()
     ]
     return f'<h2>Scores</h2>\n<div class="wide"><table>{head}\n' + "\n".join(rows) + "\n</table></div>"
 
 
 def _table_part(figures: TableRecord) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}{' class=number' if i else ''}>{_text(cell)}" for i, cell in enumerate(cells)) + "</tr>"
-
-    rows = [row(figures.head, "th"), *(row(cells, "td") for cells in figures.rows)]
-    title = _text(figures.title[:1].upper() + figures.title[1:])
-    return f'<h2>{title}</h2>\n<div class="wide"><table>\n' + "\n".join(rows) + "\n</table></div>"
+    return f"<h2>{text(figures.title[:1].upper() + figures.title[1:])}</h2>\n{table(figures.head, figures.rows)}"
 
 
 def _lengths_part(record: EvaluationRecord) -> str:
     names = [name for name in record.scores if name != "paper_bleu"]
-    columns = "".join(f"<th class=number>{_text(record.scores[name].label)}" for name in names)
+    columns = "".join(f"<th class=number>{text(record.scores[name].label)}" for name in names)
     head = f"<tr><th class=number>words<th class=number>sentences{columns}<th class=number>length ratio<th>chrF</tr>"
     rows = []
     for group in record.by_length:
@@ -156,7 +110,7 @@ def _lengths_part(record: EvaluationRecord) -> str:
         rectangle = f'<rect width="{2 * chrf:.1f}" height="12"/>'
         bar = f'<svg width="200" height="12" role="img" aria-label="chrF {chrf:.1f}">{rectangle}</svg>'
         rows.append(
-            f"<tr><td class=number>{_text(group.words)}<td class=number>{group.sentences:,}{scores}"
+            f"<tr><td class=number>{text(group.words)}<td class=number>{group.sentences:,}{scores}"
             f"<td class=number>{group.length_ratio:.2f}×<td>{bar}</tr>"
         )
     title = "<h2>Scores by length of the reference</h2>"
@@ -170,14 +124,13 @@ def _made_part(record: EvaluationRecord | OutcomeRecord, facts: Mapping[str, str
         **{f"{name}, version": version for name, version in record.versions.items()},
         **{f"fingerprint, {name}": digest[:16] for name, digest in record.fingerprints.items()},
     }
-    rows = [f"<tr><td>{_text(name)}<td><code>{_text(value)}</code></tr>" for name, value in facts.items()]
-    return '<h2>How it was made</h2>\n<div class="wide"><table>\n' + "\n".join(rows) + "\n</table></div>"
+    return f"<h2>How it was made</h2>\n{facts_table(facts)}"
 
 
 def _wrong_part(wrong: Sequence[Wrong]) -> str:
     articles = [
-        f'<article><p class="soft">line {one.line}</p><dl><dt>source<dd dir="auto">{_text(one.source)}'
-        f"<dt>problem<dd>{_text(one.problem)}</dl></article>"
+        f'<article><p class="soft">line {one.line}</p><dl><dt>source<dd dir="auto">{text(one.source)}'
+        f"<dt>problem<dd>{text(one.problem)}</dl></article>"
         for one in wrong
     ]
     return "\n".join(["<h2>Some of what was wrong</h2>", *articles]) if articles else ""
@@ -186,26 +139,26 @@ def _wrong_part(wrong: Sequence[Wrong]) -> str:
 def _answers_part(answers: Sequence[AnswerRecord]) -> str:
     """Answers as they come, whatever they are worth."""
     articles = [
-        f'<article><p class="soft">{_text(one.place)}</p><dl><dt>source<dd dir="auto">{_text(one.source)}'
+        f'<article><p class="soft">{text(one.place)}</p><dl><dt>source<dd dir="auto">{text(one.source)}'
         f'<dt>wanted<dd dir="auto">{_or_empty(one.reference)}<dt>got<dd dir="auto">{_or_empty(one.answer)}</dl></article>'
         for one in answers
     ]
     return "\n".join(["<h2>Answers from all over the set</h2>", *articles]) if articles else ""
 
 
-def _or_empty(text: str) -> str:
-    return _text(text) or "<i>(empty)</i>"
+def _or_empty(raw: str) -> str:
+    return text(raw) or "<i>(empty)</i>"
 
 
 def _sentences_part(title: str, sentences: Sequence[SentenceRecord], record: EvaluationRecord) -> str:
     if not sentences:
         return ""
-    source, target = _text(record.source_language), _text(record.target_language)
+    source, target = text(record.source_language), text(record.target_language)
     articles = [
-        f'<article><p class="soft">{_text(sentence.place)}: '
+        f'<article><p class="soft">{text(sentence.place)}: '
         f"chrF {sentence.chrf:.1f}, BLEU {sentence.bleu:.1f}, TER {sentence.ter:.1f}</p>"
-        f'<dl><dt>source<dd dir="auto" lang="{source}">{_text(sentence.source)}'
-        f'<dt>wanted<dd dir="auto" lang="{target}">{_text(sentence.reference)}'
+        f'<dl><dt>source<dd dir="auto" lang="{source}">{text(sentence.source)}'
+        f'<dt>wanted<dd dir="auto" lang="{target}">{text(sentence.reference)}'
         f'<dt>got<dd dir="auto" lang="{target}">{_or_empty(sentence.hypothesis)}</dl></article>'
         for sentence in sentences
     ]

@@ -11,8 +11,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from headway.evaluation.analysis import visible
 from headway.evaluation.records import DirectionsRecord, EvaluationRecord, SentenceRecord
+from headway.visible import visible
 
 SHOWN_CHARACTERS = 400
 BAR_CELLS = 20

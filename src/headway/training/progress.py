@@ -15,12 +15,12 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from headway.config import Config
-from headway.evaluation.analysis import visible
 from headway.model.transformer import Transformer
 from headway.training.corpus import TrainingCorpus
 from headway.training.parallel import Precision, World
 from headway.training.parts import learning_parameters
 from headway.training.validation import ValidationScores
+from headway.visible import visible
 
 if TYPE_CHECKING:
     from headway.training.loop import StepResult
