@@ -46,7 +46,7 @@ demo: demo-data ## make sample data, check, train, evaluate, translate, explain 
 	$(RUN)/headway train examples/demo.yaml
 	$(RUN)/headway evaluate $(DEMO)
 	head -n 5 $(DATA)/test.en | $(RUN)/headway predict $(DEMO)
-	$(RUN)/headway explain $(DEMO) "$$(head -n 1 $(DATA)/test.en)" -o $(DEMO)/attention.png
+	$(RUN)/headway explain $(DEMO) "$$(head -n 1 $(DATA)/test.en)" -o $(DEMO)/explanation.html
 
 demo-data: $(READY)
 	$(RUN)/headway sample translation $(DATA)

@@ -290,16 +290,24 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     stand_in("headway.evaluation.evaluate", evaluate_run=evaluate_run)
     stand_in("headway.evaluation.comparison", compare_runs=lambda *given, **named: calls.append((given, named)))
     stand_in("headway.evaluation.page", write_page=lambda run, split: run / "page.html")
-    stand_in("headway.explain.attention", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
+    stand_in("headway.model_dir", find_model=lambda run: Path(run, "model"))
+    stand_in("headway.explain.write", write_explanation=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
+    stand_in("headway.explain.picture", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     assert main(["evaluate", "run", "--split", "validation", "decoding.beam_size=1"]) == 0
     assert main(["compare", "a", "b"]) == 0
-    assert main(["explain", "run", "A man.", "-o", "x.png", "--layer", "-2", "decoding.beam_size=1"]) == 0
+    assert main(["explain", "run", "A man.", "-o", "x.png", "--layer", "-2"]) == 0
+    assert main(["explain", "run", "A man.", "--to", "de"]) == 0
+    assert main(["explain", "run", "A man.", "--layer", "1"]) == 2
     assert calls == [
         ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation"}),
         ((Path("a"), Path("b")), {"split": "test", "console": ANY}),
-        ((Path("run"), "A man.", Path("x.png"), ["decoding.beam_size=1"]), {"layer": -2, "direction": (None, None)}),
+        (("run/model", "A man.", Path("x.png"), {}), {"layer": -2, "direction": (None, None)}),
+        (("run/model", "A man.", Path("explanation.html"), {}, ("de", None)), {"name": "run"}),
     ]
-    assert capsys.readouterr() == ("Ein Mann.\n", "page: run/page.html\ndrawn: x.png\n")
+    out, err = capsys.readouterr()
+    assert out == "Ein Mann.\nEin Mann.\n"
+    assert err.startswith("page: run/page.html\nwritten: x.png\nwritten: explanation.html\n")
+    assert "--layer: is for pictures" in err
 
 
 def test_the_ranks_that_another_one_left_do_not_blame_headway(

@@ -284,19 +284,36 @@ def chat(arguments: Arguments) -> None:
 
 
 def explain(arguments: Arguments) -> None:
-    """Draw what the model looks at while it translates a sentence: the cross-attention, as a picture.
+    """Look inside: what an answer is due to, where each head looked, how sure the model was, what it nearly said.
+
+    A page to open in a browser, for every task: attributions to each token, attention of every head, what each layer would have
+    said, the tree of the search. In place of it the figures as JSON, or the cross-attention as a picture. What a masked language
+    model is to guess is written ___.
 
     examples:
+      headway explain runs/multi30k "A man is riding a horse." -o horse.html
+      headway explain runs/sst2 "a gorgeous, witty, seductive movie" -o movie.json
       headway explain runs/multi30k "A man is riding a horse." -o attention.png
     """
-    from headway.explain.attention import draw_attention
-
     if arguments.output == "-":
-        raise UsageError("a picture is not written to standard output", where="-o", remedy="name a file, such as attention.png")
+        raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as explanation.html")
     refuse_output(arguments.output)
-    run, out, direction = Path(arguments.run), Path(arguments.output), (arguments.to, arguments.from_)
-    print(draw_attention(run, arguments.text, out, arguments.overrides, layer=arguments.layer, direction=direction))
-    say(f"drawn: {arguments.output}")
+    ending, direction = Path(arguments.output).suffix.lower(), (arguments.to, arguments.from_)
+    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    wait_asleep_beside_others(None)
+    if ending in (".html", ".htm", ".json"):
+        from headway.explain.write import write_explanation
+
+        if arguments.layer is not None:
+            raise UsageError("is for pictures: a page shows every layer", where="--layer", remedy="leave it out")
+        answer = write_explanation(directory, arguments.text, Path(arguments.output), settings, direction, name=arguments.run)
+    else:
+        from headway.explain.picture import draw_attention
+
+        path, layer = Path(arguments.output), arguments.layer
+        answer = draw_attention(directory, arguments.text, path, settings, layer=layer, direction=direction)
+    print(answer)
+    say(f"written: {arguments.output}")
 
 
 def merge(arguments: Arguments) -> None:

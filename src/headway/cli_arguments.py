@@ -61,11 +61,14 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "chat": [RUN, DECODING],
     "explain": [
         RUN,
-        ("text", {"metavar": "TEXT", "help": "a sentence to translate"}),
+        ("text", {"metavar": "TEXT", "help": "what `predict` would be given; two texts have a tab between them"}),
         DECODING,
         TO, FROM,
-        ("--layer", {"type": int, "metavar": "N", "help": "of the large map, from 0, or from the end: -1 (default)"}),
-        ("-o", "--output", {"default": "attention.png", "metavar": "FILE", "help": ".png, .svg, .pdf (default: attention.png)"}),
+        ("-o", "--output", {
+            "default": "explanation.html", "metavar": "FILE",
+            "help": ".html, .json, or the attention as .png, .svg, .pdf (default: explanation.html)",
+        }),
+        ("--layer", {"type": int, "metavar": "N", "help": "of such a picture, from 0, or from the end: -1 (default)"}),
     ],
     "merge": [
         ("base", {"metavar": "BASE", "help": "the run or model directory that the adapters were trained on"}),

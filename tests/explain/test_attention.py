@@ -1,226 +1,74 @@
-"""Cross-attention of a tiny random model: the numbers, and a picture that can be read."""
+"""Maps of attention are equation 1, rows add up to one, and rollout moves what they say."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_subjects import TEXTS
 
-from headway.config import Config, CorpusConfig, DataConfig, DecodingConfig, ModelConfig, TokenizerConfig
-from headway.errors import ModelError, UsageError
-from headway.explain import fonts
-from headway.explain.attention import (
-    END,
-    _save,
-    _title_lines,
-    attention_figure,
-    cross_attention,
-    draw_attention,
-    shown_pieces,
-)
-from headway.model.transformer import Transformer
+from headway.explain.attention import attention_maps, rollout, stacks
+from headway.explain.subjects import subject_of
 
-SOURCE, TARGET = [5, 6, 7, 8], [9, 10, 11]
+RunOf = Callable[[str], Path]
 
 
-def tiny_model(**changes) -> Transformer:
-    sizes = {"encoder_layers": 1, "decoder_layers": 2, "width": 16, "feed_forward_width": 16, "heads": 2, **changes}
-    return Transformer(ModelConfig(**sizes), 20, 20, seed=3)
-
-
-def test_maps_have_a_row_for_every_produced_piece_and_rows_sum_to_one():
-    maps = cross_attention(tiny_model(), SOURCE, TARGET)
-    assert list(maps) == ["decoder.0.cross_attention", "decoder.1.cross_attention"]
-    for weights in maps.values():
-        assert weights.shape == (2, 4, 5)  # heads, target and end, source and end
-        assert weights.dtype == np.float32
-        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
-
-
-def test_first_layer_is_equation_one():
-    """Recomputed by hand from the weights of the first decoder layer."""
-    model = tiny_model(decoder_layers=1).eval()
-    block = model.decoder[0]
-    memory = model.encode(torch.tensor([[*SOURCE, 2]]), torch.ones(1, 5, dtype=torch.bool))
-    seen = {}
-    block.cross_attention_norm.register_forward_hook(lambda _, __, output: seen.update(x=output))
-    found = cross_attention(model, SOURCE, TARGET)["decoder.0.cross_attention"]
-    query = block.cross_attention.query(seen["x"]).view(4, 2, 8).transpose(0, 1)
-    key = block.cross_attention.key_value(memory)[..., :16].view(5, 2, 8).transpose(0, 1)
-    expected = (query @ key.transpose(1, 2) / 8**0.5).softmax(-1)
-    np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
-
-
-def test_a_row_does_not_depend_on_later_pieces_and_the_model_stays_as_it_was():
-    model = tiny_model().train()
-    short, long = cross_attention(model, SOURCE, TARGET[:1]), cross_attention(model, SOURCE, TARGET)
-    for name in short:
-        np.testing.assert_allclose(short[name], long[name][:, :2], atol=1e-6)
-    assert model.training
+@pytest.mark.parametrize("kind", ["translation", "language_model", "classification"])
+def test_every_attention_has_a_map_whose_rows_are_shares(run_of: RunOf, kind: str) -> None:
+    subject = subject_of(run_of(kind), TEXTS[kind], {})
+    maps, model = attention_maps(subject), subject.model
+    layers = len(model.encoder) + len(model.decoder) * (2 if model.encoder else 1)
+    assert len(maps) == layers
+    S, T = (len(side) if side else 0 for side in (subject.source, subject.target))
+    for name, weights in maps.items():
+        queries = T if name.startswith("decoder") else S
+        keys = S if name.startswith("encoder") or name.endswith("cross_attention") else T
+        assert weights.shape == (2, queries, keys)
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+        if name.startswith("decoder") and name.endswith("self_attention"):
+            assert np.triu(weights, 1).max() == 0  # nothing ahead
     assert all(found.recorded_weights is None for found in model.modules() if hasattr(found, "recorded_weights"))
 
 
-@pytest.mark.parametrize("layers", [{"encoder_layers": 0}, {"decoder_layers": 0}])
-def test_a_model_without_cross_attention_is_refused(layers):
-    with pytest.raises(ModelError, match="cross-attention"):
-        cross_attention(tiny_model(**layers), SOURCE, TARGET)
+def test_a_map_is_equation_one_of_the_paper(run_of: RunOf) -> None:
+    """Recomputed by hand from the weights of the last cross-attention."""
+    subject = subject_of(run_of("translation"), TEXTS["translation"], {})
+    model, seen = subject.model, {}
+    block = model.decoder[-1]
+    handle = block.cross_attention_norm.register_forward_hook(lambda _, __, output: seen.update(x=output))
+    maps = attention_maps(subject)
+    handle.remove()
+    source, _ = subject.ids()
+    with torch.no_grad():
+        memory = model.encode(source, torch.ones_like(source, dtype=torch.bool))
+        query = block.cross_attention.query(seen["x"])[0].view(-1, 2, 16).transpose(0, 1)
+        key = block.cross_attention.key_value(memory)[0, :, :32].view(-1, 2, 16).transpose(0, 1)
+        expected = (query @ key.transpose(1, 2) / 16**0.5).softmax(-1)
+    np.testing.assert_allclose(maps[f"decoder.{len(model.decoder) - 1}.cross_attention"], expected.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("pieces", "texts", "shown"),
-    [
-        (["▁A", "▁do", "g", "."], ["A", "do", "g", "."], ["A", "do", "·g", "."]),
-        (["▁A", "▁do", "##g", "<unk>"], ["A", "do", "g", ""], ["A", "do", "·g", "·<unk>"]),
-        (["▁", "那", "隻", "狗", "。"], ["", "那", "隻", "狗", "。"], ["␣", "那", "隻", "狗", "。"]),
-        (["A", "Ġdog", "Ġ", "s", "Ã"], ["A", " dog", " ", "s", "�"], ["A", "dog", "␣", "·s", "�"]),
-        (["æĪĳ", "çļĦåŃ¸çĶŁ"], ["我", "的學生"], ["我", "的學生"]),
-        ([], [], []),
-    ],
-)
-def test_pieces_are_shown_as_words_and_their_parts(pieces, texts, shown):
-    assert shown_pieces(pieces, texts) == shown
+def test_rollout_is_the_product_of_what_layers_pass_on() -> None:
+    draw = np.random.default_rng(1)
 
+    def weights(queries: int, keys: int, causal: bool = False) -> np.ndarray:
+        raw = draw.random((2, queries, keys)) + 0.1
+        raw = np.tril(raw) if causal else raw
+        return (raw / raw.sum(-1, keepdims=True)).astype(np.float32)
 
-def weights(T, S, layers=2, heads=2):
-    rng = np.random.default_rng(0)
-    return [rng.dirichlet(np.ones(S), size=(heads, T)).astype(np.float32) for _ in range(layers)]
-
-
-def labels(axes, which):
-    return [tick.get_text() for tick in getattr(axes, f"get_{which}ticklabels")()]
-
-
-def test_the_figure_shows_pieces_sentences_and_every_head():
-    maps = weights(3, 4)
-    figure = attention_figure(maps, list("abc"), list("xy"), source="a b c", target="x y", languages=("en", "de"))
-    large, bar, *small = figure.axes
-    assert labels(large, "x") == ["a", "b", "c", END]
-    assert labels(large, "y") == ["x", "y", END]
-    np.testing.assert_array_equal(large.images[0].get_array(), maps[1].mean(0))
-    assert len(small) == 4
-    assert bar.get_ylim()[0] == 0
-    texts = [text.get_text() for text in figure.texts]
-    assert {"en", "a b c", "de", "x y", "layer 1", "layer 2"} <= set(texts)
-
-
-def test_a_layer_can_be_chosen_and_a_wrong_one_is_refused():
-    maps = weights(3, 4)
-    figure = attention_figure(maps, list("abc"), list("xy"), source="", target="", layer=0)
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), maps[0].mean(0))
-    for wrong in (2, -3):
-        with pytest.raises(UsageError, match="0 to 1"):
-            attention_figure(maps, list("abc"), list("xy"), source="", target="", layer=wrong)
-
-
-@pytest.mark.parametrize(("T", "S"), [(2, 2), (8, 40), (60, 9), (120, 120)])
-def test_cells_stay_square_and_nothing_leaves_the_picture(T, S):
-    figure = attention_figure(weights(T, S), ["piece"] * (S - 1), ["teil"] * (T - 1), source="piece " * S, target="teil " * T)
-    box, size = figure.axes[0].get_position(), figure.get_size_inches()
-    assert box.width * size[0] / S == pytest.approx(box.height * size[1] / T, rel=1e-6)
-    assert max(size) < 32
-    for part in (*figure.axes, *figure.texts):
-        extent = part.get_tightbbox() if part in figure.axes else part.get_window_extent()
-        assert -1 < extent.x0 <= extent.x1 < figure.bbox.width + 1
-        assert -1 < extent.y0 <= extent.y1 < figure.bbox.height + 1
-
-
-def test_many_heads_become_one_map_a_layer():
-    figure = attention_figure(weights(3, 4, layers=6, heads=16), list("abc"), list("xy"), source="", target="")
-    assert len(figure.axes) == 2 + 6
-
-
-def test_titles_are_broken_at_words_and_chinese_anywhere():
-    lines = _title_lines(("one two three " * 10, "那隻狗" * 30), ("en", "zh"), width=5)
-    assert [name for name, _ in lines if name] == ["en", "zh"]
-    assert all(len(line) <= 44 for _, line in lines)
-    assert "".join(line.replace(" ", "") for _, line in lines) == "onetwothree" * 10 + "那隻狗" * 30
-
-
-def test_a_script_without_a_font_is_told(caplog, monkeypatch):
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [])
-    with caplog.at_level(logging.WARNING):
-        attention_figure(weights(2, 2), ["狗"], ["Hund"], source="狗", target="Hund", languages=("zh", "de"))
-    assert "狗" in caplog.text
-    assert "fonts-noto-cjk" in caplog.text
-
-
-def test_latin_text_needs_no_other_font(monkeypatch):
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: pytest.fail("searched"))
-    assert fonts.families_for("Die Bäume, größer – “sehr” ∎·␣ ", "de") == (["DejaVu Sans"], "")
-
-
-def test_a_chinese_font_is_found_where_one_is_installed():
-    families, missing = fonts.families_for("那隻狗。", "zh")
-    if missing:
-        pytest.skip("no Chinese font on this machine")
-    assert families[0] == "DejaVu Sans"
-    assert len(families) > 1
-    assert "Last Resort" not in "".join(families)
-
-
-@pytest.mark.parametrize(("text", "first"), [("那隻貓買書", "TC"), ("那只猫买书", "SC")])
-def test_the_face_follows_the_characters(text, first):
-    assert fonts._face(text, "zh")[0] == first
-
-
-def test_pictures_are_written_whole_or_not_at_all(tmp_path):
-    figure = attention_figure(weights(2, 2), ["a"], ["b"], source="a", target="b")
-    for name in ("a.png", "a.svg", "a.pdf"):
-        _save(figure, tmp_path / name)
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(UsageError, match=r"\.gif"):
-        _save(figure, tmp_path / "a.gif")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pdf", "a.png", "a.svg"]
-
-
-@pytest.fixture(scope="module")
-def model_directory(tmp_path_factory):
-    """A random English → Chinese model on disk."""
-    from headway.data.tokenizer import Tokenizers, train_tokenizer
-    from headway.model_dir import save_model
-    from headway.samples.kind import draw
-    from headway.samples.translation import three_languages
-
-    triples = draw(1, 100, three_languages).train
-    settings = TokenizerConfig(vocabulary_size=200, joint=False, minimum_frequency=1)
-    tokenizers = Tokenizers(*(train_tokenizer([triple[side] for triple in triples], settings) for side in (0, 2)))
-    corpus = CorpusConfig(source="a.en", target="a.zh")
-    config = Config(
-        run_directory="runs/x",
-        data=DataConfig(source_language="en", target_language="zh", train=corpus, validation=corpus),
-        tokenizer=settings,
-        model=ModelConfig(
-            encoder_layers=1, decoder_layers=2, width=16, feed_forward_width=16, heads=2, tied_embeddings="decoder"
-        ),
-        decoding=DecodingConfig(beam_size=2, maximum_length=9),
-    )
-    sizes = tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size
-    directory = tmp_path_factory.mktemp("explain") / "model"
-    save_model(directory, config, Transformer(config.model, *sizes, seed=5).state_dict(), tokenizers)
-    return directory
-
-
-def test_a_sentence_is_translated_and_drawn(model_directory, tmp_path):
-    out = tmp_path / "attention.png"
-    translation = draw_attention(model_directory, "  The woman bought\nan apple. ", out)
-    assert out.read_bytes().startswith(b"\x89PNG")
-    assert translation == draw_attention(model_directory, "The woman bought an apple.", out, layer=0)
-    short = draw_attention(
-        model_directory, "The woman bought an apple.", out, ["decoding.method=greedy", "decoding.maximum_length=1"]
-    )
-    assert len(short) < len(translation)
-
-
-def test_what_cannot_be_drawn_is_refused(model_directory, tmp_path):
-    for text, told in ((" \n ", "nothing to translate"), ("dog " * 300, "shows 1 to 250")):
-        with pytest.raises(UsageError, match=told):
-            draw_attention(model_directory, text, tmp_path / "a.png")
-    with pytest.raises(UsageError, match="0 to 1"):
-        draw_attention(model_directory, "A dog.", tmp_path / "a.png", layer=7)
-    with pytest.raises(UsageError, match="beam_size"):
-        draw_attention(model_directory, "A dog.", tmp_path / "a.png", ["decoding.beamsize=1"])
-    with pytest.raises(UsageError, match=r"training\.seed=7 cannot be changed"):
-        draw_attention(model_directory, "A dog.", tmp_path / "a.png", ["training.seed=7"])
-    assert not list(tmp_path.iterdir())
+    maps = {
+        "encoder.0.self_attention": weights(3, 3), "encoder.1.self_attention": weights(3, 3),
+        "decoder.0.self_attention": weights(2, 2, causal=True), "decoder.0.cross_attention": weights(2, 3),
+    }  # fmt: skip
+    assert {name: len(layers) for name, layers in stacks(maps).items()} == {
+        "encoder self_attention": 2, "decoder self_attention": 1, "decoder cross_attention": 1,
+    }  # fmt: skip
+    found = rollout(maps)
+    half = [(np.eye(3) + maps[f"encoder.{layer}.self_attention"].astype(float).mean(0)) / 2 for layer in (0, 1)]
+    np.testing.assert_allclose(found["encoder"], half[1] @ half[0])
+    own = (np.eye(2) + maps["decoder.0.self_attention"].astype(float).mean(0)) / 2
+    crossed = maps["decoder.0.cross_attention"].astype(float).mean(0) @ found["encoder"] / 2
+    np.testing.assert_allclose(found["decoder"], np.concatenate((crossed, own / 2), 1))
+    np.testing.assert_allclose(found["decoder"].sum(1), 1)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -27,11 +28,12 @@ from torch import Tensor
 
 from headway.config import DecodingConfig
 from headway.errors import ModelError, UsageError
+from headway.inference.constraints import NEVER, Constraints
 from headway.inference.ranking import best_continuations, best_tokens, log_normaliser
 from headway.model.cache import KVCache
 from headway.model.transformer import Transformer
 
-NEVER = float("-inf")
+Fate: TypeAlias = Literal["open", "finished", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ class Hypothesis:
     ids: list[int]
     score: float
     token_scores: list[float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One continuation that a step of beam search weighed."""
+
+    parent: int  # the beam that it goes on from
+    token: int
+    log_probability: float  # of all its tokens
+    fate: Fate
 
 
 @torch.inference_mode()
@@ -56,6 +68,7 @@ def generate(
     forbidden_ids: Sequence[int] = (),
     sentence_numbers: Sequence[int] | None = None,
     context_length: int | None = None,
+    history: list[list[Candidate]] | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` answers to each source, best first (greedy: one; fewer where fewer exist).
 
@@ -67,6 +80,8 @@ def generate(
             number that belongs to the sentence the draw does not depend on what it is batched with.
         context_length: tokens, start included, that the decoder learned to look back on. Each position sees so many; where
             positions are absolute the answer ends there. None for no bound.
+        history: of the beam search for one source: what each step weighed, best first, is added. Open candidates become the
+            beams of the next step in their order.
 
     Raises:
         UsageError: a prefix leaves no room, or the number of prefixes is not that of the sources.
@@ -81,9 +96,9 @@ def generate(
     if B == 0:
         return []
     limits = _limits(model, source_mask_BS, options, given, context_length)
-    constraints = _Constraints(options, eos_id, forbidden_ids, given, limits)
+    constraints = Constraints(options, eos_id, forbidden_ids, given, limits)
     numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
-    search = _BeamSearch(constraints) if options.method == "beam" else _Walk(constraints, numbers)
+    search = _BeamSearch(constraints, history) if options.method == "beam" else _Walk(constraints, numbers)
 
     shared = min(map(len, given))  # so much of every prefix is read at once, the rest is forced token by token
     start_BT = torch.tensor([[bos_id, *prefix[:shared]] for prefix in given], device=_device(model))
@@ -185,51 +200,10 @@ class _Steps:
             self.source_mask_BS = self.source_mask_BS[rows]
 
 
-class _Constraints:
-    """What may be said next, by forced prefix, length, repetition and forbidden ids."""
-
-    def __init__(
-        self, options: DecodingConfig, eos_id: int, forbidden_ids: Sequence[int], prefixes: list[list[int]], limits: list[int]
-    ) -> None:
-        self.options, self.eos_id, self.forbidden_ids = options, eos_id, torch.tensor(forbidden_ids, dtype=torch.long)
-        self.prefixes, self.limits = prefixes, limits
-        self.may_get_stuck = options.minimum_length > 0 or options.no_repeat_ngram > 0
-
-    def apply(self, logits_BKV: Tensor, normaliser_BK: Tensor, ids_BKT: Tensor, sentences: list[int]) -> None:
-        """Sets what may not follow `ids_BKT` to -∞, in place. Row b belongs to sentence `sentences[b]`."""
-        T, eos = ids_BKT.shape[2], self.eos_id
-        lengths = [T - len(self.prefixes[sentence]) for sentence in sentences]
-        end_BK = logits_BKV[..., eos].clone()
-        logits_BKV.index_fill_(2, self.forbidden_ids.to(logits_BKV.device), NEVER)
-        if self.options.no_repeat_ngram:
-            self._forbid_repeats(logits_BKV, ids_BKT)
-        if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:
-            logits_BKV[short, :, eos] = NEVER
-        if full := [row for row, length in enumerate(lengths) if length >= self.limits[sentences[row]]]:
-            logits_BKV[full] = NEVER
-            logits_BKV[full, :, eos] = end_BK[full]
-        if self.may_get_stuck:  # where nothing is left to say, the sentence ends
-            stuck_BK = logits_BKV.amax(-1) == NEVER
-            logits_BKV[..., eos] = torch.where(stuck_BK, end_BK, logits_BKV[..., eos])
-        if forced := [row for row, length in enumerate(lengths) if length < 0]:
-            tokens = [self.prefixes[sentences[row]][T] for row in forced]
-            logits_BKV[forced] = NEVER
-            logits_BKV[forced, :, tokens] = normaliser_BK[forced]
-
-    def _forbid_repeats(self, logits_BKV: Tensor, ids_BKT: Tensor) -> None:
-        n, T = self.options.no_repeat_ngram, ids_BKT.shape[2]
-        if n > T:
-            return
-        windows_BKWn = ids_BKT.unfold(2, n, 1)
-        repeated_BKW = (windows_BKWn[..., : n - 1] == ids_BKT[:, :, None, T - n + 1 :]).all(-1)
-        row, query, window = repeated_BKW.nonzero(as_tuple=True)
-        logits_BKV[row, query, windows_BKWn[row, query, window, n - 1]] = NEVER
-
-
 class _Search:
     """The histories of the open sentences and the finished answers; subclasses choose the next tokens."""
 
-    def __init__(self, constraints: _Constraints) -> None:
+    def __init__(self, constraints: Constraints) -> None:
         self.constraints, self.options = constraints, constraints.options
         self.sentences = list(range(len(constraints.prefixes)))  # of each row
         self.finished: list[list[Hypothesis]] = [[] for _ in self.sentences]
@@ -275,6 +249,10 @@ class _Search:
 
 
 class _BeamSearch(_Search):
+    def __init__(self, constraints: Constraints, history: list[list[Candidate]] | None = None) -> None:
+        super().__init__(constraints)
+        self.history = history
+
     def begin(self, prefix_BT: Tensor, queries: int = 1) -> None:
         super().begin(prefix_BT)
         self.totals_BK = self.token_scores_BKT.sum(2)
@@ -293,11 +271,25 @@ class _BeamSearch(_Search):
         self.finish(rows, parents_BC[rows, places], scores_BC[rows, places])
 
         open_BK = ends_BC.byte().sort(dim=1, stable=True).indices[:, :beams]
+        self._remember(parents_BC, tokens_BC, totals_BC, ends_BC, open_BK)
         self.totals_BK = totals_BC.masked_fill(ends_BC, NEVER).gather(1, open_BK)
         tokens_BK, parents_BK = tokens_BC.gather(1, open_BK), parents_BC.gather(1, open_BK)
         self.extend(tokens_BK, parents_BK, scores_BC.gather(1, open_BK))
         best_open = self.totals_BK[:, 0].tolist()
         return tokens_BK, parents_BK, [self._done(*pair) for pair in zip(self.sentences, best_open, strict=True)]
+
+    def _remember(self, parents_BC: Tensor, tokens_BC: Tensor, totals_BC: Tensor, ends_BC: Tensor, open_BK: Tensor) -> None:
+        if self.history is None:
+            return
+        still_open = set(open_BK[0].tolist())
+        weighed = zip(parents_BC[0].tolist(), tokens_BC[0].tolist(), totals_BC[0].tolist(), ends_BC[0].tolist(), strict=True)
+        step: list[Candidate] = []
+        for place, (parent, token, total, ends) in enumerate(weighed):
+            if total > NEVER:
+                ended = ends and place < self.options.beam_size
+                fate: Fate = "finished" if ended else "open" if place in still_open and not ends else "dropped"
+                step.append(Candidate(parent, token, total, fate))
+        self.history.append(step)
 
     def _done(self, sentence: int, best_open: float) -> bool:
         options, found = self.options, self.finished[sentence]
@@ -324,7 +316,7 @@ class _Walk(_Search):
     fewest that hold that much of what is left (Holtzman et al. 2020).
     """
 
-    def __init__(self, constraints: _Constraints, numbers: list[int]) -> None:
+    def __init__(self, constraints: Constraints, numbers: list[int]) -> None:
         super().__init__(constraints)
         self.greedy = self.options.method == "greedy"
         self.queries = 1 if self.greedy else self.options.n_best

@@ -70,6 +70,8 @@ class Translation:
 
     text: str  # as people read it
     preprocessed: str  # in the form that the model writes, before preprocessing is undone
+    source_ids: list[int]  # what the encoder reads, without the end
+    ids: list[int]
     pieces: list[str]
     score: float  # log-probability / length^length_penalty
     token_scores: list[float]  # log-probability of each piece and, last, of the end
@@ -209,10 +211,10 @@ class Predictor:
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
         sources = self._read(lines)
         batches = list(_batches(sources, self.options, self._workers))
-        answers: list[list[Translation]] = [[Translation("", "", [], 0.0, [], cut=False)] for _ in lines]
+        answers: list[list[Translation]] = [[Translation("", "", [], [], [], 0.0, [], cut=False)] for _ in lines]
         for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
             for source, hypotheses in zip(batch, found, strict=True):
-                answers[source.place] = [self._written(hypothesis, source.cut) for hypothesis in hypotheses]
+                answers[source.place] = [self._written(hypothesis, source) for hypothesis in hypotheses]
         return answers
 
     def _read(self, lines: list[str]) -> list[_Source]:
@@ -225,16 +227,18 @@ class Predictor:
                 sources.append(_Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
         return sources
 
-    def _written(self, hypothesis: Hypothesis, cut: bool) -> Translation:
+    def _written(self, hypothesis: Hypothesis, source: _Source) -> Translation:
         target = self._loaded.tokenizers.target
         text = target.decode(hypothesis.ids)
         return Translation(
             text=_LINE_BREAK.sub(" ", self._ends.target_steps.undo(text)),
             preprocessed=text,
+            source_ids=source.ids,
+            ids=hypothesis.ids,
             pieces=target.pieces(hypothesis.ids),
             score=hypothesis.score,
             token_scores=hypothesis.token_scores,
-            cut=cut,
+            cut=source.cut,
         )
 
     def _generate_all(self, batches: list[list[_Source]], first: int) -> Iterator[list[list[Hypothesis]]]:

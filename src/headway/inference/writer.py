@@ -28,6 +28,7 @@ class Written:
     """One text that goes on from a prompt."""
 
     text: str  # the prompt and what follows
+    ids: list[int]  # of the prompt, as far as it was read, and of what follows
     score: float  # log-probability of what follows / length^length_penalty
     token_scores: list[float]  # log-probability of each token, 0 for the prompt's, and, last, of the end
 
@@ -90,7 +91,7 @@ class Writer:
         )
         for row, prefix, hypotheses in zip(rows, prefixes, found, strict=True):
             yield [
-                Written(self._tokenizer.decode([*row, *one.ids[len(prefix) :]]), one.score, one.token_scores)
+                Written(self._tokenizer.decode([*row, *one.ids[len(prefix) :]]), one.ids, one.score, one.token_scores)
                 for one in hypotheses
             ]
 

@@ -24,10 +24,14 @@ class TextEmbedding(nn.Module):
         self.table_TD = torch.empty(0, config.width)  # no buffer: each rank's grows with its own longest row
 
     def forward(self, ids_BT: Tensor, positions: Tensor, dtype: torch.dtype) -> Tensor:
-        """Returns [B, T, D] in `dtype`; positions are [T], or [B, T] where rows differ. Raises IndexError beyond learned ones."""
-        x_BTD = self.tokens(ids_BT) * self.width**0.5
+        """Returns [B, T, D] in `dtype`; positions are [T], or [B, T] where rows differ. Raises IndexError beyond learned ones.
+
+        In place of ids their vectors [B, T, D] may be given, which explanations take away bit by bit.
+        """
+        vectors_BTD = ids_BT if ids_BT.is_floating_point() else self.tokens(ids_BT)
+        x_BTD = vectors_BTD * self.width**0.5
         if self.word_dropout.active:
-            x_BTD = x_BTD * self.word_dropout(x_BTD.new_ones(*ids_BT.shape, 1))
+            x_BTD = x_BTD * self.word_dropout(x_BTD.new_ones(*ids_BT.shape[:2], 1))
         if self.kind == "sinusoidal":
             x_BTD = x_BTD + self._sinusoidal(positions)
         elif self.learned is not None:

@@ -14,7 +14,12 @@ from headway.training.losses import TokenLoss, contrastive_loss
 
 def vectors(model: Any, ids: Any, mask: Any) -> Any:
     """One vector of unit length for each text, [B, D] float32; ids and mask are [B, S]."""
-    return F.normalize(model.pool(model.encode(ids, mask).float(), mask), dim=1)
+    return read_out(model, model.encode(ids, mask), mask)
+
+
+def read_out(model: Any, memory_BSD: Any, mask: Any) -> Any:
+    """The vector of the states of each text, [B, D] float32."""
+    return F.normalize(model.pool(memory_BSD.float(), mask), dim=1)
 
 
 def loss(model: Any, batch: Batch, config: Config) -> TokenLoss:

@@ -11,7 +11,11 @@ from headway.training.losses import TokenLoss, label_loss, regularised
 
 def logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
     """What the head makes of each text, [B, L] float32: L labels, or 1 for a number."""
-    memory_BSD = model.encode(source_ids, source_mask)
+    return read_out(model, model.encode(source_ids, source_mask), source_mask)
+
+
+def read_out(model: Any, memory_BSD: Any, source_mask: Any) -> Any:
+    """What the head makes of the states of each text, [B, L] float32."""
     return model.head(model.pool(memory_BSD, source_mask)).float()
 
 

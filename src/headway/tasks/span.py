@@ -15,11 +15,16 @@ NEVER = -1e9
 
 
 def span_logits(model: Any, source_ids: Any, source_mask: Any) -> Any:
-    """For each position how well it begins and how well it ends the answer, [B, S, 2] float32.
+    """For each position how well it begins and how well it ends the answer, [B, S, 2] float32."""
+    return read_out(model, model.encode(source_ids, source_mask), source_ids, source_mask)
+
+
+def read_out(model: Any, memory_BSD: Any, source_ids: Any, source_mask: Any) -> Any:
+    """The same of the states of each position.
 
     Only the passage can answer, and the place between question and passage, which stands for no answer.
     """
-    logits_BS2 = model.head(model.encode(source_ids, source_mask)).float()
+    logits_BS2 = model.head(memory_BSD).float()
     places_S = torch.arange(source_ids.shape[1], device=source_ids.device)
     question_ends_B = (source_ids == EOS_ID).int().argmax(1)
     passage_ends_B = source_mask.sum(1) - 1

@@ -1,0 +1,160 @@
+"""Everything that is known of one answer, as arrays: what `headway explain` shows and hands out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headway.errors import UsageError
+from headway.explain.attention import Maps, attention_maps, rollout
+from headway.explain.attribution import METHODS, Attribution, Method, attribute
+from headway.explain.lens import Sureness, logit_lens, sureness
+from headway.explain.search import SearchTree
+from headway.explain.subject import Subject
+from headway.explain.subjects import Direction, subject_of
+from headway.model_dir import LoadedModel
+
+MOST_TOKENS = 1024  # of both sides together: the maps grow with their square
+MOST_OUTPUTS = 64  # that are attributed unless more are asked for
+EQUAL = 1e-5  # how near scores must be to those of the fast path
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One answer, laid open.
+
+    Attributes:
+        difference: the largest between the score of an output here and by the model as it answers; None where that has none.
+        maps: of every attention, layer name → [H, Q, K].
+        rollout: ``encoder`` → [S, S], ``decoder`` → [T, S + T].
+        attributions: by each method, of the outputs that it names.
+        sureness: of each output.
+        lens: of each layer and output.
+        tree: of the beam search.
+    """
+
+    subject: Subject
+    difference: float | None
+    maps: Maps
+    rollout: dict[str, NDArray[np.float64]]
+    attributions: list[Attribution]
+    sureness: list[Sureness]
+    lens: list[list[Sureness]]
+    tree: SearchTree | None
+
+    @property
+    def attributed(self) -> list[int]:
+        """The outputs whose attributions are known."""
+        return self.attributions[0].outputs if self.attributions else []
+
+    @property
+    def equal(self) -> bool:
+        """Whether what is explained is what the model answers, as far as float32 goes."""
+        return self.difference is None or self.difference <= EQUAL
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures, in plain lists."""
+        subject = self.subject
+        sides = {name: asdict(side) for name, side in (("source", subject.source), ("target", subject.target)) if side}
+        return {
+            "task": subject.task,
+            "text": subject.text,
+            "answer": subject.answer,
+            "scale": subject.scale,
+            "difference_from_fast_path": self.difference,
+            **sides,
+            "outputs": [
+                {**asdict(output), "sureness": asdict(sure)} for output, sure in zip(subject.outputs, self.sureness, strict=True)
+            ],
+            "attention": {name: _rounded(weights) for name, weights in self.maps.items()},
+            "rollout": {name: _rounded(reached) for name, reached in self.rollout.items()},
+            "attributions": [
+                {
+                    "method": one.method, "outputs": one.outputs, "values": _rounded(one.values), "totals": _rounded(one.totals),
+                    "completeness_errors": _rounded(one.errors), "steps": one.steps,
+                }
+                for one in self.attributions
+            ],
+            "lens": [[asdict(sure) for sure in layer] for layer in self.lens],
+            "search": asdict(self.tree) if self.tree else None,
+        }  # fmt: skip
+
+
+def _rounded(values: NDArray[Any]) -> Any:
+    return np.round(values.astype(np.float64), 6).tolist()
+
+
+def explain(
+    run: str | os.PathLike[str] | LoadedModel,
+    text: str,
+    *,
+    decoding: Mapping[str, Any] | None = None,
+    direction: Direction = (None, None),
+    methods: Sequence[Method] = METHODS,
+    outputs: Sequence[int] | None = None,
+    done: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+) -> Explanation:
+    """Explains the answer of a model to a text, of any task.
+
+    Args:
+        run: a run directory, a model directory, or a model that is loaded.
+        text: as `predict` takes it; two texts are set apart by a tab, and what a masked language model is to guess is ``___``.
+        decoding: settings that differ from those of the configuration, such as ``beam_size``.
+        direction: the languages that are written and read, for a model of several directions.
+        methods: of attribution.
+        outputs: numbers of the outputs that are attributed; default: all that the model chose, at most the 64 least sure.
+        done: is told what is computed, how much of it is done, and of how much.
+
+    Raises:
+        ModelError: there is no whole model.
+        UsageError: the text is empty, too long or not in the form of the task, or a setting is not valid.
+    """
+    subject = subject_of(run, text, decoding or {}, direction)
+    tokens = sum(len(side) for side in (subject.source, subject.target) if side)
+    if tokens > MOST_TOKENS:
+        problem = f"the text and its answer have {tokens:,} tokens, and {MOST_TOKENS:,} can be explained at once"
+        raise UsageError(problem, where="TEXT", remedy="give a part of it")
+    sure = sureness(subject)
+    chosen = list(outputs) if outputs is not None else worth_attributing(subject, sure)
+    attributions = []
+    for method in methods:
+        count = partial(_count, done, method.replace("_", " "), len(chosen))
+        attributions.append(attribute(subject, method, chosen, done=count))
+    maps = attention_maps(subject)
+    return Explanation(
+        subject=subject,
+        difference=difference(subject),
+        maps=maps,
+        rollout=rollout(maps),
+        attributions=attributions,
+        sureness=sure,
+        lens=logit_lens(subject),
+        tree=subject.search() if subject.search else None,
+    )
+
+
+def _count(done: Callable[[str, int, int], None], what: str, of: int, number: int) -> None:
+    done(what, number, of)
+
+
+def worth_attributing(subject: Subject, sure: Sequence[Sureness]) -> list[int]:
+    """The outputs that the model chose, in order; of many those that it was least sure of."""
+    own = [number for number, output in enumerate(subject.outputs) if not output.given]
+    return sorted(sorted(own, key=lambda number: sure[number].value)[:MOST_OUTPUTS])
+
+
+@torch.inference_mode()
+def difference(subject: Subject) -> float | None:
+    """The largest between a score of the plain model and of the model as it answers; that of a figure is a share of it."""
+    found = subject.scores(*subject.ids())[0].double().tolist()
+    pairs = [(here, output.score) for here, output in zip(found, subject.outputs, strict=True) if output.score is not None]
+    if not pairs:
+        return None
+    return max(abs(here - there) / (max(1.0, abs(there)) if subject.scale == "value" else 1.0) for here, there in pairs)

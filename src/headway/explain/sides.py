@@ -1,0 +1,69 @@
+"""What the encoder or the decoder reads, in numbers and as a person wants to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headway.data.tokenizer import BOS_ID, EOS_ID
+
+if TYPE_CHECKING:
+    from headway.data.tokenizer import Tokenizer
+
+END, START, HIDDEN = "∎", "◦", "▢"  # of the sentence; and what a mask hides
+
+
+@dataclass(frozen=True)
+class Side:
+    """A row of tokens.
+
+    Attributes:
+        ids: numbers, with start or end as the model reads them.
+        pieces: each as it is shown.
+        marks: which of them are no words: start, end, tags. They are never taken away.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    marks: list[bool]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_side(tokenizer: Tokenizer, ids: Sequence[int], others: Sequence[str] = (), *, start: bool = False) -> Side:
+    """The side that has these ids.
+
+    Args:
+        others: what the ids beyond the vocabulary are called, in order.
+        start: whether the start of the sentence stands before them; else its end stands behind.
+    """
+    size = tokenizer.vocabulary_size
+    plain = [number for number in ids if EOS_ID < number < size]
+    shown = iter(shown_pieces(tokenizer.pieces(plain), [tokenizer.decode([number]) for number in plain]))
+    names = [
+        others[number - size] if number >= size else END if number == EOS_ID else START if number == BOS_ID else next(shown)
+        for number in ids
+    ]
+    marks = [number >= size or number <= EOS_ID for number in ids]
+    if start:
+        return Side([BOS_ID, *ids], [START, *names], [True, *marks])
+    return Side([*ids, EOS_ID], [*names, END], [*marks, True])
+
+
+def shown_pieces(pieces: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Pieces as a reader wants them: one that goes on with a word begins with a dot; marks of the start of a word are left out.
+
+    Args:
+        pieces: as they are written in the vocabulary.
+        texts: what each of them stands for; empty for one that stands for nothing, such as ``<unk>``.
+    """
+    starts = [number == 0 or piece.startswith(("▁", "Ġ")) for number, piece in enumerate(pieces)]
+    spaced = sum(starts) > 1  # else the script has no spaces, or it is all one word
+    shown = []
+    for piece, text, start in zip(pieces, texts, starts, strict=True):
+        plain = text.strip() or ("⏎" if "\n" in text else "␣" if text or piece in ("▁", "Ġ") else piece)
+        inside = spaced and not start and any(map(str.isalnum, plain))
+        shown.append(f"·{plain}" if inside else plain)
+    return shown

@@ -1,0 +1,115 @@
+"""What is explained: one input, the answer that the model gave, and a way to ask how sure it is of that answer.
+
+    B rows   S source tokens   T target tokens   N outputs   C choices for each output   D width
+
+Every explanation asks the model through `Subject.scores`, which calls the model's own `encode` and `decode`: of the ids, or
+of their vectors, some of which may be taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from headway.explain.search import SearchTree
+from headway.explain.sides import Side
+from headway.model.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Output:
+    """One thing that the model said: a token, a label, a tag, an end of a span."""
+
+    text: str
+    choice: int  # its number among the choices
+    place: int | None  # the token that it is said at, of what the decoder reads, or the encoder where there is no decoder
+    score: float | None  # by the model as it answers; None where the answer has no such score
+    given: bool = False  # it stood in the prompt
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An input with its answer, to be looked into.
+
+    Attributes:
+        answer: as `predict` gives it.
+        source: what the encoder reads; None without one.
+        target: what the decoder reads, its start included; None without one.
+        read_out: final states [B, S or T, D] → scores of every choice, [B, N, C], before the softmax.
+        name_of: what a choice is called.
+        scale: whether a choice is scored by its log-probability or by the figure itself (a number, a similarity).
+        search: searches by beams once more and gives the tree; None where the answer was not found so.
+    """
+
+    task: str
+    model: Transformer
+    text: str
+    answer: str
+    source: Side | None
+    target: Side | None
+    outputs: list[Output]
+    read_out: Callable[[Tensor], Tensor]
+    name_of: Callable[[int], str]
+    scale: Literal["log_probability", "value"] = "log_probability"
+    search: Callable[[], SearchTree] | None = None
+
+    @property
+    def queries(self) -> Side:
+        """What the outputs are said at."""
+        side = self.target or self.source
+        assert side is not None
+        return side
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def ids(self) -> tuple[Tensor | None, Tensor | None]:
+        """Source and target as the model reads them, [1, S] and [1, T]."""
+        sides = (self.source, self.target)
+        source, target = (torch.tensor([side.ids], device=self.device) if side else None for side in sides)
+        return source, target
+
+    def vectors(self) -> tuple[Tensor | None, Tensor | None]:
+        """The embeddings of source and target, [1, S, D] and [1, T, D], before positions are added."""
+        found: list[Tensor | None] = []
+        for ids, embedding in zip(self.ids(), (self.model.source_embedding, self.model.target_embedding), strict=True):
+            found.append(embedding.tokens(ids).detach() if ids is not None and embedding is not None else None)
+        return found[0], found[1]
+
+    def states(self, source: Tensor | None, target: Tensor | None) -> Tensor:
+        """Final states [B, S or T, D] of ids [B, S] or vectors [B, S, D]."""
+        mask = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device) if source is not None else None
+        memory = self.model.encode(source, mask) if source is not None and mask is not None else None
+        if target is not None:
+            return self.model.decode(target, memory, mask)
+        assert memory is not None
+        return memory
+
+    def logits(self, source: Tensor | None, target: Tensor | None) -> Tensor:
+        """Scores of every choice of every output, [B, N, C] float32."""
+        return self.read_out(self.states(source, target)).float()
+
+    def scores(self, source: Tensor | None, target: Tensor | None) -> Tensor:
+        """How sure the model is of each output, [B, N]: its log-probability, or the figure itself."""
+        logits_BNC = self.logits(source, target)
+        scaled = logits_BNC.log_softmax(-1) if self.scale == "log_probability" else logits_BNC
+        chosen_N1 = torch.tensor([output.choice for output in self.outputs], device=scaled.device)[:, None]
+        return scaled.gather(2, chosen_N1.expand(len(scaled), -1, -1)).squeeze(2)
+
+    @contextmanager
+    def layer_states(self) -> Iterator[list[Tensor]]:
+        """While open, what comes out of each layer of the stack that answers is kept, [B, S or T, D]."""
+        found: list[Tensor] = []
+        layers = self.model.decoder if self.target else self.model.encoder
+        hooks = [layer.register_forward_hook(lambda _module, _inputs, states: found.append(states)) for layer in layers]
+        try:
+            yield found
+        finally:
+            for hook in hooks:
+                hook.remove()

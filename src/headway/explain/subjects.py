@@ -1,0 +1,329 @@
+"""The subject of each task: the model answers as it does in `predict`, and what it read and said is laid open.
+
+The answer comes from the fast path (packed weights, cache, beams); the subject asks the plain model in the same directory.
+Both compute in float32.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.config import Config
+from headway.data.labelled import Labelled
+from headway.data.pairs import SentencePreparation, forbidden_ids
+from headway.data.preprocessing import Preprocessor
+from headway.data.questions import Question, QuestionPreparation
+from headway.data.tagged import Tagged, TaggedPreparation, inner_tags
+from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
+from headway.errors import UsageError
+from headway.explain.search import SearchTree, search_tree
+from headway.explain.sides import END, HIDDEN, Side, read_side, shown_pieces
+from headway.explain.subject import Output, Subject
+from headway.inference.decoding import Candidate, generate
+from headway.inference.direction import choose_direction
+from headway.inference.embedder import Embedder
+from headway.inference.labeller import Labeller
+from headway.inference.labelling import LabelAnswer
+from headway.inference.predictor import Predictor, decoding_options, whole_characters
+from headway.inference.reader import Reader
+from headway.inference.reading import best_span
+from headway.inference.tagger import Tagger
+from headway.inference.writer import Writer
+from headway.model_dir import LoadedModel, load_model
+from headway.tasks import TASKS, embedding, extra_pieces, label, span
+
+GAP = "___"  # where a masked language model is to guess
+Direction = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be explained.
+
+    Attributes:
+        loaded: the plain model.
+        decoding: settings that differ from those of the configuration.
+        direction: the languages that are written and read, for a model of several directions.
+    """
+
+    loaded: LoadedModel
+    text: str
+    decoding: dict[str, Any]
+    direction: Direction
+
+    @property
+    def config(self) -> Config:
+        return self.loaded.config
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.loaded.tokenizers.source
+
+    def answering(self) -> LoadedModel:
+        """The same model once more, for the fast path to lay out its weights."""
+        return load_model(self.loaded.directory)
+
+
+def subject_of(
+    run: str | os.PathLike[str] | LoadedModel, text: str, decoding: Mapping[str, Any], direction: Direction = (None, None)
+) -> Subject:
+    """The model's answer to a text, ready to be looked into.
+
+    Raises:
+        ModelError: there is no whole model.
+        UsageError: the text is empty or not in the form of the task, or a setting is not valid.
+    """
+    loaded = run if isinstance(run, LoadedModel) else load_model(run)
+    text = whole_characters(text)
+    if not text.strip() and loaded.config.task != "language_model":
+        raise UsageError("there is nothing to explain", where="TEXT", remedy="give a text")
+    if loaded.config.task not in SUBJECTS:
+        problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"
+        raise UsageError(problem, where=str(loaded.directory), remedy="explain a run that started from it")
+    subject = SUBJECTS[loaded.config.task](Request(loaded, text, {**decoding, "precision": "fp32"}, direction))
+    subject.model.eval()
+    return subject
+
+
+def _written(request: Request) -> Subject:
+    """Of a translation, a summary, an answer in a dialogue."""
+    asked = choose_direction(request.config.data, *request.direction)
+    predictor = Predictor(request.answering(), **request.decoding).towards(*request.direction)
+    found = next(predictor.translate_detailed([request.text]))
+    if not found.source_ids:
+        raise UsageError("there is nothing to explain: no token of it is left", where="TEXT", remedy="give another text")
+    tokenizer, model = request.loaded.tokenizers.target, request.loaded.model
+    tags = [f"<2{language}>" for language in request.config.in_direction(asked).language_tags]
+    source = read_side(request.tokenizer, found.source_ids, tags)
+    target = read_side(tokenizer, found.ids, start=True)
+    outputs = [
+        Output(piece, number, place, score)
+        for place, (piece, number, score) in enumerate(
+            zip([*target.pieces[1:], END], [*found.ids, EOS_ID], found.token_scores, strict=True)
+        )
+    ]
+    names = _piece_names(tokenizer)
+    options = decoding_options(request.config, request.decoding)
+    options = options.model_copy(update={"n_best": options.beam_size})
+
+    def search() -> SearchTree:
+        history: list[list[Candidate]] = []
+        source_1S = torch.tensor([source.ids], device=next(model.parameters()).device)
+        (answers,) = generate(
+            model, source_1S, torch.ones_like(source_1S, dtype=torch.bool), options,
+            bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden_ids(request.config, request.loaded.tokenizers), history=history,
+        )  # fmt: skip
+        return search_tree(history, answers, names, tokenizer.decode)
+
+    return Subject(
+        task=request.config.task,
+        model=model,
+        text=request.text,
+        answer=found.text,
+        source=source,
+        target=target,
+        outputs=outputs,
+        read_out=model.logits,
+        name_of=names,
+        search=search if options.method == "beam" else None,
+    )
+
+
+def _continued(request: Request) -> Subject:
+    """Of a text that a language model goes on with, as far as it can be read at once."""
+    writer = Writer(request.answering(), **request.decoding)
+    found = next(writer.write([request.text]))[0]
+    tokenizer, model, longest = request.tokenizer, request.loaded.model, request.config.data.max_length
+    prompt = sum(score == 0.0 for score in found.token_scores[: len(found.ids)])
+    ids, scores = [*found.ids, EOS_ID][:longest], found.token_scores[:longest]
+    target = read_side(tokenizer, ids[: longest - 1] if len(ids) == longest else ids[:-1], start=True)
+    pieces = [*target.pieces[1:], END if len(ids) == len(target) and ids[-1] == EOS_ID else _piece_names(tokenizer)(ids[-1])]
+    outputs = [
+        Output(piece, number, place, None if place < prompt else score, given=place < prompt)
+        for place, (piece, number, score) in enumerate(zip(pieces, ids, scores, strict=True))
+    ]
+    names = _piece_names(tokenizer)
+    return Subject(request.config.task, model, request.text, found.text, None, target, outputs, model.logits, names)
+
+
+def _labelled(request: Request) -> Subject:
+    """Of the label of a text or of two, of several labels, or of a number."""
+    labeller, model = Labeller(request.answering(), **request.decoding), request.loaded.model
+    answer, labels = labeller.answer([request.text])[0], labeller.labels
+    preparation = TASKS[request.config.task].preparation(request.loaded.tokenizers, request.config)
+    row = list(preparation.rows_of_all([Labelled(request.text, ("0",), 1)]).source_rows[0])
+    source = read_side(request.tokenizer, row)
+    mask = torch.ones(1, len(source), dtype=torch.bool)
+
+    def head(states_BSD: Tensor) -> Tensor:
+        return label.read_out(model, states_BSD, mask.expand(len(states_BSD), -1).to(states_BSD.device))
+
+    def read_out(states_BSD: Tensor) -> Tensor:
+        logits_BL = head(states_BSD)
+        if labels.kind == "number":
+            return (logits_BL * labels.deviation + labels.mean)[:, None]
+        if labels.kind == "several":  # yes or no for each label
+            return torch.stack((torch.zeros_like(logits_BL), logits_BL), 2)
+        return logits_BL[:, None].expand(-1, len(outputs), -1)
+
+    outputs = _label_outputs(answer, labels.kind, labels.names)
+    choices = {"several": ("no", "yes"), "number": ("",)}.get(labels.kind, labels.names)
+    return Subject(
+        task=request.config.task,
+        model=model,
+        text=request.text,
+        answer=answer.text,
+        source=source,
+        target=None,
+        outputs=outputs,
+        read_out=read_out,
+        name_of=choices.__getitem__,
+        scale="value" if labels.kind == "number" else "log_probability",
+    )
+
+
+def _label_outputs(answer: LabelAnswer, kind: str, names: tuple[str, ...]) -> list[Output]:
+    """Every label, the answer first; of several the likeliest first; the number."""
+    if kind == "number":
+        return [Output(answer.text, 0, None, float(answer.text))]
+    logs = torch.tensor(answer.probabilities, dtype=torch.float64).log().tolist()
+    if kind == "several":
+        return [Output(name, 1, None, score) for name, score in zip(names, logs, strict=True)]
+    order = sorted(range(len(names)), key=lambda number: -answer.probabilities[number])
+    return [Output(names[number], number, None, logs[number]) for number in order]
+
+
+def _tagged(request: Request) -> Subject:
+    """Of the tag of each word."""
+    tagger, model = Tagger(request.answering(), **request.decoding), request.loaded.model
+    found, labels = tagger.tag([request.text])[0], tagger.labels
+    preparation = TaggedPreparation(request.loaded.tokenizers, request.config)
+    rows = preparation.rows_of_all([Tagged(found.words, found.tags, 0)])
+    target = list(rows.target_rows[0])
+    begins = [place for place, number in enumerate(target) if number != labels.outputs]
+    tags = inner_tags(found.tags, labels.scheme)[: len(begins)]
+    outputs = [
+        Output(f"{word} {tag}", labels.numbers[tag], place, None)
+        for word, tag, place in zip(found.words, tags, begins, strict=False)
+    ]
+
+    def read_out(states_BSD: Tensor) -> Tensor:
+        assert model.head is not None
+        return model.head(states_BSD[:, begins]).float()
+
+    source = read_side(request.tokenizer, list(rows.source_rows[0]))
+    text = " ".join(f"{word}/{tag}" for word, tag in zip(found.words, found.tags, strict=True))
+    return Subject(request.config.task, model, request.text, text, source, None, outputs, read_out, labels.names.__getitem__)
+
+
+def _read(request: Request) -> Subject:
+    """Of the first and the last token of an answer in a passage; the passage is that of the window that holds it."""
+    question, tab, passage = request.text.partition("\t")
+    if not tab:
+        raise UsageError("has no tab between question and passage", where="TEXT", remedy="question TAB passage")
+    found = Reader(request.answering(), **request.decoding).answer(question, passage)
+    model = request.loaded.model
+    preparation = QuestionPreparation(request.loaded.tokenizers, request.config)
+    best: tuple[float, Side, list[int], Tensor] | None = None
+    for window in preparation.windows([Question(question, passage, (), 1)]):
+        side = read_side(request.tokenizer, window.ids)
+        ids_1S = torch.tensor([side.ids], device=next(model.parameters()).device)
+        with torch.inference_mode():
+            log_p = span.span_logits(model, ids_1S, torch.ones_like(ids_1S, dtype=torch.bool)).log_softmax(1)[0]
+        score, first, last = best_span(log_p.cpu().double().numpy(), window.begins, len(window.ids))
+        if not found.text:
+            first = last = window.begins - 1
+        if best is None or score > best[0]:
+            best = (score, side, [first, last], ids_1S)
+    assert best is not None
+    _, source, places, ids_1S = best
+
+    def read_out(states_BSD: Tensor) -> Tensor:
+        ids_BS = ids_1S.expand(len(states_BSD), -1)
+        return span.read_out(model, states_BSD, ids_BS, torch.ones_like(ids_BS, dtype=torch.bool)).transpose(1, 2)
+
+    kind = "{}" if found.text else "no answer: {}"
+    outputs = [
+        Output(kind.format(f"{end} {source.pieces[place]}"), place, place, None)
+        for end, place in zip(("from", "to"), places, strict=True)
+    ]
+    answer = found.text or "(no answer)"
+    return Subject(request.config.task, model, request.text, answer, source, None, outputs, read_out, source.pieces.__getitem__)
+
+
+def _embedded(request: Request) -> Subject:
+    """Of the vector of a text: how near it is to that of another, after a tab, or to itself without these tokens."""
+    text, tab, other = request.text.partition("\t")
+    model = request.loaded.model
+    embedder = Embedder(request.answering(), **request.decoding)
+    vectors = torch.from_numpy(embedder.embed([text]))
+    wanted = torch.from_numpy(embedder.embed([other], "target")) if tab else vectors
+    rows, _ = SentencePreparation(request.loaded.tokenizers, request.config).rows_of_side([text], 0)
+    source = read_side(request.tokenizer, rows[0])
+
+    def read_out(states_BSD: Tensor) -> Tensor:
+        mask_BS = torch.ones(states_BSD.shape[:2], dtype=torch.bool, device=states_BSD.device)
+        return (embedding.read_out(model, states_BSD, mask_BS) @ wanted[0].to(states_BSD.device))[:, None, None]
+
+    score = float(vectors[0] @ wanted[0])
+    name = "nearness to the other text" if tab else "nearness to the whole"
+    return Subject(
+        request.config.task, model, text, f"{score:.4f}", source, None, [Output(name, 0, None, score)], read_out, str, "value"
+    )
+
+
+def _guessed(request: Request) -> Subject:
+    """Of what a masked language model puts into the gaps of a text."""
+    steps = Preprocessor(request.config.data.preprocessing, request.config.data.source_language)
+    parts = [steps.apply(part) for part in request.text.split(GAP)]
+    if len(parts) < 2:
+        remedy = f'write {GAP} where it is to guess: "a man rides a {GAP} ."'
+        raise UsageError("has no gap to be guessed", where="TEXT", remedy=remedy)
+    tokenizer, model = request.tokenizer, request.loaded.model
+    ids = tokenizer.encode(parts[0])
+    gaps: list[int] = []
+    for part in parts[1:]:
+        gaps.append(len(ids))
+        ids += [tokenizer.vocabulary_size, *tokenizer.encode(part)]
+    source = read_side(tokenizer, ids[: request.config.data.max_length], [HIDDEN] * len(extra_pieces(request.config)))
+    gaps = [gap for gap in gaps if gap < len(source) - 1]
+    source_1S = torch.tensor([source.ids], device=next(model.parameters()).device)
+
+    def read_out(states_BSD: Tensor) -> Tensor:
+        return model.logits(states_BSD[:, gaps])
+
+    with torch.inference_mode():
+        memory_1SD = model.encode(source_1S, torch.ones_like(source_1S, dtype=torch.bool))
+        choices = read_out(memory_1SD)[0, :, : tokenizer.vocabulary_size].argmax(-1).tolist()
+    names = _piece_names(tokenizer)
+    outputs = [Output(names(choice), choice, gap, None) for choice, gap in zip(choices, gaps, strict=True)]
+    answer = ", ".join(output.text for output in outputs)
+    return Subject(request.config.task, model, request.text, answer, source, None, outputs, read_out, names)
+
+
+def _piece_names(tokenizer: Tokenizer) -> Callable[[int], str]:
+    def name(number: int) -> str:
+        if number == EOS_ID:
+            return END
+        if number >= tokenizer.vocabulary_size:
+            return HIDDEN
+        return shown_pieces(tokenizer.pieces([number]), [tokenizer.decode([number])])[0]
+
+    return name
+
+
+SUBJECTS: dict[str, Callable[[Request], Subject]] = {
+    **dict.fromkeys(("translation", "summarisation", "dialogue", "denoising"), _written),
+    "language_model": _continued,
+    "masked_language_model": _guessed,
+    **dict.fromkeys(("classification", "pair_classification"), _labelled),
+    "tagging": _tagged,
+    "question_answering": _read,
+    "sentence_embedding": _embedded,
+}

@@ -1,0 +1,53 @@
+"""What may be said next: by forced prefix, length, repetition and forbidden ids. Letters as in `decoding.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from headway.config import DecodingConfig
+
+NEVER = float("-inf")
+
+
+class Constraints:
+    """What may be said next, by forced prefix, length, repetition and forbidden ids."""
+
+    def __init__(
+        self, options: DecodingConfig, eos_id: int, forbidden_ids: Sequence[int], prefixes: list[list[int]], limits: list[int]
+    ) -> None:
+        self.options, self.eos_id, self.forbidden_ids = options, eos_id, torch.tensor(forbidden_ids, dtype=torch.long)
+        self.prefixes, self.limits = prefixes, limits
+        self.may_get_stuck = options.minimum_length > 0 or options.no_repeat_ngram > 0
+
+    def apply(self, logits_BKV: Tensor, normaliser_BK: Tensor, ids_BKT: Tensor, sentences: list[int]) -> None:
+        """Sets what may not follow `ids_BKT` to -∞, in place. Row b belongs to sentence `sentences[b]`."""
+        T, eos = ids_BKT.shape[2], self.eos_id
+        lengths = [T - len(self.prefixes[sentence]) for sentence in sentences]
+        end_BK = logits_BKV[..., eos].clone()
+        logits_BKV.index_fill_(2, self.forbidden_ids.to(logits_BKV.device), NEVER)
+        if self.options.no_repeat_ngram:
+            self._forbid_repeats(logits_BKV, ids_BKT)
+        if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:
+            logits_BKV[short, :, eos] = NEVER
+        if full := [row for row, length in enumerate(lengths) if length >= self.limits[sentences[row]]]:
+            logits_BKV[full] = NEVER
+            logits_BKV[full, :, eos] = end_BK[full]
+        if self.may_get_stuck:  # where nothing is left to say, the sentence ends
+            stuck_BK = logits_BKV.amax(-1) == NEVER
+            logits_BKV[..., eos] = torch.where(stuck_BK, end_BK, logits_BKV[..., eos])
+        if forced := [row for row, length in enumerate(lengths) if length < 0]:
+            tokens = [self.prefixes[sentences[row]][T] for row in forced]
+            logits_BKV[forced] = NEVER
+            logits_BKV[forced, :, tokens] = normaliser_BK[forced]
+
+    def _forbid_repeats(self, logits_BKV: Tensor, ids_BKT: Tensor) -> None:
+        n, T = self.options.no_repeat_ngram, ids_BKT.shape[2]
+        if n > T:
+            return
+        windows_BKWn = ids_BKT.unfold(2, n, 1)
+        repeated_BKW = (windows_BKWn[..., : n - 1] == ids_BKT[:, :, None, T - n + 1 :]).all(-1)
+        row, query, window = repeated_BKW.nonzero(as_tuple=True)
+        logits_BKV[row, query, windows_BKWn[row, query, window, n - 1]] = NEVER
