@@ -107,14 +107,14 @@ def test_large_maps_are_drawn_within_a_frame_or_few(
 ) -> None:
     """200 tokens, 8 layers of 8 heads: what a pointer does must not stutter. Counted in cells touched, not in seconds."""
     tokens, draw = 200, np.random.default_rng(1)
-    side = Side(list(range(tokens)), [f"w{place}" for place in range(tokens)], [False] * tokens)
+    side = Side(list(range(tokens)), [f"w{place}" for place in range(tokens)], [False] * tokens, list(range(tokens)))
     outputs = [Output(f"o{place}", 5, place, None) for place in range(tokens)]
     subject = replace(explained.subject, source=side, target=side, outputs=outputs)
     maps = {
         f"decoder.{layer}.cross_attention": draw.dirichlet(np.ones(tokens), (8, tokens)).astype(np.float32) for layer in range(8)
     }
     sure = [explained.sureness[0]] * tokens
-    large = replace(explained, subject=subject, maps=maps, rollout={}, attributions=[], sureness=sure, lens=[sure] * 8)
+    large = replace(explained, subject=subject, maps=maps, rollout={}, attributions=[], links=[], sureness=sure, lens=[sure] * 8)
     path = tmp_path / "large.html"
     path.write_text(explanation_page(large, "large"), encoding="utf-8")
     page = open_page(path)

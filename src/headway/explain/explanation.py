@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from headway.errors import UsageError
+from headway.explain.alignment import Link, alignment
 from headway.explain.attention import Maps, attention_maps, rollout
 from headway.explain.attribution import METHODS, Attribution, Method, attribute
 from headway.explain.lens import Sureness, logit_lens, sureness
@@ -38,6 +39,7 @@ class Explanation:
         sureness: of each output.
         lens: of each layer and output.
         tree: of the beam search.
+        links: of the words of a translation to those of its source.
     """
 
     subject: Subject
@@ -48,6 +50,7 @@ class Explanation:
     sureness: list[Sureness]
     lens: list[list[Sureness]]
     tree: SearchTree | None
+    links: list[Link]
 
     @property
     def attributed(self) -> list[int]:
@@ -83,6 +86,7 @@ class Explanation:
                 for one in self.attributions
             ],
             "lens": [[asdict(sure) for sure in layer] for layer in self.lens],
+            "alignment": [asdict(link) for link in self.links],
             "search": asdict(self.tree) if self.tree else None,
         }  # fmt: skip
 
@@ -137,6 +141,7 @@ def explain(
         sureness=sure,
         lens=logit_lens(subject),
         tree=subject.search() if subject.search else None,
+        links=alignment(maps, subject.source, subject.target) if subject.source and subject.target else [],
     )
 
 

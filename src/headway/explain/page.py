@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headway.explain.alignment import shown_links, words_of
 from headway.explain.attention import stacks
 from headway.explain.explanation import Explanation
 from headway.explain.lens import Sureness
@@ -32,6 +34,7 @@ def explanation_page(explanation: Explanation, title: str) -> str:
     parts = [
         _asked(explanation),
         _words(),
+        *([_alignment(explanation)] if explanation.links else []),
         _sure(explanation),
         _lens(explanation),
         *([_tree(explanation.tree)] if explanation.tree and explanation.tree.nodes else []),
@@ -69,6 +72,41 @@ lower lines are shaded by their share.</p>
 </figure>
 <div id=heads></div>
 </section>"""
+
+
+def _alignment(explanation: Explanation) -> str:
+    """The words of both sides, one above the other, with a line for each link: the thicker, the surer."""
+    source, target = explanation.subject.source, explanation.subject.target
+    assert source is not None
+    assert target is not None
+    read, said = words_of(source), words_of(target)[1:]
+    upper, lower = _spread(read), _spread(said)
+    lines = [
+        f'<path class=link d="M{upper[one.source]:.0f} 24L{lower[one.target]:.0f} 78" stroke-width="{0.5 + 2.5 * one.share:.2f}" '
+        f'data-tip="{text(f"{said[one.target]} ← {read[one.source]}: {100 * one.share:.0f} %")}"/>'
+        for one in explanation.links
+    ]
+    words = [
+        f'<text class=name x="{x:.0f}" y="{y}" text-anchor="middle">{text(word)}</text>'
+        for row, places, y in ((read, upper, 18), (said, lower, 92))
+        for word, x in zip(row, places, strict=True)
+    ]
+    width = max(upper[-1:] + lower[-1:], default=0) + 60
+    drawn = f'<svg class=long viewBox="0 0 {width:.0f} 104" width="{width:.0f}" height="104" role="img" aria-label="alignment">'
+    rows = [(said, read, f"{100 * share:.1f} %") for said, read, share in shown_links(explanation.links, source, target)]
+    note = "by the mean over all layers and heads of the cross-attention"
+    svg = f"<div class=wide>{drawn}{''.join(lines)}{''.join(words)}</svg></div>"
+    return figure("Words that belong together", svg, table(("said", "read", "share"), rows, texts=2), note=note)
+
+
+def _spread(words: Sequence[str]) -> list[float]:
+    """The middle of each word in a line."""
+    middles, at = [], 12.0
+    for word in words:
+        width = 8.0 * sum(2 if east_asian_width(character) in "WF" else 1 for character in word)
+        middles.append(at + width / 2)
+        at += width + 16
+    return middles
 
 
 def _sure(explanation: Explanation) -> str:

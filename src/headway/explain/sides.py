@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headway.data.tokenizer import Tokenizer
 
 END, START, HIDDEN = "∎", "◦", "▢"  # of the sentence; and what a mask hides
+INSIDE, BLANK, BREAK = "·", "␣", "⏎"
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Side:
         ids: numbers, with start or end as the model reads them.
         pieces: each as it is shown.
         marks: which of them are no words: start, end, tags. They are never taken away.
+        words: the number of the word that each belongs to.
     """
 
     ids: list[int]
     pieces: list[str]
     marks: list[bool]
+    words: list[int]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,10 +49,23 @@ def read_side(tokenizer: Tokenizer, ids: Sequence[int], others: Sequence[str] = 
         others[number - size] if number >= size else END if number == EOS_ID else START if number == BOS_ID else next(shown)
         for number in ids
     ]
-    marks = [number >= size or number <= EOS_ID for number in ids]
     if start:
-        return Side([BOS_ID, *ids], [START, *names], [True, *marks])
-    return Side([*ids, EOS_ID], [*names, END], [*marks, True])
+        ids, names = [BOS_ID, *ids], [START, *names]
+    else:
+        ids, names = [*ids, EOS_ID], [*names, END]
+    marks = [number >= size or number <= EOS_ID for number in ids]
+    return Side(ids, names, marks, word_numbers(names, marks))
+
+
+def word_numbers(pieces: Sequence[str], marks: Sequence[bool]) -> list[int]:
+    """The number of the word that each shown piece belongs to: a dot goes on with a word, a blank begins the next."""
+    numbers: list[int] = []
+    begins = True
+    for place, (piece, mark) in enumerate(zip(pieces, marks, strict=True)):
+        goes_on = place > 0 and not mark and (piece.startswith(INSIDE) or not begins)
+        numbers.append(numbers[-1] + (not goes_on) if numbers else 0)
+        begins = piece != BLANK
+    return numbers
 
 
 def shown_pieces(pieces: Sequence[str], texts: Sequence[str]) -> list[str]:
@@ -63,7 +79,7 @@ def shown_pieces(pieces: Sequence[str], texts: Sequence[str]) -> list[str]:
     spaced = sum(starts) > 1  # else the script has no spaces, or it is all one word
     shown = []
     for piece, text, start in zip(pieces, texts, starts, strict=True):
-        plain = text.strip() or ("⏎" if "\n" in text else "␣" if text or piece in ("▁", "Ġ") else piece)
+        plain = text.strip() or (BREAK if "\n" in text else BLANK if text or piece in ("▁", "Ġ") else piece)
         inside = spaced and not start and any(map(str.isalnum, plain))
-        shown.append(f"·{plain}" if inside else plain)
+        shown.append(f"{INSIDE}{plain}" if inside else plain)
     return shown
