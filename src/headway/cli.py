@@ -170,16 +170,36 @@ def evaluate(arguments: Arguments) -> int:
 
 
 def compare(arguments: Arguments) -> int:
-    """Compare two evaluated runs of one task on the same examples: is the difference more than noise?
+    """Compare evaluated runs of one task on the same examples, each with the first: is the difference more than noise?
+
+    Paired bootstrap and approximate randomisation for every score, wins and losses by example, the examples that changed most,
+    the settings and the data that differ. With several runs the p-values are corrected for it (Holm).
 
     examples:
       headway compare runs/seed1 runs/seed2
+      headway compare runs/base runs/wider runs/deeper -o compare.html --json compare.json
     """
+    import json
+
     from headway.evaluation.comparison import compare_runs
+    from headway.evaluation.comparison_page import comparison_page
+    from headway.evaluation.comparison_summary import print_comparisons
+    from headway.evaluation.records import write_whole
     from headway.result_console import ResultConsole
 
-    console = ResultConsole()
-    compare_runs(Path(arguments.run_a), Path(arguments.run_b), console=console, split=arguments.split)
+    if arguments.output == "-":
+        raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as compare.html")
+    for name in filter(None, (arguments.json, arguments.output)):
+        refuse_output(name)
+    console = ResultConsole(stderr=arguments.json == "-")
+    comparisons = compare_runs([Path(run) for run in arguments.runs], split=arguments.split)
+    print_comparisons(comparisons, console)
+    if arguments.json:
+        with output_lines(arguments.json) as write:
+            write(json.dumps([comparison.as_json() for comparison in comparisons], ensure_ascii=False))
+    if arguments.output:
+        write_whole(Path(arguments.output), comparison_page(comparisons))
+        say(f"page: {arguments.output}")
     return console.exit_code()
 
 

@@ -46,7 +46,12 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
     ],
     "evaluate": [RUN, OVERRIDES, SPLIT],
-    "compare": [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT],
+    "compare": [
+        ("runs", {"nargs": "+", "metavar": "RUN", "help": "two evaluated runs, or more: each is compared with the first"}),
+        SPLIT,
+        ("--json", {"metavar": "FILE", "help": "everything for programs too; - for standard output"}),
+        ("-o", "--output", {"metavar": "FILE", "help": "a page to read, such as compare.html"}),
+    ],
     "predict": [
         RUN,
         ("rest", {

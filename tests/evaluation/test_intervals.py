@@ -10,7 +10,8 @@ from sacrebleu.metrics import BLEU
 
 from headway.errors import DataError
 from headway.evaluation import intervals, metrics
-from headway.evaluation.intervals import bootstrap_interval, paired_bootstrap
+from headway.evaluation.intervals import bootstrap_interval
+from headway.evaluation.paired import paired_bootstrap
 
 WORDS = ["der", "die", "das", "ein", "eine", "Mann", "Frau", "Hund", "läuft", "spielt", "über", "im", "Park", "rot", "weit"]
 

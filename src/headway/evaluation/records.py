@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -30,7 +30,7 @@ class Record(BaseModel):
 
 
 class ScoreRecord(Record):
-    """A score over the corpus with its bootstrap interval."""
+    """A score over the corpus with its interval."""
 
     label: str
     score: float
@@ -46,6 +46,12 @@ class ScoreRecord(Record):
 
     def shown_with_interval(self) -> str:
         return f"{self.shown(self.score)} ({self.shown(self.low)}–{self.shown(self.high)})"
+
+
+def drawn_how(bootstrap: Mapping[str, float]) -> str:
+    """How the intervals of an evaluation were made, for people."""
+    drawn = f"{bootstrap['samples']:,.0f} samples, seed {bootstrap['seed']:.0f}"
+    return f"intervals: Wilson of shares, BCa bootstrap of the others ({drawn})"
 
 
 class LengthRecord(Record):

@@ -15,7 +15,7 @@ from headway.evaluation.label_scores import rows_of_kinds
 from headway.evaluation.labels import say_no_baseline
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
-from headway.evaluation.request import Request, bootstrap_of
+from headway.evaluation.request import Request
 from headway.evaluation.tag_scores import entity_kinds, entity_sums, tag_scores
 from headway.inference.tagging import tag_sentences
 from headway.tasks import TASKS
@@ -39,7 +39,7 @@ def tag_outcome(request: Request) -> Outcome:
             for one, tags in zip(examples, found, strict=True)
         ],
         wrong=[wrong for one, tags in zip(examples, found, strict=True) if (wrong := _wrong(one, tags, labels.scheme))],
-        tables=_tables(found, gold, labels.scheme, bootstrap_of(config)),
+        tables=_tables(found, gold, labels.scheme, config.evaluation.confidence),
         baselines=_baselines(request, labels.scheme),
     )
 
@@ -57,15 +57,16 @@ def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None
 
 
 def _tables(
-    found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme, bootstrap: tuple[int, float, int]
+    found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme, confidence: float
 ) -> list[TableRecord]:
     if scheme == "plain":
         return []
     kinds = entity_kinds(gold, scheme) | entity_kinds(found, scheme)
     if not kinds:
         return []
-    rows = rows_of_kinds(entity_sums(found, gold, scheme, kinds), by_label, sorted(kinds), bootstrap)
-    title, head = f"each kind of entity ({100 * bootstrap[1]:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
+    parts_NK3 = by_label(entity_sums(found, gold, scheme, kinds))
+    rows = rows_of_kinds(parts_NK3.sum(0), sorted(kinds), confidence, parts_NK3)
+    title, head = f"each kind of entity ({100 * confidence:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
     return [TableRecord(title=title, head=head, rows=rows)]
 
 
