@@ -35,7 +35,7 @@ def one_label_scores(chosen_N: Whole, gold_N: Whole, probability_N: Numbers) -> 
     found = [
         measurement_of("accuracy", "accuracy", ACCURACY_UNIT, np.stack((right_N, np.ones_like(right_N)), 1), "share"),
         *_averages("macro", np.stack((first_N, second_N), 1)),
-        _calibration(right_N, probability_N),
+        calibration(right_N, probability_N, np.arange(len(right_N)), len(right_N)),
     ]
     return {measurement.name: measurement for measurement in found}
 
@@ -112,12 +112,16 @@ def _averages(kind: str, statistics: Whole) -> list[Measurement]:
     return [Measurement(f"{kind}_{name}", f"{kind} {label}", unit, statistics, formula + name) for name, label in names.items()]
 
 
-def _calibration(right_N: NDArray[np.bool_], probability_N: Numbers) -> Measurement:
-    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy, in bins of confidence."""
-    bins_N = np.minimum((probability_N * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    inside_NB = bins_N[:, None] == np.arange(CALIBRATION_BINS)
-    gaps_NB = inside_NB * (right_N.astype(np.float64) - probability_N)[:, None]
-    statistics = np.concatenate((gaps_NB, np.ones((len(right_N), 1))), axis=1)
+def calibration(right_D: NDArray[np.bool_], probability_D: Numbers, text_D: Whole, texts: int) -> Measurement:
+    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy, in bins of confidence.
+
+    Args:
+        right_D, probability_D, text_D: of each decision whether it was right, how sure it was, and which text it was on.
+    """
+    bins_D = np.minimum((probability_D * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    statistics = np.zeros((texts, CALIBRATION_BINS + 1))
+    np.add.at(statistics, (text_D, bins_D), right_D - probability_D)
+    statistics[:, -1] = np.bincount(text_D, minlength=texts)
     unit = f"{CALIBRATION_BINS} bins of confidence"
     return measurement_of("calibration", "calibration error", unit, statistics, "calibration_error", False)
 

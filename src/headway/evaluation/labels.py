@@ -9,20 +9,18 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from headway.config import TrainingConfig
 from headway.data.labelled import Labelled, read_labelled
 from headway.data.labels import Labels
 from headway.data.preparation import read_all
 from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
+from headway.evaluation.confidence import logits_of, promise_table
 from headway.evaluation.formulas import label_sums
 from headway.evaluation.label_scores import rows_of_kinds
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
 from headway.evaluation.request import Request
-from headway.inference.labelling import LabelAnswer, label_answers, label_logits, label_scores
-from headway.tasks import TASKS
-from headway.training.parallel import choose_device
+from headway.inference.labelling import LabelAnswer, label_answers, label_scores
 
 MOST_CONFUSED = 20  # labels that a table of confusions has room for
 PIECE = 256  # texts whose probabilities are held at once
@@ -34,16 +32,21 @@ def label_outcome(request: Request) -> Outcome:
     loaded, config, examples = request.loaded, request.config, request.examples
     labels = loaded.tokenizers.labels
     assert labels is not None
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
-    model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    logits_NL = label_logits(model, preparation.rows_of_all(examples), preparation)
-    answers = _answers(logits_NL, labels)
+    logits_NL, calibration = logits_of(request), loaded.calibration
     measurements = label_scores(logits_NL, examples, labels)
+    if calibration is not None:
+        logits_NL = logits_NL / calibration.temperature
+        before = replace(measurements["calibration"], name="calibration_before", label="calibration error, uncalibrated")
+        measurements = label_scores(logits_NL, examples, labels) | {before.name: before}
+    answers = _answers(logits_NL, labels)
+    tables = _tables(measurements, examples, labels, config.evaluation.confidence)
+    if calibration is not None:
+        tables.append(promise_table(calibration, answers, examples, config.evaluation.confidence))
     return Outcome(
         measurements=measurements,
         answers=[_record(example, answer) for example, answer in zip(examples, answers, strict=True)],
         wrong=_surest_wrong(examples, answers),
-        tables=_tables(measurements, examples, labels, config.evaluation.confidence),
+        tables=tables,
         baselines=_baselines(request, labels),
     )
 
