@@ -146,7 +146,9 @@ def compare_runs(
         DataError: a run has not been evaluated, or the runs were scored on different examples.
     """
     if not 2 <= len(runs) <= len(ascii_uppercase):
-        raise UsageError(f"{len(runs)} runs cannot be compared", remedy="name two or more: headway compare RUN_A RUN_B")
+        several = "runs" if len(runs) > 1 else "run"
+        remedy = "name two or more: headway compare RUN_A RUN_B"
+        raise UsageError(f"{len(runs)} {several} cannot be compared", remedy=remedy)
     first = _load(runs[0], split)
     found = []
     for letter, run in zip(ascii_uppercase[1:], runs[1:], strict=False):

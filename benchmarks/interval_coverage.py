@@ -1,6 +1,6 @@
 """How often do the intervals hold the truth? Test sets are drawn from made populations whose scores are known.
 
-    python benchmarks/coverage.py --trials 2000 --out docs/intervals.md     # about 20 minutes on one core
+    python benchmarks/interval_coverage.py --trials 2000 --out docs/intervals.md     # about 20 minutes on one core
 
 Each population is 100,000 examples with the figures that a score is computed from, made to look like those of real models:
 sentences of unequal length and difficulty, labels of unequal frequency, errors that come together. A trial draws a test set of
