@@ -56,7 +56,7 @@ class ScoreRecord(Record):
 def drawn_how(bootstrap: Mapping[str, float]) -> str:
     """How the intervals of an evaluation were made, for people."""
     drawn = f"{bootstrap['samples']:,.0f} samples, seed {bootstrap['seed']:.0f}"
-    return f"intervals: Wilson of shares, BCa bootstrap of the others ({drawn})"
+    return f"intervals: Wilson's of shares, the BCa bootstrap of most others ({drawn})"
 
 
 class LengthRecord(Record):
