@@ -144,7 +144,8 @@ def test_without_a_verb_the_help_goes_to_standard_error(capsys: Capture) -> None
         (["predict", "run", "-o"], ["expected one argument"]),
         (["train", "missing.yaml"], ["missing.yaml: no such file"]),
         (["info", "missing.yaml"], ["missing.yaml: no such file"]),
-        (["compare", "a"], ["required: RUN_B"]),
+        (["compare", "a"], ["1 run cannot be compared", "headway compare RUN_A RUN_B"]),
+        (["compare", "a", "b", "-o", "-"], ["a page is not written to standard output"]),
         (["evaluate", "run", "--split", "tset"], ["invalid choice: 'tset'"]),
         (["predict"], ["required: RUN\n"]),
         (["train", "c.yaml", "--frehs"], ["headway: train: unknown option"]),
@@ -283,13 +284,19 @@ def test_sample_and_init(tmp_path: Path, capsys: Capture, monkeypatch: pytest.Mo
 def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Capture) -> None:
     calls: list[Any] = []
 
-    def evaluate_run(*given: Any, **named: Any) -> SimpleNamespace:
+    def evaluate_all(*given: Any, **named: Any) -> list[Path]:
         calls.append((given, named))
-        return SimpleNamespace(pages=("validation",))
+        return [Path("run/page.html")]
 
-    stand_in("headway.evaluation.evaluate", evaluate_run=evaluate_run)
-    stand_in("headway.evaluation.comparison", compare_runs=lambda *given, **named: calls.append((given, named)))
-    stand_in("headway.evaluation.page", write_page=lambda run, split: run / "page.html")
+    def compare_runs(*given: Any, **named: Any) -> list[Any]:
+        calls.append((given, named))
+        return []
+
+    for module in ("comparison_page", "comparison_summary"):
+        import_module(f"headway.evaluation.{module}")  # with the real comparison, before it is replaced
+    stand_in("headway.evaluation.seeds", evaluate_all=evaluate_all)
+    stand_in("headway.evaluation.comparison", compare_runs=compare_runs)
+    stand_in("headway.evaluation.comparison_summary", print_comparisons=lambda *given: None)
     stand_in("headway.model_dir", find_model=lambda run: Path(run, "model"))
     stand_in("headway.explain.write", write_explanation=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     stand_in("headway.explain.picture", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
@@ -299,8 +306,8 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     assert main(["explain", "run", "A man.", "--to", "de"]) == 0
     assert main(["explain", "run", "A man.", "--layer", "1"]) == 2
     assert calls == [
-        ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation"}),
-        ((Path("a"), Path("b")), {"split": "test", "console": ANY}),
+        ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation", "calibrate": False}),
+        (([Path("a"), Path("b")],), {"split": "test"}),
         (("run/model", "A man.", Path("x.png"), {}), {"layer": -2, "direction": (None, None)}),
         (("run/model", "A man.", Path("explanation.html"), {}, ("de", None)), {"name": "run"}),
     ]
@@ -334,7 +341,7 @@ def shouting(config: Path, stand_in: Callable[..., None], monkeypatch: pytest.Mo
     settings: list[dict[str, Any]] = []
 
     class Predictor:
-        many_lines = False
+        many_lines, scoreless = False, ""
 
         def __init__(self, directory: str, **decoding: Any) -> None:
             settings.append(decoding)

@@ -132,54 +132,83 @@ def train(arguments: Arguments) -> None:
 
     examples:
       headway train examples/multi30k.yaml
-      headway train examples/multi30k.yaml training.seed=2 run_directory=runs/seed2
+      headway train examples/multi30k.yaml --seeds 3                # runs/multi30k/seed1 to seed3
       torchrun --nproc-per-node 2 -m headway train examples/multi30k.yaml
     """
     config = _load(arguments)
     directory = Path(config.run_directory)
     if arguments.resume and arguments.fresh:
         raise UsageError("--resume goes on with a run and --fresh deletes it", remedy="give one of them")
-    if arguments.resume and not (directory / "config.yaml").exists():
+    if arguments.resume and not any(directory.glob("seed*/config.yaml" if arguments.seeds else "config.yaml")):
         raise UsageError("holds no run to go on with", where=str(directory), remedy="leave --resume out to begin one")
     wait_asleep_beside_others(config.training.threads)
-    from headway.training.loop import train as train_run
+    if arguments.seeds is None:
+        from headway.training.loop import train as train_run
 
-    print(train_run(config, fresh=arguments.fresh))
+        print(train_run(config, fresh=arguments.fresh))
+        return
+    from headway.training.seeds import train_seeds, validation_summary
+
+    for each in train_seeds(config, arguments.seeds, fresh=arguments.fresh):
+        print(each)
+    say(validation_summary(config))
 
 
 def evaluate(arguments: Arguments) -> int:
     """Score a run on its test set, with intervals and, where there are such, beside what simple methods reach.
 
     BLEU, chrF, TER and the worst sentences of a translator, perplexity and bits per byte of a language model, accuracy and F1
-    of a classifier, and so on. Results are printed and written to RUN/evaluation, with a page to read.
+    of a classifier, and so on. Results are printed and written to RUN/evaluation, with a page to read. --calibrate first fits the
+    confidence of a classifier or tagger on its validation set and stores it beside its weights, where `predict` finds it.
+    Of the runs of several seeds (headway train --seeds) each is scored, and then the mean of every score, ± its deviation.
 
     examples:
       headway evaluate runs/multi30k
       headway evaluate runs/multi30k --split validation decoding.beam_size=1
+      headway evaluate runs/reviews --calibrate
       headway evaluate runs/multi30k data.test.source=other.en data.test.target=other.de
     """
     wait_asleep_beside_others(None)
-    from headway.evaluation.evaluate import evaluate_run
-    from headway.evaluation.page import write_page
+    from headway.evaluation.seeds import evaluate_all
     from headway.result_console import ResultConsole
 
-    console = ResultConsole()
-    for name in evaluate_run(Path(arguments.run), arguments.overrides, console, split=arguments.split).pages:
-        say(f"page: {write_page(Path(arguments.run), name)}")
+    console, run = ResultConsole(), Path(arguments.run)
+    for page in evaluate_all(run, arguments.overrides, console, split=arguments.split, calibrate=arguments.calibrate):
+        say(f"page: {page}")
     return console.exit_code()
 
 
 def compare(arguments: Arguments) -> int:
-    """Compare two evaluated runs of one task on the same examples: is the difference more than noise?
+    """Compare evaluated runs of one task on the same examples, each with the first: is the difference more than noise?
+
+    Paired bootstrap and approximate randomisation for every score, wins and losses by example, the examples that changed most,
+    the settings and the data that differ. With several runs the p-values are corrected for it (Holm).
 
     examples:
       headway compare runs/seed1 runs/seed2
+      headway compare runs/base runs/wider runs/deeper -o compare.html --json compare.json
     """
+    import json
+
     from headway.evaluation.comparison import compare_runs
+    from headway.evaluation.comparison_page import comparison_page
+    from headway.evaluation.comparison_summary import print_comparisons
+    from headway.evaluation.records import write_whole
     from headway.result_console import ResultConsole
 
-    console = ResultConsole()
-    compare_runs(Path(arguments.run_a), Path(arguments.run_b), console=console, split=arguments.split)
+    if arguments.output == "-":
+        raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as compare.html")
+    for name in filter(None, (arguments.json, arguments.output)):
+        refuse_output(name)
+    console = ResultConsole(stderr=arguments.json == "-")
+    comparisons = compare_runs([Path(run) for run in arguments.runs], split=arguments.split)
+    print_comparisons(comparisons, console)
+    if arguments.json:
+        with output_lines(arguments.json) as write:
+            write(json.dumps([comparison.as_json() for comparison in comparisons], ensure_ascii=False))
+    if arguments.output:
+        write_whole(Path(arguments.output), comparison_page(comparisons))
+        say(f"page: {arguments.output}")
     return console.exit_code()
 
 
@@ -193,17 +222,19 @@ def predict(arguments: Arguments) -> None:
 
     The score of a label is its probability, of several labels that of the least likely one; where none applies it is 1 − the
     probability of the likeliest. A blank line has no label. Tags, numbers (data.labels=number) and vectors have no scores.
+    With --precision 0.95 a calibrated classifier (headway evaluate RUN --calibrate) answers `?` where it is not sure enough for
+    95 % of its answers to be right. --details tells the probabilities of labels, of each tag, of each piece that was written.
 
     examples:
-      headway predict runs/multi30k input.txt -o output.txt
       echo "A man is riding a horse." | headway predict runs/multi30k
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
       headway predict runs/tatoeba_en-zh input.en --to zh
+      headway predict runs/reviews texts.txt --precision 0.95 -o labels.txt
       echo "ROMEO:" | headway predict runs/shakespeare decoding.temperature=0.8
     """
     from headway import load
     from headway.data.lines import read_line_blocks
-    from headway.inference.predictor import Predictor
+    from headway.inference.answering import Form, asked_for
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
     inputs = [part for part in arguments.rest if not part.startswith("decoding.")]
@@ -220,38 +251,13 @@ def predict(arguments: Arguments) -> None:
     refuse_output(arguments.output)
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
     directory, settings = _with_decoding(arguments.run, overrides)
+    form = Form(arguments.scores, arguments.n_best is not None, arguments.details)
     predictor: Any = load(directory, **settings)
-    if isinstance(predictor, Predictor):
-        predictor = predictor.towards(arguments.to, arguments.from_)
-    elif (answer := _without_score(predictor)) and (arguments.scores or arguments.n_best is not None):
-        option = "--scores" if arguments.scores else "--n-best"
-        raise UsageError(f"a line has one {answer}, and a {answer} has no score", where=option, remedy="leave it out")
-    elif arguments.to or arguments.from_:
-        raise UsageError(
-            "is no translator: it has no languages to choose", where=arguments.run, remedy="leave out --to and --from"
-        )
-    answers_of_lines: Iterator[Sequence[Any]] = predictor.answer_pieces(pieces)
+    form.refuse_misfits(predictor)
+    predictor = asked_for(predictor, arguments.run, (arguments.to, arguments.from_), arguments.precision)
     with output_lines(arguments.output) as write:
-        for number, answers in enumerate(answers_of_lines, 1):
-            for answer in answers:
-                place = [] if arguments.n_best is None else [str(number)]
-                score = [f"{answer.score:.4f}"] if arguments.scores or place else []
-                text = "\t".join([*place, *score, answer.text])
-                for line in [*text.split("\n"), ""] if predictor.many_lines else [text]:
-                    write(line)
-
-
-def _without_score(predictor: Any) -> str:
-    """What it answers with, where that has no score."""
-    from headway.inference.embedder import Embedder
-    from headway.inference.labeller import Labeller
-    from headway.inference.tagger import Tagger
-
-    if isinstance(predictor, Embedder):
-        return "vector"
-    if isinstance(predictor, Tagger):
-        return "sequence of tags"
-    return "number" if isinstance(predictor, Labeller) and predictor.labels.kind == "number" else ""
+        for line in form.lines(predictor, predictor.answer_pieces(pieces)):
+            write(line)
 
 
 def chat(arguments: Arguments) -> None:

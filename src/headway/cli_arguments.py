@@ -44,9 +44,18 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         CONFIG, OVERRIDES,
         ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
         ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
+        ("--seeds", {"type": int, "metavar": "N", "help": "one run for each of N seeds from training.seed on: RUN/seed1, …"}),
     ],
-    "evaluate": [RUN, OVERRIDES, SPLIT],
-    "compare": [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT],
+    "evaluate": [
+        RUN, OVERRIDES, SPLIT,
+        ("--calibrate", {"action": "store_true", "help": "first fit the confidence of its labels on the validation set"}),
+    ],
+    "compare": [
+        ("runs", {"nargs": "+", "metavar": "RUN", "help": "two evaluated runs, or more: each is compared with the first"}),
+        SPLIT,
+        ("--json", {"metavar": "FILE", "help": "everything for programs too; - for standard output"}),
+        ("-o", "--output", {"metavar": "FILE", "help": "a page to read, such as compare.html"}),
+    ],
     "predict": [
         RUN,
         ("rest", {
@@ -57,6 +66,8 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         TO, FROM,
         ("--n-best", {"type": int, "metavar": "N", "help": "the N best for each line"}),
         ("--scores", {"action": "store_true", "help": "with their scores"}),
+        ("--precision", {"type": float, "metavar": "P", "help": "`?` where it is not so sure that this share is right"}),
+        ("--details", {"action": "store_true", "help": "an object of JSON for each answer"}),
     ],
     "chat": [RUN, DECODING],
     "explain": [

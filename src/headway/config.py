@@ -43,7 +43,7 @@ __all__ = [
     "CUT_UP_ONCE", "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD",
     "Config", "Corpus", "CorpusConfig", "DataConfig", "DecodingConfig", "Direction", "EvaluationConfig", "LabelKind",
     "LoraConfig", "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig", "TrainingConfig",
-    "config_difference", "config_warnings", "dump_config", "load_config", "parse_config", "parse_model_part",
+    "changed_settings", "config_difference", "config_warnings", "dump_config", "load_config", "parse_config", "parse_model_part",
 ]  # fmt: skip
 
 TaskName = Literal[
@@ -290,13 +290,18 @@ def dump_config(config: Config) -> str:
 
 def config_difference(old: Config, new: Config) -> list[str]:
     """One line for each key that differs: ``model.width: 128 → 256``."""
+    return [f"{key}: {before} → {after}" for key, (before, after) in changed_settings(old, new).items()]
+
+
+def changed_settings(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """The dotted keys that differ, with both values."""
     before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    keys = list(dict.fromkeys([*before, *after]))
-    return [
-        f"{key}: {before.get(key, 'not there')} → {after.get(key, 'not there')}"
+    keys = dict.fromkeys([*before, *after])
+    return {
+        key: (before.get(key, "not there"), after.get(key, "not there"))
         for key in keys
         if before.get(key) != after.get(key) or (key in before) != (key in after)
-    ]
+    }
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A model on disk: config.yaml · model.safetensors · tokenizer*.json · card.md · manifest.json.
+"""A model on disk: config.yaml · model.safetensors · tokenizer*.json · card.md · manifest.json, perhaps calibration.json.
 
 `save_model` writes it aside, brings it to the medium and puts it in place in one step, so a reader finds the old model or
 the new one and never a part. `load_model` believes nothing: names, sizes, digests, shapes and finiteness are checked first,
@@ -24,6 +24,7 @@ from headway.config import Config, dump_config, parse_config
 from headway.config_reader import parse_yaml
 from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, ResourceError, UsageError
+from headway.evaluation.calibration import Calibration
 from headway.model.transformer import Transformer
 from headway.model_card import model_card
 from headway.model_files import (
@@ -52,9 +53,10 @@ FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.yaml", "model.safetensors", "card.md", "manifest.json"
 ADAPTER_MANIFEST = "adapter.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json")
-NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, *TOKENIZERS)
-MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}
-MAX_HEADER_BYTES = 1 << 20
+CALIBRATION = "calibration.json"  # of a classifier whose confidence was fitted
+NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, CALIBRATION, *TOKENIZERS)
+MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, CALIBRATION: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}
+MAX_HEADER_BYTES = MAX_CARD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class LoadedModel:
     model: Transformer
     tokenizers: Tokenizers
     fingerprint: str
+    calibration: Calibration | None = None
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------
@@ -127,6 +130,28 @@ def _write_files(
     }
     manifest["fingerprint"] = bundle_fingerprint(text, manifest)
     write_file(aside / MANIFEST, [json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"])
+
+
+def add_calibration(directory: Path, calibration: Calibration) -> Path:
+    """Puts a calibration, or another one, into a model directory in one step; all other files stay as they are.
+
+    Raises:
+        ModelError: it holds no whole model. ResourceError: the disk refuses.
+    """
+    manifest = _read_manifest(directory)
+    records = {name: record for name, record in manifest["files"].items() if name != CALIBRATION}
+
+    def write(aside: Path) -> None:
+        for name, record in records.items():
+            write_file(aside / name, [read_file(directory / name, record["bytes"], record).numpy().data])
+        if _fs.status(directory / CARD) is not None:
+            write_file(aside / CARD, [read_file(directory / CARD, MAX_CARD_BYTES).numpy().data])
+        files = {**records, CALIBRATION: write_file(aside / CALIBRATION, [calibration.as_json().encode()])}
+        text = json.dumps({**manifest, "files": files}, indent=1, sort_keys=True)
+        write_file(aside / MANIFEST, [text.encode() + b"\n"])
+
+    needed = sum(record["bytes"] for record in records.values())
+    return write_directory(directory, write, names=NAMES, proof=MANIFEST, what="model", needed=needed)
 
 
 def _digests(tokenizers: Tokenizers) -> dict[str, str]:
@@ -235,7 +260,17 @@ def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu")
     tensors = _read_weights(directory / WEIGHTS, records[WEIGHTS], config, tokenizers)
     model = build_model(config, tokenizers)
     _fill(model, tensors, directory / WEIGHTS)
-    return LoadedModel(directory, config, model.to(device).eval(), tokenizers, found)
+    calibration = _read_calibration(directory / CALIBRATION, records.get(CALIBRATION))
+    return LoadedModel(directory, config, model.to(device).eval(), tokenizers, found, calibration)
+
+
+def _read_calibration(path: Path, record: Mapping[str, Any] | None) -> Calibration | None:
+    if record is None:
+        return None
+    try:
+        return Calibration.from_json(read_file(path, MAX_BYTES[CALIBRATION], record).numpy().tobytes().decode())
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
 
 
 def _mismatch(directory: Path, what: str, expected: str, found: str) -> ModelError:

@@ -15,6 +15,7 @@ from headway.config import Config
 from headway.errors import DataError, ModelError
 from headway.evaluation import records
 from headway.evaluation.comparison import Comparison, compare_runs
+from headway.evaluation.comparison_summary import print_comparisons
 from headway.evaluation.label_scores import one_label_scores
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, OutcomeRecord, save_outcome
@@ -26,7 +27,8 @@ SETS = ("train", "validation", "test")
 
 def compare(a: Path, b: Path) -> tuple[Comparison, str]:
     console = Console(file=io.StringIO(), width=110)
-    [comparison] = compare_runs(a, b, console=console)
+    [comparison] = compare_runs([a, b])
+    print_comparisons([comparison], console)
     assert isinstance(console.file, io.StringIO)
     return comparison, console.file.getvalue()
 
@@ -48,7 +50,7 @@ def test_a_chance_difference_is_called_noise(tmp_path: Path) -> None:
     saved(tmp_path / "a", outputs(0.3, 3))
     saved(tmp_path / "b", outputs(0.3, 5))
     found, shown = compare(tmp_path / "a", tmp_path / "b")
-    assert found.metrics["chrf"].test.is_noise
+    assert found.metrics["chrf"].is_noise
     assert "this may well be noise (p = " in found.metrics["chrf"].verdict()
     assert "not the luck of a training seed" in re.sub(r"\s+", " ", shown)
 
@@ -118,7 +120,7 @@ def test_classifiers_are_compared_text_by_text(tmp_path: Path) -> None:
     found, shown = compare(tmp_path / "a", tmp_path / "b")
     assert found.metrics["accuracy"].test.difference == pytest.approx(19)
     assert found.metrics["accuracy"].better == "B"
-    assert not found.metrics["macro_f1"].test.is_noise
+    assert not found.metrics["macro_f1"].is_noise
     assert found.metrics["calibration"].better == "B"  # 90 % sure: of 80 % right and of 99 %
     assert found.same_answers == 160
     assert "B better than A, by accuracy" in shown

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -11,15 +9,16 @@ import torch
 from headway.data.labelled import LARGEST_NUMBER, Labelled
 from headway.data.labels import Labels
 from headway.evaluation import formulas
-from headway.evaluation.formulas import DrawFunction, label_sums
-from headway.evaluation.intervals import bootstrap_interval, paired_bootstrap
+from headway.evaluation.distributions import wilson
+from headway.evaluation.formulas import label_sums
+from headway.evaluation.intervals import bootstrap_interval
 from headway.evaluation.label_scores import number_scores, one_label_scores, rows_of_kinds, several_label_scores
 from headway.evaluation.labels import _surest_wrong, _tables
+from headway.evaluation.paired import paired_bootstrap
 from headway.inference.labelling import label_answers, label_scores
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 RANDOM = np.random.default_rng(1)
-BOOTSTRAP = (300, 0.95, 12345)
 
 
 def test_one_label_agrees_with_scikit_learn() -> None:
@@ -29,8 +28,7 @@ def test_one_label_agrees_with_scikit_learn() -> None:
     expected = sklearn_metrics.precision_recall_fscore_support(gold, chosen, average="macro", zero_division=0)[:3]
     assert [found[f"macro_{name}"].score for name in ("precision", "recall", "f1")] == pytest.approx([100 * x for x in expected])
     assert found["accuracy"].score == pytest.approx(100 * sklearn_metrics.accuracy_score(gold, chosen))
-    by_label = DrawFunction(partial(label_sums, labels=4))
-    rows = rows_of_kinds(found["macro_f1"].statistics, by_label, "abcd", BOOTSTRAP)
+    rows = rows_of_kinds(label_sums(found["macro_f1"].statistics, np.ones((1, 200)), 4)[0], "abcd", 0.95)
     each = sklearn_metrics.precision_recall_fscore_support(gold, chosen, zero_division=0)
     for number, (name, *figures, texts) in enumerate(rows):
         assert (name, texts) == ("abcd"[number], str(each[3][number]))
@@ -87,8 +85,8 @@ def test_a_gold_label_that_the_model_does_not_know_is_a_class_that_is_always_mis
     found = label_scores(torch.tensor([[9.0, 0.0], [9.0, 0.0]]), examples, labels)
     assert found["accuracy"].score == 50
     assert found["macro_f1"].score == pytest.approx(100 * sklearn_metrics.f1_score(["a", "zzz"], ["a", "a"], average="macro"))
-    each, confusions = _tables(found, examples, labels, BOOTSTRAP)
-    assert each.rows[2] == ["zzz", *["0.0 (0.0–0.0)"] * 3, "1"]
+    each, confusions = _tables(found, examples, labels, 0.95)
+    assert each.rows[2] == ["zzz", "0.0", *["0.0 (0.0–79.3)"], f"0.0 (0.0–{200 * 0.7935 / 1.7935:.1f})", "1"]
     assert confusions.head == ["", "a", "b"]
     assert confusions.rows == [["a", "1", "0"], ["b", "0", "0"], ["zzz", "1", "0"]]
 
@@ -136,20 +134,24 @@ def test_decisions_of_other_widths_are_paired() -> None:
     assert bootstrap_interval(nothing.statistics, nothing.score_function).high == 0
 
 
-def test_each_label_has_the_interval_of_its_own_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    gold, chosen = RANDOM.integers(0, 3, (2, 90))
-    statistics, by_label = one_label_scores(chosen, gold, np.ones(90))["macro_f1"].statistics, partial(label_sums, labels=4)
-    rows = rows_of_kinds(statistics, DrawFunction(by_label), "abcd", BOOTSTRAP)
-    for number in range(3):
-        sums = wide(chosen[:, None] == number, gold[:, None] == number)
-        for column, function in enumerate((formulas.precision, formulas.recall, formulas.f1), 1):
-            expected = bootstrap_interval(sums, function, *BOOTSTRAP)
-            assert rows[number][column] == f"{expected.score:.1f} ({expected.low:.1f}–{expected.high:.1f})"
+def test_each_label_has_the_interval_of_its_own_share() -> None:
+    """Precision, recall and the share of F1 are shares of texts, each of which counts once."""
+    sums = np.array([[30.0, 10.0, 20.0], [5.0, 0.0, 0.0], [0.0, 0.0, 4.0], [0.0, 0.0, 0.0]])
+    rows = rows_of_kinds(sums, "abcd", 0.95)
+    low, high = wilson(30 / 60, 60, 0.95)
+    shown = [f"{100 * 2 * end / (1 + end):.1f}" for end in (low, high)]
+    assert rows[0][1:] == ["75.0 (59.8–85.8)", "60.0 (46.2–72.4)", f"66.7 ({shown[0]}–{shown[1]})", "50"]
+    assert rows[1][1] == "100.0 (56.6–100.0)"
+    assert rows[2][1:3] == ["0.0", "0.0 (0.0–49.0)"]  # it was never chosen, so that nothing is known of its precision
     assert rows[3] == ["d", "0.0", "0.0", "0.0", "0"]  # nowhere
-    monkeypatch.setattr("headway.evaluation.label_scores.MOST_DRAWN", 3)
-    assert [row[3] for row in rows_of_kinds(statistics, DrawFunction(by_label), "abcd", BOOTSTRAP)] == [
-        row[3].split(" ")[0] for row in rows
-    ]
+
+
+def test_entities_of_one_sentence_are_worth_less_than_as_many_of_several() -> None:
+    alone = np.repeat(np.array([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]), 50, axis=0)
+    together = np.repeat(np.array([[[5.0, 0.0, 0.0]], [[0.0, 5.0, 0.0]]]), 10, axis=0)
+    of_alone, of_together = (rows_of_kinds(parts.sum(0), "a", 0.95, parts)[0][1] for parts in (alone, together))
+    assert of_alone == "50.0 (40.3–59.7)"
+    assert of_together == "50.0 (29.5–70.5)"  # as of 19 entities
 
 
 def test_several_labels_in_another_order_are_right() -> None:

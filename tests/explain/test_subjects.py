@@ -40,12 +40,14 @@ def test_the_explained_answer_is_that_of_predict(run_of: RunOf, kind: str) -> No
     subject = subject_of(run, text, {})
     if kind == "sentence_embedding":
         vector = headway.load(run).embed([text])[0]
-        again = subject.model.encode(*_as_read(subject))
-        np.testing.assert_allclose(again.mean(1)[0].detach().numpy() / float(again.mean(1).norm()), vector, atol=1e-5)
+        with torch.no_grad():
+            again = subject.model.encode(*_as_read(subject)).mean(1)[0].numpy()
+        np.testing.assert_allclose(again / np.linalg.norm(again), vector, atol=1e-5)
     elif kind == "tagging":
         assert subject.answer == " ".join(line.replace("\t", "/") for line in headway.load(run).predict([text])[0].split("\n"))
     else:
-        assert subject.answer == (headway.load(run).predict([text])[0] or "(no answer)")
+        predicted = headway.load(run).predict([text])[0]
+        assert subject.answer == (predicted or "(no answer)" if kind == "question_answering" else predicted)
     found = difference(subject)
     assert found is None or found <= 1e-5
 

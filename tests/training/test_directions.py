@@ -275,13 +275,13 @@ def test_each_direction_is_evaluated_compared_and_written(sample_directory: Path
 def test_runs_are_compared_in_the_directions_that_both_have(sample_directory: Path, run: Path, tmp_path: Path) -> None:
     quiet = Console(file=io.StringIO())
     evaluate_run(run, console=quiet)
-    assert [comparison.data for comparison in compare_runs(run, run, console=quiet)] == [
+    assert [comparison.data for comparison in compare_runs([run, run])] == [
         "test set, en → de", "test set, en → zh", "test set, zh → en",
     ]  # fmt: skip
     alone = tiny_config(sample_directory, tmp_path / "alone", training={"updates": 10})
     train(alone.model_copy(update={"evaluation": load_model(run).config.evaluation}), quiet=True)
     evaluate_run(tmp_path / "alone", console=quiet)
-    [comparison] = compare_runs(run, tmp_path / "alone", console=quiet)
+    [comparison] = compare_runs([run, tmp_path / "alone"])
     assert comparison.data == "test set, en → de"
     part = pairs(sample_directory, "test", "zh", "de")
     zero_shot = tiny_config(sample_directory, tmp_path / "other", data=dict.fromkeys(("train", "validation", "test"), part))
@@ -289,7 +289,7 @@ def test_runs_are_compared_in_the_directions_that_both_have(sample_directory: Pa
     train_without_check(zero_shot)
     evaluate_run(tmp_path / "other", console=quiet)
     with pytest.raises(DataError, match="compare runs with a common direction"):
-        compare_runs(run, tmp_path / "other", console=quiet)
+        compare_runs([run, tmp_path / "other"])
 
 
 def train_without_check(config: Config) -> None:

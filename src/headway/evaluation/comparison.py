@@ -1,64 +1,100 @@
-"""Two evaluations of the same examples compared: is the difference noise?
+"""Evaluated runs on the same examples, each against the first: is the difference noise, and where does it lie?
 
 It reads what `evaluate_run` saved; nothing is answered again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from string import ascii_uppercase
+from typing import Any, NamedTuple
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.rule import Rule
-from rich.table import Table
-from rich.text import Text
 
-from headway.errors import DataError
+from headway.errors import DataError, UsageError
 from headway.evaluation import records
 from headway.evaluation.formulas import DECIMALS, DrawFunction
-from headway.evaluation.intervals import PairedDifference, paired_bootstrap
 from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
 from headway.evaluation.outcome_record import AnswerRecord, load_outcome
+from headway.evaluation.paired import PairedDifference, approximate_randomisation, holm, paired_bootstrap
 from headway.evaluation.records import EvaluationRecord, SentenceRecord
-from headway.evaluation.summary import shown_text
-from headway.visible import visible
+from headway.evaluation.run_differences import RunDifferences, run_differences
 
-SHOWN_CHANGES = 3
+KEPT_CHANGES = 20
 OF_TOKENS = ("loss", "perplexity", "bits_per_byte")  # each of their rows is so many tokens
-OF_ONE_EXAMPLE = ("chrf", "rougel", "f1", "micro_f1", "accuracy", "mae")  # scores that tell which example changed, the best first
+# Scores that tell which example changed, the best first.
+OF_ONE_EXAMPLE = ("chrf", "rougel", "f1", "micro_f1", "accuracy", "accuracy@1", "exact", "mae", "loss")
 
 
 @dataclass(frozen=True)
 class MetricComparison:
-    """One metric of both runs; the difference is B − A."""
+    """One metric of both runs; the difference is B − A.
+
+    Attributes:
+        test: the paired bootstrap.
+        p_randomised: of approximate randomisation.
+        p_value: the larger of the two, corrected where several runs are compared with the first.
+    """
 
     label: str
     signature: str
     higher_is_better: bool
     decimals: int
     test: PairedDifference
+    p_randomised: float
+    p_value: float
+    letter: str = "B"  # what the second run is called
 
     @property
     def better(self) -> str | None:
         """``A``, ``B``, or None for equal scores."""
         if self.test.difference == 0:
             return None
-        return "B" if (self.test.difference > 0) == self.higher_is_better else "A"
+        return self.letter if (self.test.difference > 0) == self.higher_is_better else "A"
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether so large a difference is to be expected from the choice of the test sentences alone, by either test."""
+        return self.p_value >= 1 - self.test.confidence
 
     def verdict(self) -> str:
         """Whether the difference is noise, in plain words."""
         if self.better is None:
-            return f"{self.label}: A and B score the same."
-        floor = 2 / (self.test.samples + 1)
-        chance = f"p ≤ {floor:.3f}" if self.test.p_value <= floor else f"p = {self.test.p_value:.3f}"
+            return f"{self.label}: A and {self.letter} score the same."
+        smallest = max(self.test.p_value, self.p_randomised) <= 2 / (self.test.samples + 1)
+        chance = f"p {'≤' if smallest else '='} {self.p_value:.3f}"
         lead = f"{self.label}: {self.better} is better by {abs(self.test.difference):.{self.decimals}f}; "
-        if self.test.is_noise:
+        if self.is_noise:
             return lead + f"this may well be noise ({chance}): other test sentences could turn it round."
         return lead + f"this is hardly noise ({chance})."
+
+
+@dataclass(frozen=True)
+class Change:
+    """One example that the runs answer differently well; a language model has rows of text, and no answers."""
+
+    place: str
+    source: str
+    reference: str
+    answer_a: str
+    answer_b: str
+    score_a: float
+    score_b: float
+
+
+@dataclass(frozen=True)
+class ByExample:
+    """On how many examples each run is better by one score, and the examples that changed most, the largest change first."""
+
+    label: str
+    better_a: int
+    better_b: int
+    same: int
+    for_a: list[Change]
+    for_b: list[Change]
 
 
 @dataclass(frozen=True)
@@ -67,11 +103,21 @@ class Comparison:
 
     run_a: Path
     run_b: Path
+    letter: str  # what run B is called: B, or C and so on where there are several
     data: str  # split, and direction of a translator
     examples: int
     same_answers: int | None
     metrics: dict[str, MetricComparison]
     left_out: dict[str, str]
+    by_example: ByExample | None
+    differences: RunDifferences
+    runs: int = 2  # that are compared, the first with each of the others
+
+    def as_json(self) -> dict[str, Any]:
+        found = asdict(self) | {"run_a": str(self.run_a), "run_b": str(self.run_b)}
+        for name, metric in self.metrics.items():
+            found["metrics"][name] |= {"better": metric.better, "is_noise": metric.is_noise}
+        return found
 
 
 class _Evaluated(NamedTuple):
@@ -88,39 +134,69 @@ class _Evaluated(NamedTuple):
 
 
 def compare_runs(
-    a: Path, b: Path, *, split: str = "test", samples: int = 1000, confidence: float = 0.95, seed: int = 12345,
-    console: Console | None = None,
-) -> list[Comparison]:  # fmt: skip
-    """Paired bootstrap over the saved answers of two runs; prints scores, differences and whether they are noise.
+    runs: Sequence[Path], *, split: str = "test", samples: int = 1000, confidence: float = 0.95, seed: int = 12345
+) -> list[Comparison]:
+    """The first run against each of the others: paired bootstrap and approximate randomisation over their saved answers.
 
-    Where the runs translate in several directions, each that both have is compared.
+    Where the runs translate in several directions, each that both have is compared. Where there are several others, the
+    p-values of each score are corrected by Holm's method.
 
-    Raises DataError where a run has not been evaluated or the runs were scored on different examples.
+    Raises:
+        UsageError: there are fewer than two runs, or more than there are letters.
+        DataError: a run has not been evaluated, or the runs were scored on different examples.
     """
+    if not 2 <= len(runs) <= len(ascii_uppercase):
+        several = "runs" if len(runs) > 1 else "run"
+        remedy = "name two or more: headway compare RUN_A RUN_B"
+        raise UsageError(f"{len(runs)} {several} cannot be compared", remedy=remedy)
+    first = _load(runs[0], split)
     found = []
-    for first, second in _pairs_of(a, b, split):
-        comparison = _compare((a, b), first, second, (samples, confidence, seed))
-        print_comparison(comparison, first, second, console or Console())
-        found.append(comparison)
-    return found
+    for letter, run in zip(ascii_uppercase[1:], runs[1:], strict=False):
+        second = _load(run, split)
+        ours, theirs = ({split: some[0].data} if len(some) == 1 else {} for some in (first, second))
+        differences = run_differences(runs[0], run, (ours, theirs))
+        for one, other in _pairs_of((runs[0], first), (run, second)):
+            compared = _compare((runs[0], run), one, other, letter, (samples, confidence, seed), differences)
+            found.append(replace(compared, runs=len(runs)))
+    return _corrected(found)
 
 
-def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[_Evaluated, _Evaluated]]:
+def _corrected(comparisons: list[Comparison]) -> list[Comparison]:
+    """With the p-values of each score and data set corrected for the number of runs that are held against the first."""
+    families = defaultdict(list)
+    for place, comparison in enumerate(comparisons):
+        for name in comparison.metrics:
+            families[comparison.data, name].append(place)
+    metrics = [dict(comparison.metrics) for comparison in comparisons]
+    for (_, name), places in families.items():
+        for place, p_value in zip(places, holm([metrics[place][name].p_value for place in places]), strict=True):
+            metrics[place][name] = replace(metrics[place][name], p_value=p_value)
+    return [replace(comparison, metrics=some) for comparison, some in zip(comparisons, metrics, strict=True)]
+
+
+def _pairs_of(a: tuple[Path, list[_Evaluated]], b: tuple[Path, list[_Evaluated]]) -> list[tuple[_Evaluated, _Evaluated]]:
     """What is to be set against each other. Raises DataError where nothing is."""
-    first, second = _load(a, split), _load(b, split)
+    (run_a, first), (run_b, second) = a, b
     if len(first) == len(second) == 1:
         return [(first[0], second[0])]
     theirs = {one.name: one for one in second}
     both = [(one, theirs[one.name]) for one in first if one.name in theirs]
     if not both:
         ours, others = (", ".join(one.name for one in several) for several in (first, second))
-        problem = f"{a} was evaluated on {ours} and {b} on {others}"
+        problem = f"{run_a} was evaluated on {ours} and {run_b} on {others}"
         raise DataError(problem, remedy="compare runs with a common direction")
     return both
 
 
-def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, bootstrap: tuple[int, float, int]) -> Comparison:
-    a, b = runs
+def _compare(
+    runs: tuple[Path, Path],
+    first: _Evaluated,
+    second: _Evaluated,
+    letter: str,
+    bootstrap: tuple[int, float, int],
+    differences: RunDifferences,
+) -> Comparison:
+    (a, b), (samples, _, seed) = runs, bootstrap
     _check_same_examples(a, b, first, second)
     compared, left_out = {}, {}
     for name, one in first.measurements.items():
@@ -128,8 +204,12 @@ def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, boo
             left_out[one.label] = why
             continue
         other = second.measurements[name]
-        test = paired_bootstrap(other.statistics, one.statistics, one.score_function, *bootstrap)
-        compared[name] = MetricComparison(one.label, one.signature, one.higher_is_better, DECIMALS.get(one.formula, 2), test)
+        both = other.statistics, one.statistics, one.score_function
+        test, p_randomised = paired_bootstrap(*both, *bootstrap), approximate_randomisation(*both, samples, seed)
+        p_value, places = max(test.p_value, p_randomised), DECIMALS.get(one.formula, 2)
+        compared[name] = MetricComparison(
+            one.label, one.signature, one.higher_is_better, places, test, p_randomised, p_value, letter
+        )
     if not compared:
         again = any(why.endswith(records.AGAIN) for why in left_out.values())
         raise DataError(
@@ -139,7 +219,30 @@ def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, boo
     pairs = list(zip(first.answers, second.answers, strict=True))
     same_answers = sum(one.answer == other.answer for one, other in pairs) if pairs else None
     examples = len(next(iter(first.measurements.values())).statistics)
-    return Comparison(a, b, first.name, examples, same_answers, compared, left_out)
+    changes = _by_example(first, second, compared)
+    return Comparison(a, b, letter, first.name, examples, same_answers, compared, left_out, changes, differences)
+
+
+def _by_example(first: _Evaluated, second: _Evaluated, compared: Collection[str]) -> ByExample | None:
+    """Wins, losses and ties by the score that tells most of one example, where there is such a score."""
+    name = next((name for name in OF_ONE_EXAMPLE if name in compared), None)
+    if name is None:
+        return None
+    one, other = first.measurements[name], second.measurements[name]
+    scores = np.stack((one.sentence_scores(), other.sentence_scores()))
+    gains = (scores[1] - scores[0]) * (1 if one.higher_is_better else -1)
+    better_a, better_b = int((gains < 0).sum()), int((gains > 0).sum())
+
+    def largest(losses: np.ndarray, count: int) -> list[Change]:
+        places = np.argsort(losses, kind="stable")[: min(KEPT_CHANGES, count)].tolist() if first.answers else []
+        return [_change(first.answers[place], second.answers[place], scores[:, place]) for place in places]
+
+    same = len(gains) - better_a - better_b
+    return ByExample(one.label, better_a, better_b, same, largest(gains, better_a), largest(-gains, better_b))
+
+
+def _change(first: AnswerRecord, second: AnswerRecord, scores: np.ndarray) -> Change:
+    return Change(first.place, first.source, first.reference, first.answer, second.answer, *map(float, scores))
 
 
 def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
@@ -201,76 +304,3 @@ def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated
         for what in ("reference", "source"):
             if getattr(one, what) != getattr(other, what):
                 raise DataError(f"{a} and {b} have different {what}s, first at example {number}", remedy=remedy)
-
-
-def print_comparison(comparison: Comparison, first: _Evaluated, second: _Evaluated, console: Console) -> None:
-    """The comparison as people read it."""
-    console.print(Rule(Text("A against B", style="bold")))
-    for name, run in (("A", comparison.run_a), ("B", comparison.run_b)):
-        console.print(Text(f"{name} = {visible(str(run))}"), soft_wrap=True)
-    agreement = f"{comparison.examples:,} rows of text"
-    if comparison.same_answers is not None:
-        agreement = f"{comparison.same_answers:,} of {comparison.examples:,} answers are the same"
-    console.print(Text(f"{comparison.data}; {agreement}"))
-    console.print(_table(comparison))
-    for metric in comparison.metrics.values():
-        console.print(Text(metric.verdict(), style="bold"), soft_wrap=True)
-    for why in dict.fromkeys(comparison.left_out.values()):
-        labels = ", ".join(label for label, reason in comparison.left_out.items() if reason == why)
-        console.print(Text(f"Not compared: {labels} ({why})", style="yellow"), soft_wrap=True)
-    test = next(iter(comparison.metrics.values())).test
-    console.print(
-        Text(
-            f"Paired bootstrap (Koehn 2004), {test.samples:,} samples, seed {test.seed}, {100 * test.confidence:g} % intervals."
-            " It weighs the choice of test examples, not the luck of a training seed: for a claim about a method, train several"
-            " seeds.",
-            style="dim",
-        )
-    )
-    _print_changes(first, second, console)
-
-
-def _table(comparison: Comparison) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("score", "A", "B", "B − A", "interval", "p"):
-        table.add_column(heading, justify="left" if heading == "score" else "right")
-    for metric in comparison.metrics.values():
-        test = metric.test
-        places = metric.decimals
-        score_a, score_b = f"{test.score_b:.{places}f}", f"{test.score_a:.{places}f}"  # the test is B − A: its first side is B
-        style = "dim" if test.is_noise else "green" if metric.better == "B" else "red"
-        interval = f"{test.low:+.{places}f} … {test.high:+.{places}f}"
-        change = Text(f"{test.difference:+.{places}f}", style=style)
-        table.add_row(Text(metric.label), score_a, score_b, change, interval, f"{test.p_value:.3f}")
-    return table
-
-
-def _print_changes(first: _Evaluated, second: _Evaluated, console: Console) -> None:
-    """The examples in which the runs differ most, each way."""
-    name = next((name for name in OF_ONE_EXAMPLE if name in first.measurements and name in second.measurements), None)
-    if not first.answers or name is None:
-        return
-    one, other = first.measurements[name], second.measurements[name]
-    scores = np.stack((one.sentence_scores(), other.sentence_scores()))
-    gains = (scores[1] - scores[0]) * (1 if one.higher_is_better else -1)
-    order = sorted(range(len(gains)), key=lambda index: (-gains[index], index))
-    better_b = [index for index in order if gains[index] > 0][:SHOWN_CHANGES]
-    better_a = [index for index in reversed(order) if gains[index] < 0][:SHOWN_CHANGES]
-    for heading, places in (("B better than A", better_b), ("A better than B", better_a)):
-        if places:
-            console.print(Rule(Text(f"{heading}, by {one.label}")))
-        for place in places:
-            console.print(_change(first.answers[place], second.answers[place], one.label, scores[:, place]))
-            console.print()
-
-
-def _change(first: AnswerRecord, second: AnswerRecord, label: str, scores: Sequence[float] | np.ndarray) -> Table:
-    """Source, reference and both answers to one example, below each other."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(style="dim", justify="right", width=6)
-    grid.add_column(overflow="fold")
-    parts = {"source": first.source, "wanted": first.reference, "A": first.answer, "B": second.answer}
-    for name, text in parts.items():
-        grid.add_row(Text(name), shown_text(text))
-    grid.add_row(Text(""), Text(f"{visible(first.place)}: {label} {scores[0]:.1f} → {scores[1]:.1f}", style="dim"))
-    return grid

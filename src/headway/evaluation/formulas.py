@@ -38,6 +38,21 @@ def scores_of_resamples(function: ScoreFunction | DrawFunction, statistics: np.n
     return function.function(statistics, weights) if isinstance(function, DrawFunction) else function(weights @ statistics)
 
 
+JACKKNIFE_GROUPS = 100  # of examples, at least, that are left out together, where leaving out each costs too much
+
+
+def scores_without(function: ScoreFunction | DrawFunction, statistics: np.ndarray) -> np.ndarray:
+    """The score without each example, or, of a `DrawFunction`, without each of some groups of them (the jackknife)."""
+    statistics = statistics.astype(np.float64)
+    if not isinstance(function, DrawFunction):
+        return function(statistics.sum(axis=0) - statistics)
+    examples = np.arange(len(statistics))
+    groups = min(len(statistics), max(JACKKNIFE_GROUPS, CHUNK_CELLS // len(statistics)))
+    weights = np.ones((groups, len(statistics)))
+    weights[examples % len(weights), examples] = 0
+    return function.function(statistics, weights)
+
+
 BLEU_ORDER, CHRF_BETA = 4, 2
 MOST_NATS = 700.0  # e^700 is still a number
 
@@ -91,6 +106,11 @@ def recall(sums: np.ndarray) -> np.ndarray:
 
 def f1(sums: np.ndarray) -> np.ndarray:
     return share(np.stack((2 * sums[..., 0], 2 * sums[..., 0] + sums[..., 1] + sums[..., 2]), -1))
+
+
+def _f1_of_one(sums: np.ndarray) -> np.ndarray:
+    """Of one example, which is perfect where nothing was to be chosen and nothing was."""
+    return np.where(sums.sum(-1) > 0, f1(sums), 100.0)
 
 
 def macro(function: ScoreFunction, sums: np.ndarray) -> np.ndarray:
@@ -233,4 +253,27 @@ DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", 
 # Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences.
 FORMULAS_OF_ONE: dict[str, ScoreFunction] = {
     name: function for name, function in FORMULAS.items() if not isinstance(function, DrawFunction)
-} | {"bleu": partial(bleu, effective_order=True)}
+} | {"bleu": partial(bleu, effective_order=True), "f1": _f1_of_one}
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a formula counts: `parts` makes of figures [..., K] what is right and of how many, [..., 2]; `value` of their share
+    the score, from 0 to 1."""
+
+    parts: Callable[[np.ndarray], np.ndarray]
+    value: Callable[[float], float] = float
+
+
+def _of(*counted: int) -> Callable[[np.ndarray], np.ndarray]:
+    """What is right, of what is in these columns."""
+    return lambda sums: np.stack((sums[..., 0], sum(sums[..., column] for column in counted)), -1)
+
+
+# F1 is 2 J / (1 + J) of the share J of what is right in all that is chosen or gold, so the interval of J tells its own.
+SHARES: dict[str, Share] = {
+    "share": Share(lambda sums: sums),
+    "precision": Share(_of(0, 1)),
+    "recall": Share(_of(0, 2)),
+    "f1": Share(_of(0, 1, 2), lambda share: 2 * share / (1 + share)),
+}

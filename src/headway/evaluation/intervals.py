@@ -1,26 +1,37 @@
-"""How sure a score is: bootstrap intervals, paired tests, spread over seeds. Pure functions on statistics [N, K] and numbers.
+"""How sure a score is: an interval for each kind of score. Pure functions on statistics [N, K] and numbers.
 
-A resample draws N of the N sentences with replacement; its score needs only how often each sentence was drawn, so all resamples
-are one matrix product, weights [R, N] @ statistics [N, K]; a score of ranks or of many labels is a function of the weights
-themselves. The draws are those of sacreBLEU for the same seed.
+A share has Wilson's interval, the calibration error one of its own; every other score that of the BCa bootstrap. A resample
+draws N of the N sentences with replacement; its score needs only how often each sentence was drawn, so all resamples are one
+matrix product, weights [R, N] @ statistics [N, K]; a score of ranks or of many labels is a function of the weights themselves.
+The draws are those of sacreBLEU for the same seed. How often each kind holds the truth is measured: docs/intervals.md.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from headway.errors import DataError
-from headway.evaluation.formulas import DrawFunction, ScoreFunction, score_of, scores_of_resamples
+from headway.evaluation.distributions import NORMAL, chi_squared_quantile, t_quantile, wilson
+from headway.evaluation.formulas import (
+    FORMULAS,
+    SHARES,
+    DrawFunction,
+    ScoreFunction,
+    score_of,
+    scores_of_resamples,
+    scores_without,
+)
 
 CHUNK_ELEMENTS = 4_000_000  # draws held at once: bounds the memory on large test sets
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score and the range that holds the given share of its bootstrap resamples."""
+    """A score and the range that holds its true value with the given confidence."""
 
     score: float
     low: float
@@ -30,25 +41,87 @@ class Interval:
     seed: int
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """Score of A minus score of B on the same sentences; `wins` is the share of resamples in which A's score is higher."""
+def score_interval(
+    statistics: np.ndarray, formula: str, samples: int = 1000, confidence: float = 0.95, seed: int = 12345
+) -> Interval:
+    """The interval of a score, by the method that its formula asks for. Raises DataError for no sentences.
 
-    score_a: float
-    score_b: float
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    wins: float
-    confidence: float
-    samples: int
-    seed: int
+    Args:
+        formula: the key in FORMULAS.
+    """
+    function = FORMULAS[formula]
+    check(statistics, samples, confidence)
+    if formula in SHARES:
+        parts_N2 = SHARES[formula].parts(statistics.astype(np.float64))
+        low, high = share_interval(parts_N2, confidence)
+        score = score_of(function, statistics)
+        low, high = (100 * SHARES[formula].value(end) for end in (low, high))
+        return Interval(score, low, high, confidence, samples, seed)
+    if formula == "calibration_error":
+        score = score_of(function, statistics)
+        low, high = calibration_interval(statistics, confidence)
+        return Interval(score, low, max(score, high), confidence, samples, seed)
+    return bootstrap_interval(statistics, function, samples, confidence, seed)
 
-    @property
-    def is_noise(self) -> bool:
-        """Whether so large a difference is to be expected from the choice of the test sentences alone."""
-        return self.p_value >= 1 - self.confidence
+
+# ---- shares --------------------------------------------------------------------------------------------------------
+
+
+def share_interval(parts_N2: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of a share of parts, each example having so many right ones of so many; all shares where it has none."""
+    size = effective_size(parts_N2)
+    if not size:
+        return 0.0, 1.0
+    right, parts = parts_N2.sum(0)
+    return wilson(min(1.0, right / parts), size, confidence)
+
+
+def effective_size(parts_N2: np.ndarray) -> float:
+    """How many independent parts tell as much as these, of which those of one example are alike (Kish 1965, section 8.2).
+
+    Where all are right, or none is, nothing tells how alike they are, and each example counts as one.
+    """
+    right_N, parts_N = parts_N2[parts_N2[:, 1] > 0].T
+    examples, parts = len(parts_N), parts_N.sum()
+    if examples < 2:
+        return float(examples)
+    share = right_N.sum() / parts
+    variance = ((right_N - share * parts_N) ** 2).sum() / parts**2 * examples / (examples - 1)
+    return float(share * (1 - share) / variance) if variance > 0 and 0 < share < 1 else float(examples)
+
+
+# ---- calibration error ---------------------------------------------------------------------------------------------
+
+
+def calibration_interval(statistics: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Of the expected calibration error, in per cent, from the gaps of each example, [N, bins + 1] as its formula has them.
+
+    Gaps of chance alone add up to an error, so that the plain score is too high and its resamples are yet higher. Here each
+    bin's gap is first made as much smaller as the absolute value of a normal variable is too large. No error is held to be
+    possible where the gaps of all bins together are no larger than chance makes them (Hosmer and Lemeshow 1980).
+    """
+    examples, gaps_NB = max(statistics[:, -1].sum(), 1.0), statistics[:, :-1].astype(np.float64)
+    deviations_B = np.sqrt((gaps_NB**2).sum(0)) / examples
+    used_B = deviations_B > 0
+    gaps, deviations = np.abs(gaps_NB.sum(0))[used_B] / examples, deviations_B[used_B]
+    middle = sum(unfolded(gap, deviation) for gap, deviation in zip(gaps.tolist(), deviations.tolist(), strict=True))
+    half = NORMAL.inv_cdf((1 + confidence) / 2) * math.sqrt((deviations**2).sum())
+    by_chance = float(((gaps / deviations) ** 2).sum()) <= chi_squared_quantile(confidence, len(gaps))
+    return 0.0 if by_chance else 100 * max(0.0, middle - half), 100 * (middle + half)
+
+
+def unfolded(size: float, deviation: float) -> float:
+    """The mean, not below 0, of a normal variable whose absolute value has the mean `size`; 0 where chance alone makes it."""
+    low, high = 0.0, size
+    for _ in range(60):
+        mean = (low + high) / 2
+        z = mean / deviation
+        folded = deviation * math.sqrt(2 / math.pi) * math.exp(-z * z / 2) + mean * math.erf(z / math.sqrt(2))
+        low, high = (low, mean) if folded > size else (mean, high)
+    return low
+
+
+# ---- the bootstrap -------------------------------------------------------------------------------------------------
 
 
 def resampled_scores(statistics: np.ndarray, score_function: ScoreFunction | DrawFunction, samples: int, seed: int) -> np.ndarray:
@@ -64,69 +137,54 @@ def bootstrap_interval(
     confidence: float = 0.95,
     seed: int = 12345,
 ) -> Interval:
-    """The percentile bootstrap interval (Efron; Koehn 2004) of a corpus score. Raises DataError for no sentences."""
-    _check(statistics, samples, confidence)
-    low, high = percentiles(resampled_scores(statistics, score_function, samples, seed), confidence)
-    return Interval(score_of(score_function, statistics), low, high, confidence, samples, seed)
+    """The bootstrap interval of a corpus score, corrected for bias and skewness (BCa, Efron 1987). Raises DataError."""
+    check(statistics, samples, confidence)
+    score = score_of(score_function, statistics)
+    resampled = resampled_scores(statistics, score_function, samples, seed)
+    below = ((resampled < score).mean() + (resampled <= score).mean()) / 2
+    bias = NORMAL.inv_cdf(min(max(below, 0.5 / samples), 1 - 0.5 / samples))
+    skewness = _acceleration(scores_without(score_function, statistics)) if len(statistics) > 1 else 0.0
+    levels = []
+    for level in tail_levels(confidence, len(statistics)):
+        z = bias + NORMAL.inv_cdf(level)
+        levels.append(NORMAL.cdf(bias + z / max(1 - skewness * z, 0.1)))
+    low, high = np.quantile(resampled, levels)
+    return Interval(score, float(low), float(high), confidence, samples, seed)
 
 
-def paired_bootstrap(
-    statistics_a: np.ndarray,
-    statistics_b: np.ndarray,
-    score_function: ScoreFunction | DrawFunction,
-    samples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 12345,
-) -> PairedDifference:
-    """Paired bootstrap resampling (Koehn 2004): both systems on the same resamples, A − B.
+def _acceleration(without: np.ndarray) -> float:
+    """A sixth of the skewness of the score, from what it is without some of the examples (Efron 1987, equation 6.6)."""
+    gaps = without.mean() - without
+    scale = (gaps**2).sum()
+    return float((gaps**3).sum() / (6 * scale**1.5)) if scale > 0 else 0.0
 
-    The two-sided p-value is twice the share of resamples in which the system ahead is not ahead, with one more counted so
-    that it is never 0; it is below 0.05 about where the 95 % interval leaves out 0. Raises DataError for unequal counts.
-    """
-    _check_two(statistics_a, statistics_b)
-    _check(statistics_a, samples, confidence)
-    resampled = resampled_scores(statistics_a, score_function, samples, seed) - resampled_scores(
-        statistics_b, score_function, samples, seed
-    )
-    score_a, score_b = (score_of(score_function, statistics) for statistics in (statistics_a, statistics_b))
-    low, high = percentiles(resampled, confidence)
-    not_ahead = int((resampled <= 0).sum() if score_a >= score_b else (resampled >= 0).sum())
-    return PairedDifference(
-        score_a,
-        score_b,
-        score_a - score_b,
-        low,
-        high,
-        p_value=min(1.0, 2 * (not_ahead + 1) / (samples + 1)),
-        wins=float((resampled > 0).mean()),
-        confidence=confidence,
-        samples=samples,
-        seed=seed,
-    )
+
+def tail_levels(confidence: float, sentences: int) -> tuple[float, float]:
+    """The quantiles of resamples to read off: somewhat further out where sentences are few (Hesterberg 2015, section 5.3)."""
+    level = (1 - confidence) / 2
+    if 1 < sentences < CHUNK_ELEMENTS:
+        level = max(1e-9, NORMAL.cdf(t_quantile(level, sentences - 1) * math.sqrt(sentences / (sentences - 1))))
+    return level, 1 - level
 
 
 def _weights(sentences: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each resample drew each sentence, float64 [rows, N], a bounded number of rows at a time."""
     random = np.random.default_rng(seed)
-    for rows in _chunks(sentences, samples):
+    for rows in chunks(sentences, samples):
         drawn = random.choice(sentences, size=(rows, sentences), replace=True)
         drawn += np.arange(rows)[:, None] * sentences
         yield np.bincount(drawn.ravel(), minlength=rows * sentences).reshape(rows, sentences).astype(np.float64)
 
 
-def _chunks(sentences: int, samples: int) -> Iterator[int]:
+def chunks(sentences: int, samples: int) -> Iterator[int]:
+    """How many of the samples are drawn together."""
     rows = max(1, CHUNK_ELEMENTS // sentences)
     for start in range(0, samples, rows):
         yield min(rows, samples - start)
 
 
-def percentiles(scores: np.ndarray, confidence: float) -> tuple[float, float]:
-    """The ends of the range that holds the given share of some scores."""
-    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-def _check(statistics: np.ndarray, samples: int, confidence: float) -> None:
+def check(statistics: np.ndarray, samples: int, confidence: float) -> None:
+    """Raises DataError where nothing can be drawn."""
     if statistics.ndim != 2 or len(statistics) == 0:
         raise DataError(
             f"no sentences to draw from (statistics of shape {statistics.shape})", remedy="give at least one sentence"
@@ -134,12 +192,4 @@ def _check(statistics: np.ndarray, samples: int, confidence: float) -> None:
     if samples < 1 or not 0 < confidence < 1:
         raise DataError(
             f"samples={samples}, confidence={confidence}: at least 1 sample and a confidence between 0 and 1 are needed"
-        )
-
-
-def _check_two(statistics_a: np.ndarray, statistics_b: np.ndarray) -> None:
-    if len(statistics_a) != len(statistics_b):
-        raise DataError(
-            f"the systems were scored on {len(statistics_a)} and {len(statistics_b)} sentences",
-            remedy="a paired test needs the same sentences in the same order",
         )

@@ -11,14 +11,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.evaluation import formulas
-from headway.evaluation.formulas import MISSED, NONE, RIGHT, WRONG, DrawFunction, ScoreFunction, scores_of_resamples
-from headway.evaluation.intervals import percentiles, resampled_scores
+from headway.evaluation.distributions import wilson
+from headway.evaluation.formulas import MISSED, NONE, RIGHT, SHARES, WRONG, Share
+from headway.evaluation.intervals import effective_size
 from headway.evaluation.metrics import Measurement
 
 CALIBRATION_BINS = 10
 ACCURACY_UNIT = "share of texts; where each has one label, micro F1 is the same"
-MOST_DRAWN = 1000  # kinds that have intervals of their own
 Numbers: TypeAlias = NDArray[np.float64]
 Whole: TypeAlias = NDArray[np.int64]
 
@@ -36,7 +35,7 @@ def one_label_scores(chosen_N: Whole, gold_N: Whole, probability_N: Numbers) -> 
     found = [
         measurement_of("accuracy", "accuracy", ACCURACY_UNIT, np.stack((right_N, np.ones_like(right_N)), 1), "share"),
         *_averages("macro", np.stack((first_N, second_N), 1)),
-        _calibration(right_N, probability_N),
+        calibration(right_N, probability_N, np.arange(len(right_N)), len(right_N)),
     ]
     return {measurement.name: measurement for measurement in found}
 
@@ -68,33 +67,31 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
 
 
 def rows_of_kinds(
-    statistics: np.ndarray, by_kind: ScoreFunction | DrawFunction, names: Sequence[str], bootstrap: tuple[int, float, int]
+    sums_K3: np.ndarray, names: Sequence[str], confidence: float, parts_NK3: np.ndarray | None = None
 ) -> list[list[str]]:
     """Of each kind its name, precision, recall and F1 in per cent with their intervals, and how many there are, as text.
 
-    A resample without the kind says nothing of it. Where there are very many kinds they have no intervals.
-
     Args:
-        by_kind: makes of the statistics how often each kind is right, wrong and missed, [R, kinds, 3].
-        bootstrap: samples, confidence and seed.
+        sums_K3: how often each kind is right, wrong and missed.
+        parts_NK3: the same of each example, where one may have several of a kind, which are then alike.
     """
-    samples, confidence, seed = bootstrap
-    sums_K3 = scores_of_resamples(by_kind, statistics, np.ones((1, len(statistics))))[0]
-    drawn_RK3 = resampled_scores(statistics, by_kind, samples if len(names) <= MOST_DRAWN else 1, seed)
-    occurs_RK = (drawn_RK3.sum(-1) > 0) & (len(names) <= MOST_DRAWN)
-    columns = []
-    for function in (formulas.precision, formulas.recall, formulas.f1):
-        every_RK = function(drawn_RK3)
-        drawn = (every_RK[occurs_RK[:, kind], kind] for kind in range(len(names)))
-        columns.append([_with_interval(*two, confidence) for two in zip(function(sums_K3), drawn, strict=True)])
-    counts = (f"{count:,.0f}" for count in sums_K3[:, RIGHT] + sums_K3[:, MISSED])
-    return [list(row) for row in zip(names, *columns, counts, strict=True)]
+    rows = []
+    for kind, (name, sums) in enumerate(zip(names, sums_K3, strict=True)):
+        cells = []
+        for formula in ("precision", "recall", "f1"):
+            parts = SHARES[formula].parts(sums[None] if parts_NK3 is None else parts_NK3[:, kind])
+            size = parts[0, 1] if parts_NK3 is None else effective_size(parts)
+            cells.append(_with_interval(SHARES[formula], parts.sum(0), size, confidence))
+        rows.append([name, *cells, f"{sums[RIGHT] + sums[MISSED]:,.0f}"])
+    return rows
 
 
-def _with_interval(score: float, drawn: Numbers, confidence: float) -> str:
-    if not len(drawn):
+def _with_interval(share: Share, right_of: np.ndarray, size: float, confidence: float) -> str:
+    right, parts = right_of
+    score = 100 * share.value(right / parts) if parts else 0.0
+    if not size:
         return f"{score:.1f}"
-    low, high = percentiles(drawn, confidence)
+    low, high = (100 * share.value(end) for end in wilson(right / parts, size, confidence))
     return f"{score:.1f} ({low:.1f}–{high:.1f})"
 
 
@@ -115,12 +112,16 @@ def _averages(kind: str, statistics: Whole) -> list[Measurement]:
     return [Measurement(f"{kind}_{name}", f"{kind} {label}", unit, statistics, formula + name) for name, label in names.items()]
 
 
-def _calibration(right_N: NDArray[np.bool_], probability_N: Numbers) -> Measurement:
-    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy, in bins of confidence."""
-    bins_N = np.minimum((probability_N * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    inside_NB = bins_N[:, None] == np.arange(CALIBRATION_BINS)
-    gaps_NB = inside_NB * (right_N.astype(np.float64) - probability_N)[:, None]
-    statistics = np.concatenate((gaps_NB, np.ones((len(right_N), 1))), axis=1)
+def calibration(right_D: NDArray[np.bool_], probability_D: Numbers, text_D: Whole, texts: int) -> Measurement:
+    """Expected calibration error (Guo et al. 2017, equation 3): how far confidence is from accuracy, in bins of confidence.
+
+    Args:
+        right_D, probability_D, text_D: of each decision whether it was right, how sure it was, and which text it was on.
+    """
+    bins_D = np.minimum((probability_D * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    statistics = np.zeros((texts, CALIBRATION_BINS + 1))
+    np.add.at(statistics, (text_D, bins_D), right_D - probability_D)
+    statistics[:, -1] = np.bincount(text_D, minlength=texts)
     unit = f"{CALIBRATION_BINS} bins of confidence"
     return measurement_of("calibration", "calibration error", unit, statistics, "calibration_error", False)
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from headway.config import TrainingConfig
 from headway.data.labelled import Labelled, read_labelled
 from headway.data.labels import Labels
 from headway.data.preparation import read_all
 from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
-from headway.evaluation.formulas import DrawFunction, label_sums
+from headway.evaluation.confidence import logits_of, promise_table
+from headway.evaluation.formulas import label_sums
 from headway.evaluation.label_scores import rows_of_kinds
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
-from headway.evaluation.request import Request, bootstrap_of
-from headway.inference.labelling import LabelAnswer, label_answers, label_logits, label_scores
-from headway.tasks import TASKS
-from headway.training.parallel import choose_device
+from headway.evaluation.request import Request
+from headway.inference.labelling import LabelAnswer, label_answers, label_scores
 
 MOST_CONFUSED = 20  # labels that a table of confusions has room for
 PIECE = 256  # texts whose probabilities are held at once
@@ -35,16 +32,21 @@ def label_outcome(request: Request) -> Outcome:
     loaded, config, examples = request.loaded, request.config, request.examples
     labels = loaded.tokenizers.labels
     assert labels is not None
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
-    model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    logits_NL = label_logits(model, preparation.rows_of_all(examples), preparation)
-    answers = _answers(logits_NL, labels)
+    logits_NL, calibration = logits_of(request), loaded.calibration
     measurements = label_scores(logits_NL, examples, labels)
+    if calibration is not None:
+        logits_NL = logits_NL / calibration.temperature
+        before = replace(measurements["calibration"], name="calibration_before", label="calibration error, uncalibrated")
+        measurements = label_scores(logits_NL, examples, labels) | {before.name: before}
+    answers = _answers(logits_NL, labels)
+    tables = _tables(measurements, examples, labels, config.evaluation.confidence)
+    if calibration is not None:
+        tables.append(promise_table(calibration, answers, examples, config.evaluation.confidence))
     return Outcome(
         measurements=measurements,
         answers=[_record(example, answer) for example, answer in zip(examples, answers, strict=True)],
         wrong=_surest_wrong(examples, answers),
-        tables=_tables(measurements, examples, labels, bootstrap_of(config)),
+        tables=tables,
         baselines=_baselines(request, labels),
     )
 
@@ -97,16 +99,16 @@ def say_no_baseline(error: HeadwayError) -> None:
 
 
 def _tables(
-    measurements: Mapping[str, Measurement], examples: Sequence[Labelled], labels: Labels, bootstrap: tuple[int, float, int]
+    measurements: Mapping[str, Measurement], examples: Sequence[Labelled], labels: Labels, confidence: float
 ) -> list[TableRecord]:
     if labels.kind == "number":
         return []
     every = labels.with_others(example.labels for example in examples)
     decisions = measurements["macro_f1"].statistics
-    by_label = DrawFunction(partial(label_sums, labels=every.outputs))
+    sums_L3 = label_sums(decisions, np.ones((1, len(decisions))), every.outputs)[0]
     head = ["label", "precision", "recall", "F1", "texts"]
-    rows = rows_of_kinds(decisions, by_label, every.names, bootstrap)
-    tables = [TableRecord(title=f"each label ({100 * bootstrap[1]:g} % interval)", head=head, rows=rows)]
+    rows = rows_of_kinds(sums_L3, every.names, confidence)
+    tables = [TableRecord(title=f"each label ({100 * confidence:g} % interval)", head=head, rows=rows)]
     if labels.kind == "one" and every.outputs <= MOST_CONFUSED:
         chosen, missed = decisions.T // 3
         counts = np.zeros((every.outputs, labels.outputs), dtype=int)

@@ -19,7 +19,7 @@ from headway.evaluation.generated import generated_outcome
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord, save_outcome
-from headway.evaluation.records import ScoreRecord
+from headway.evaluation.records import ScoreRecord, drawn_how
 from headway.evaluation.request import Request, with_interval
 from headway.evaluation.spans import span_outcome
 from headway.evaluation.tags import tag_outcome
@@ -126,8 +126,7 @@ def _score_table(record: OutcomeRecord) -> Table:
         found = [scores.get(name) for scores in record.baselines.values()]
         others = [Text(one.shown_with_interval() if one else "–", style="dim") for one in found]
         table.add_row(Text(score.label), Text(score.shown(score.score), style="bold"), interval, *others)
-    drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
-    table.caption = Text(drawn, style="dim")
+    table.caption = Text(drawn_how(record.bootstrap), style="dim")
     return table
 
 

@@ -92,7 +92,8 @@ def _scores_part(
         f"<tr><td>{text(name)}<td class=number>{text(value)}<td>{'<td>' * len(others)}<td></tr>"
         for name, value in figures.items()
     ]
-    return f'<h2>Scores</h2>\n<div class="wide"><table>{head}\n' + "\n".join(rows) + "\n</table></div>"
+    body = f'<div class="wide"><table>{head}\n' + "\n".join(rows) + "\n</table></div>"
+    return f'<h2>Scores</h2>\n{body}\n<p class="soft">{text(records.drawn_how(bootstrap))}</p>'
 
 
 def _table_part(figures: TableRecord) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -29,8 +29,13 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def decimals(formula: str | None) -> int:
+    """With how many a score is shown."""
+    return DECIMALS.get(formula or "", 2)
+
+
 class ScoreRecord(Record):
-    """A score over the corpus with its bootstrap interval."""
+    """A score over the corpus with its interval."""
 
     label: str
     score: float
@@ -42,10 +47,16 @@ class ScoreRecord(Record):
 
     def shown(self, value: float) -> str:
         """The score, or an end of its interval, as people read it."""
-        return f"{value:.{DECIMALS.get(self.formula or '', 2)}f}"
+        return f"{value:.{decimals(self.formula)}f}"
 
     def shown_with_interval(self) -> str:
         return f"{self.shown(self.score)} ({self.shown(self.low)}–{self.shown(self.high)})"
+
+
+def drawn_how(bootstrap: Mapping[str, float]) -> str:
+    """How the intervals of an evaluation were made, for people."""
+    drawn = f"{bootstrap['samples']:,.0f} samples, seed {bootstrap['seed']:.0f}"
+    return f"intervals: Wilson's of shares, the BCa bootstrap of most others ({drawn})"
 
 
 class LengthRecord(Record):
@@ -193,8 +204,12 @@ def load(run: Path, name: str = "test") -> Evaluation:
 
 
 def kind_of(run: Path, name: str) -> Literal["translation", "directions", "outcome"]:
-    """What RUN/evaluation/<name>.json records: a translator, its directions, or another task. Raises as `load_record` does."""
+    """What RUN/evaluation/<name>.json records: a translator, its directions, or another task. Raises as `load_record` does, and
+    DataError where it sums up several seeds."""
     fields = read(_existing(run, name), _known_format)
+    if "seeds" in fields:
+        remedy = f"name one of its runs: {run / 'seed'}N"
+        raise DataError(f"holds a run for each of {len(fields['seeds'])} seeds", where=str(run), remedy=remedy)
     return "outcome" if "task" in fields else "directions" if "directions" in fields else "translation"
 
 

@@ -18,7 +18,7 @@ from headway.data.readers import corpus_files, corpus_name, corpus_paths, finger
 from headway.data.tagged import in_scheme
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
-from headway.evaluation.intervals import bootstrap_interval
+from headway.evaluation.intervals import score_interval
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.records import ExampleRecord, ScoreRecord
 from headway.tasks import TASKS
@@ -149,7 +149,7 @@ def bootstrap_of(config: Config) -> tuple[int, float, int]:
 
 
 def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
-    interval = bootstrap_interval(measured.statistics, measured.score_function, *bootstrap_of(config))
+    interval = score_interval(measured.statistics, measured.formula, *bootstrap_of(config))
     return ScoreRecord(
         label=measured.label,
         score=measured.score,

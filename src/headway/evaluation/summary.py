@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from headway.evaluation.records import DirectionsRecord, EvaluationRecord, SentenceRecord
+from headway.evaluation.records import DirectionsRecord, EvaluationRecord, SentenceRecord, drawn_how
 from headway.visible import visible
 
 SHOWN_CHARACTERS = 400
@@ -50,8 +50,7 @@ def score_table(record: EvaluationRecord) -> Table:
         better = "higher is better" if score.higher_is_better else "lower is better"
         interval = Text(f"{score.low:.2f} – {score.high:.2f}", style="cyan")
         table.add_row(Text(score.label), Text(f"{score.score:.2f}", style="bold"), interval, Text(better, style="dim"))
-    drawn = f"bootstrap of {record.bootstrap['samples']:,.0f} samples, seed {record.bootstrap['seed']:.0f}"
-    table.caption = Text(drawn, style="dim")
+    table.caption = Text(drawn_how(record.bootstrap), style="dim")
     return table
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+import numpy as np
+
 from headway.config import TrainingConfig
 from headway.data.preparation import read_all
 from headway.data.tagged import Tagged, TaggedPreparation
 from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
 from headway.evaluation.formulas import by_label
-from headway.evaluation.label_scores import rows_of_kinds
+from headway.evaluation.label_scores import calibration, rows_of_kinds
 from headway.evaluation.labels import say_no_baseline
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
-from headway.evaluation.request import Request, bootstrap_of
+from headway.evaluation.request import Request
 from headway.evaluation.tag_scores import entity_kinds, entity_sums, tag_scores
-from headway.inference.tagging import tag_sentences
+from headway.inference.tagging import FoundTags, tag_sentences
 from headway.tasks import TASKS
 from headway.training.parallel import choose_device
 
@@ -30,18 +32,31 @@ def tag_outcome(request: Request) -> Outcome:
     assert labels is not None
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    found = tag_sentences(model, examples, preparation, labels)
-    gold = [example.tags for example in examples]
+    temperature = loaded.calibration.temperature if loaded.calibration else 1.0
+    answered = tag_sentences(model, examples, preparation, labels, temperature)
+    found, gold = [one.tags for one in answered], [example.tags for example in examples]
     return Outcome(
-        measurements=tag_scores(found, gold, labels.scheme),
+        measurements=tag_scores(found, gold, labels.scheme) | _calibration(answered, gold),
         answers=[
             AnswerRecord(line=one.line, source=one.source, reference=" ".join(one.tags), answer=" ".join(tags))
             for one, tags in zip(examples, found, strict=True)
         ],
         wrong=[wrong for one, tags in zip(examples, found, strict=True) if (wrong := _wrong(one, tags, labels.scheme))],
-        tables=_tables(found, gold, labels.scheme, bootstrap_of(config)),
+        tables=_tables(found, gold, labels.scheme, config.evaluation.confidence),
         baselines=_baselines(request, labels.scheme),
     )
+
+
+def _calibration(answered: Sequence[FoundTags], gold: Sequence[Sequence[str]]) -> dict[str, Measurement]:
+    """Of the words that were read, whose tags are right or wrong by themselves."""
+    words = [
+        (ours == theirs, sure, text)
+        for text, (one, wanted) in enumerate(zip(answered, gold, strict=True))
+        for ours, sure, theirs in zip(*one, wanted, strict=True)
+        if sure is not None
+    ]
+    right, sure, text = (np.array(column) for column in zip(*words, strict=True))
+    return {"calibration": calibration(right, sure, text, len(gold))}
 
 
 def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None:
@@ -57,15 +72,16 @@ def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None
 
 
 def _tables(
-    found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme, bootstrap: tuple[int, float, int]
+    found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], scheme: Scheme, confidence: float
 ) -> list[TableRecord]:
     if scheme == "plain":
         return []
     kinds = entity_kinds(gold, scheme) | entity_kinds(found, scheme)
     if not kinds:
         return []
-    rows = rows_of_kinds(entity_sums(found, gold, scheme, kinds), by_label, sorted(kinds), bootstrap)
-    title, head = f"each kind of entity ({100 * bootstrap[1]:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
+    parts_NK3 = by_label(entity_sums(found, gold, scheme, kinds))
+    rows = rows_of_kinds(parts_NK3.sum(0), sorted(kinds), confidence, parts_NK3)
+    title, head = f"each kind of entity ({100 * confidence:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
     return [TableRecord(title=title, head=head, rows=rows)]
 
 

@@ -140,7 +140,7 @@ def _continued(request: Request) -> Subject:
     writer = Writer(request.answering(), **request.decoding)
     found = next(writer.write([request.text]))[0]
     tokenizer, model, longest = request.tokenizer, request.loaded.model, request.config.data.max_length
-    prompt = sum(score == 0.0 for score in found.token_scores[: len(found.ids)])
+    prompt = found.prompt_pieces
     ids, scores = [*found.ids, EOS_ID][:longest], found.token_scores[:longest]
     target = read_side(tokenizer, ids[: longest - 1] if len(ids) == longest else ids[:-1], start=True)
     pieces = [*target.pieces[1:], END if len(ids) == len(target) and ids[-1] == EOS_ID else _piece_names(tokenizer)(ids[-1])]
@@ -162,7 +162,8 @@ def _labelled(request: Request) -> Subject:
     mask = torch.ones(1, len(source), dtype=torch.bool)
 
     def head(states_BSD: Tensor) -> Tensor:
-        return label.read_out(model, states_BSD, mask.expand(len(states_BSD), -1).to(states_BSD.device))
+        logits_BL = label.read_out(model, states_BSD, mask.expand(len(states_BSD), -1).to(states_BSD.device))
+        return logits_BL / _temperature(request.loaded)
 
     def read_out(states_BSD: Tensor) -> Tensor:
         logits_BL = head(states_BSD)
@@ -186,6 +187,11 @@ def _labelled(request: Request) -> Subject:
         name_of=choices.__getitem__,
         scale="value" if labels.kind == "number" else "log_probability",
     )
+
+
+def _temperature(loaded: LoadedModel) -> float:
+    """What the scores of labels are divided by so that their probabilities can be believed."""
+    return loaded.calibration.temperature if loaded.calibration else 1.0
 
 
 def _label_outputs(answer: LabelAnswer, kind: str, names: tuple[str, ...]) -> list[Output]:
@@ -215,7 +221,7 @@ def _tagged(request: Request) -> Subject:
 
     def read_out(states_BSD: Tensor) -> Tensor:
         assert model.head is not None
-        return model.head(states_BSD[:, begins]).float()
+        return model.head(states_BSD[:, begins]).float() / _temperature(request.loaded)
 
     source = read_side(request.tokenizer, list(rows.source_rows[0]))
     text = " ".join(f"{word}/{tag}" for word, tag in zip(found.words, found.tags, strict=True))

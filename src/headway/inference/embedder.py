@@ -40,6 +40,7 @@ class Embedder:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    scoreless = "vector"  # what it answers with, where that has no score
     many_lines = False  # a vector is one line
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
@@ -71,6 +72,10 @@ class Embedder:
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The vector of each text as a line of numbers. Raises UsageError for what is no list of texts."""
         return [answers[0].text for answers in self.answer_pieces([list_of_texts(texts)])]
+
+    def details(self, answer: Vector) -> dict[str, Any]:
+        """An answer for programs."""
+        return {"vector": answer.values.tolist()}
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Vector]]:
         """One vector for each text of lists: the answers to a list do not wait for the next one."""

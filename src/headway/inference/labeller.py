@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 from headway.data.labelled import Labelled
+from headway.data.preparation import MemoryRows
 from headway.data.preprocessing import is_blank
+from headway.errors import UsageError
+from headway.evaluation.calibration import Threshold
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
 from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
 
 NO_ANSWER = LabelAnswer((), (), 0.0)  # to a blank text
+_log = logging.getLogger(__name__)
 
 
 class Labeller:
-    """Labels texts with a trained classifier.
+    """Labels texts with a trained classifier. Where it was calibrated (`headway evaluate RUN --calibrate`), so are its scores.
 
     Args:
         path: a run directory, a model directory, or a model that is loaded.
@@ -37,6 +43,34 @@ class Labeller:
         self._max_length = config.data.max_length
         self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
         self._model = ready_to_compute(loaded, decoding)
+        self._where, self._calibration = str(loaded.directory), loaded.calibration
+        self._threshold: Threshold | None = None
+
+    @property
+    def scoreless(self) -> str:
+        """What it answers with, where that has no score."""
+        return "number" if self.labels.kind == "number" else ""
+
+    def promise(self, precision: float) -> Threshold:
+        """From now on answers only where at least this share of the answers is right, as its validation texts have proven.
+
+        Raises UsageError where it was not calibrated, or so much cannot be promised.
+        """
+        calibration = self._calibration
+        if not 0 < precision < 1:
+            raise UsageError(
+                f"{precision:g} is no share", where="--precision", remedy="give a number between 0 and 1, such as 0.95"
+            )
+        if calibration is None:
+            remedy = "fit its confidence on the validation set: headway evaluate RUN --calibrate"
+            raise UsageError("is not calibrated, and can promise nothing", where=self._where, remedy=remedy)
+        self._threshold = calibration.promise(precision)
+        if self._threshold is None:
+            best = max(map(calibration.proven, calibration.thresholds))
+            problem = f"a precision of {precision:g} is not proven by its {calibration.examples:,} validation texts"
+            remedy = f"ask for {int(1000 * best) / 1000:g} or less, or calibrate with more texts"
+            raise UsageError(problem, where="--precision", remedy=remedy)
+        return self._threshold
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The label of each text; several are separated by commas, and a blank text has none. Raises UsageError as `answer`."""
@@ -48,6 +82,7 @@ class Labeller:
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[LabelAnswer]]:
         """One answer to each text of lists: the answers to a list do not wait for the next one."""
+        answered = 0
         with CutTexts(self._max_length) as cut:
             for texts in pieces:
                 for start in range(0, len(texts), PIECE_LINES):
@@ -55,6 +90,25 @@ class Labeller:
                     examples = [Labelled(whole_characters(text), ("0",), line) for line, text in some]
                     rows = self._preparation.rows_of_all(examples)
                     cut.add(rows.cut, len(examples))
-                    answers = label_answers(label_logits(self._model, rows, self._preparation), self.labels)
-                    for example, answer in zip(examples, answers, strict=True):
-                        yield [NO_ANSWER if is_blank(example.source) else answer]
+                    for example, answer in zip(examples, self._answers(rows), strict=True):
+                        shown = NO_ANSWER if is_blank(example.source) else answer
+                        answered += not shown.abstains
+                        yield [shown]
+            if self._threshold is not None:
+                message = "%d of %d texts were answered (%.1f %%), each with a confidence of %.4f or more"
+                _log.info(message, answered, cut.texts, 100 * answered / max(cut.texts, 1), self._threshold.confidence)
+
+    def details(self, answer: LabelAnswer) -> dict[str, Any]:
+        """An answer for programs: the labels, how sure they are, and the probability of every label."""
+        probabilities = dict(zip(self.labels.names, answer.probabilities, strict=False))
+        return {"labels": list(answer.labels), "confidence": answer.score, "abstains": answer.abstains} | (
+            {"probabilities": probabilities} if self.labels.names else {}
+        )
+
+    def _answers(self, rows: MemoryRows) -> list[LabelAnswer]:
+        logits_NL = label_logits(self._model, rows, self._preparation)
+        answers = label_answers(logits_NL / self._calibration.temperature if self._calibration else logits_NL, self.labels)
+        if self._threshold is None:
+            return answers
+        least = self._threshold.confidence
+        return [replace(one, abstains=True) if (one.score or 0.0) < least else one for one in answers]

@@ -12,12 +12,13 @@ from torch import Tensor
 from headway.data.labelled import Labelled
 from headway.data.labels import Labels
 from headway.data.preparation import MemoryRows, Preparation
-from headway.evaluation.label_scores import number_scores, one_label_scores, several_label_scores
+from headway.evaluation.label_scores import calibration, number_scores, one_label_scores, several_label_scores
 from headway.evaluation.metrics import Measurement
 from headway.model.transformer import Transformer
 from headway.tasks import label
 
 BATCH_TOKENS = 4096
+NOT_SURE = "?"
 MAIN_SCORE = {"one": "accuracy", "several": "micro_f1", "number": "pearson"}
 
 
@@ -28,10 +29,11 @@ class LabelAnswer:
     labels: tuple[str, ...]  # one, any number of them, or a number as text; none for a blank text
     probabilities: tuple[float, ...] = ()  # of all labels in their order; none for a number
     score: float | None = None  # probability of the label, or of the least likely of several; a number has none
+    abstains: bool = False  # it is not as sure as was asked for
 
     @property
     def text(self) -> str:
-        return ", ".join(self.labels)
+        return NOT_SURE if self.abstains else ", ".join(self.labels)
 
 
 @torch.inference_mode()
@@ -76,7 +78,10 @@ def label_scores(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labels
     if labels.kind == "several":
         chosen_NL = np.zeros((len(examples), every.outputs), dtype=bool)
         chosen_NL[:, : labels.outputs] = logits_NL.numpy() > 0
-        return several_label_scores(chosen_NL, gold_matrix(examples, every))
+        gold_NL, probability_NL = gold_matrix(examples, every), logits_NL.double().sigmoid().numpy()
+        right_NL, sure_NL = (chosen_NL == gold_NL)[:, : labels.outputs], np.maximum(probability_NL, 1 - probability_NL)
+        sure = calibration(right_NL.ravel(), sure_NL.ravel(), np.repeat(range(len(examples)), labels.outputs), len(examples))
+        return several_label_scores(chosen_NL, gold_NL) | {sure.name: sure}
     probability, chosen = logits_NL.double().softmax(1).max(1)
     gold = np.array([every.numbers[example.labels[0]] for example in examples])
     return one_label_scores(chosen.numpy(), gold, probability.numpy())

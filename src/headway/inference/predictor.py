@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -123,6 +124,19 @@ def whole_characters(text: str) -> str:
     return _HALF_CHARACTER.sub("\ufffd", text)
 
 
+END = "</s>"  # what the end of a text is called beside its pieces
+
+
+def probabilities_of(pieces: Sequence[str], token_scores: Sequence[float]) -> list[dict[str, Any]]:
+    """Each piece with its probability, and the end where it was written."""
+    return [{"piece": piece, "probability": math.exp(score)} for piece, score in zip([*pieces, END], token_scores, strict=False)]
+
+
+def mean_probability(token_scores: Sequence[float]) -> float | None:
+    """The geometric mean of the probabilities of what was written; None of nothing."""
+    return math.exp(sum(token_scores) / len(token_scores)) if token_scores else None
+
+
 class Predictor:
     """Translates lines with a trained model; one that knows several directions is first told which: `towards`.
 
@@ -134,6 +148,7 @@ class Predictor:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    scoreless = ""
     many_lines = False  # whether an answer may have line breaks
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
@@ -199,6 +214,16 @@ class Predictor:
             for found in self._answers(pieces):
                 cut.add(found[0].cut, 1)
                 yield found
+
+    def details(self, answer: Translation) -> dict[str, Any]:
+        """An answer for programs: how sure it is of each piece, of ending there, and of all of them in the geometric mean."""
+        return {
+            "text": answer.text,
+            "score": answer.score,
+            "confidence": mean_probability(answer.token_scores),
+            "tokens": probabilities_of(answer.pieces, answer.token_scores),
+            "cut": answer.cut,
+        }
 
     def _answers(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
         first = 0

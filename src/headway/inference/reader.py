@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
@@ -24,6 +25,7 @@ class Reader:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    scoreless = ""
     many_lines = False  # an answer is one line
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
@@ -42,6 +44,10 @@ class Reader:
     def answer(self, question: str, passage: str) -> Found:
         """The answer to one question, with its place in the passage."""
         return self._answer([Question(question, passage, (), 1)])[0]
+
+    def details(self, answer: Found) -> dict[str, Any]:
+        """An answer for programs: its place is counted in characters, and its score is its log-probability ahead of none."""
+        return {"answer": answer.text, "start": answer.start, "score": answer.score if math.isfinite(answer.score) else None}
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Found]]:
         """One answer to each line of lists: the answers to a list do not wait for the next one."""

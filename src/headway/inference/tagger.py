@@ -23,6 +23,7 @@ class TaggedText:
     words: tuple[str, ...]
     tags: tuple[str, ...]
     entities: tuple[Entity, ...]  # none where tags are plain
+    probabilities: tuple[float | None, ...] = ()  # of each tag by itself; None where the text was cut off
 
     @property
     def text(self) -> str:
@@ -41,6 +42,7 @@ class Tagger:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    scoreless = "sequence of tags"  # what it answers with, where that has no score
     many_lines = True  # an answer has a line for each word
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
@@ -52,6 +54,7 @@ class Tagger:
         self._max_length = config.data.max_length
         self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
         self._model = ready_to_compute(loaded, decoding)
+        self._temperature = loaded.calibration.temperature if loaded.calibration else 1.0
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """For each text a line for each word, with its tag. Raises UsageError as `tag`."""
@@ -64,6 +67,14 @@ class Tagger:
         """
         return [answers[0] for answers in self.answer_pieces([list_of_texts(texts)])]
 
+    def details(self, answer: TaggedText) -> dict[str, Any]:
+        """An answer for programs: each word with its tag and how sure that is, and the entities with their places."""
+        words = [
+            {"word": word, "tag": tag, "probability": sure}
+            for word, tag, sure in zip(answer.words, answer.tags, answer.probabilities, strict=True)
+        ]
+        return {"words": words, "entities": [entity._asdict() for entity in answer.entities]}
+
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[TaggedText]]:
         """One answer to each text of lists: the answers to a list do not wait for the next one."""
         with CutTexts(self._max_length) as cut:
@@ -71,10 +82,10 @@ class Tagger:
                 for start in range(0, len(texts), PIECE_LINES):
                     sentences = [self._words(text) for text in texts[start : start + PIECE_LINES]]
                     cut.add(self._preparation.rows_of_all(sentences).cut, len(sentences))
-                    found = tag_sentences(self._model, sentences, self._preparation, self.labels)
-                    for sentence, tags in zip(sentences, found, strict=True):
+                    found = tag_sentences(self._model, sentences, self._preparation, self.labels, self._temperature)
+                    for sentence, (tags, sure) in zip(sentences, found, strict=True):
                         named = () if self.labels.scheme == "plain" else tuple(entities(tags, self.labels.scheme))
-                        yield [TaggedText(sentence.words, tuple(tags), named)]
+                        yield [TaggedText(sentence.words, tuple(tags), named, tuple(sure))]
 
     def _words(self, text: str) -> Tagged:
         words = whole_characters(text).split()

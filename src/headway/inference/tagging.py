@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from headway.data.batches import IGNORED
 from headway.data.labels import Labels
-from headway.data.preparation import Preparation
+from headway.data.preparation import MemoryRows, Preparation
 from headway.data.tagged import Tagged
 from headway.data.tags import OUTSIDE, Scheme, entities, may_follow, write_tags
 from headway.inference.labelling import BATCH_TOKENS
@@ -20,26 +22,46 @@ from headway.tasks import label
 NEVER = -1e9
 
 
-@torch.inference_mode()
-def tag_sentences(model: Transformer, sentences: Sequence[Tagged], preparation: Preparation, labels: Labels) -> list[list[str]]:
-    """Tags of the words of each sentence, in the scheme of the training data; words that were cut off get none, ``O``."""
-    device = next(model.parameters()).device
+class FoundTags(NamedTuple):
+    """The tags of the words of a sentence, in the scheme of the training data, and the probability of each by itself.
+
+    Words that were cut off get no tag, ``O``, and have no probability.
+    """
+
+    tags: list[str]
+    probabilities: list[float | None]
+
+
+def tag_sentences(
+    model: Transformer, sentences: Sequence[Tagged], preparation: Preparation, labels: Labels, temperature: float = 1.0
+) -> list[FoundTags]:
+    """The best tags of each sentence in which every entity that begins also ends."""
     # What the sentences are tagged with does not matter here, only where their words begin.
     known = OUTSIDE if OUTSIDE in labels.numbers else labels.names[0]
     rows = preparation.rows_of_all([one._replace(tags=(known,) * len(one.words)) for one in sentences])
-    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
     allowed = _allowed(labels)
-    found: dict[int, list[str]] = {}
+    found: dict[int, FoundTags] = {}
+    for row, logits_WL, _ in word_logits(model, rows, preparation):
+        log_p_WL = (logits_WL / temperature).log_softmax(-1).double().numpy()
+        path = best_path(log_p_WL, *allowed)
+        cut_off = len(sentences[row].words) - len(path)
+        tags = [labels.names[number] for number in path] + [known] * cut_off
+        sure: list[float | None] = [*np.exp(log_p_WL[range(len(path)), path]).tolist(), *[None] * cut_off]
+        found[row] = FoundTags(_in_scheme(tags, labels.scheme), sure)
+    return [found[row] for row in range(len(sentences))]
+
+
+@torch.inference_mode()
+def word_logits(model: Transformer, rows: MemoryRows, preparation: Preparation) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """For each row its number, what the head makes of each word, [W, L] float32 on the CPU, and what the row says, [W]."""
+    device = next(model.parameters()).device
+    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
     for index in range(len(updates)):
         batch = updates.batch(index)
-        logits_BSL = label.tag_logits(model, batch.source_ids.to(device), batch.source_mask.to(device))
-        log_p = logits_BSL.log_softmax(-1).cpu().double().numpy()
-        begins_BS = (batch.target_out != IGNORED).numpy()
+        logits_BSL = label.tag_logits(model, batch.source_ids.to(device), batch.source_mask.to(device)).cpu()
+        begins_BS = batch.target_out != IGNORED
         for place, row in enumerate(batch.indices.tolist()):
-            path = best_path(log_p[place][begins_BS[place]], *allowed)
-            tags = [labels.names[number] for number in path]
-            found[row] = tags + [known] * (len(sentences[row].words) - len(tags))
-    return [_in_scheme(found[row], labels.scheme) for row in range(len(sentences))]
+            yield row, logits_BSL[place][begins_BS[place]], batch.target_out[place][begins_BS[place]]
 
 
 def _in_scheme(tags: list[str], scheme: Scheme) -> list[str]:

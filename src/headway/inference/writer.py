@@ -15,6 +15,8 @@ from headway.inference.predictor import (
     MOST_QUERIES,
     decoding_options,
     list_of_texts,
+    mean_probability,
+    probabilities_of,
     ready_to_compute,
     whole_characters,
 )
@@ -31,6 +33,8 @@ class Written:
     ids: list[int]  # of the prompt, as far as it was read, and of what follows
     score: float  # log-probability of what follows / length^length_penalty
     token_scores: list[float]  # log-probability of each token, 0 for the prompt's, and, last, of the end
+    pieces: list[str]  # of the prompt, as far as it was read, and of what follows
+    prompt_pieces: int
 
 
 class Writer:
@@ -44,6 +48,7 @@ class Writer:
         ModelError: there is no whole model. UsageError: a setting is not valid.
     """
 
+    scoreless = ""
     many_lines = True  # an answer may have line breaks
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
@@ -62,6 +67,16 @@ class Writer:
     def write(self, prompts: Sequence[str]) -> Iterator[list[Written]]:
         """The `n_best` texts for each prompt, best first, in order. Raises UsageError for what is no list of texts."""
         return self.answer_pieces([list_of_texts(prompts)])
+
+    def details(self, answer: Written) -> dict[str, Any]:
+        """An answer for programs: how sure it is of each piece that follows the prompt, and of all in the geometric mean."""
+        scores = answer.token_scores[answer.prompt_pieces :]
+        return {
+            "text": answer.text,
+            "score": answer.score,
+            "confidence": mean_probability(scores),
+            "tokens": probabilities_of(answer.pieces[answer.prompt_pieces :], scores),
+        }
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Written]]:
         """The same for prompts that come in lists: the answers to a list do not wait for the next one."""
@@ -91,7 +106,14 @@ class Writer:
         )
         for row, prefix, hypotheses in zip(rows, prefixes, found, strict=True):
             yield [
-                Written(self._tokenizer.decode([*row, *one.ids[len(prefix) :]]), one.ids, one.score, one.token_scores)
+                Written(
+                    text=self._tokenizer.decode([*row, *one.ids[len(prefix) :]]),
+                    ids=one.ids,
+                    score=one.score,
+                    token_scores=one.token_scores,
+                    pieces=self._tokenizer.pieces(one.ids),
+                    prompt_pieces=len(prefix),
+                )
                 for one in hypotheses
             ]
 

@@ -1,10 +1,12 @@
 """The directory of a run: which configuration it belongs to, and its tokenizers.
 
 runs/x/config.yaml   checkpoints/   model/ (the best so far)   metrics.jsonl   tensorboard/   evaluation/
+Of several seeds each has such a directory: runs/x/seed1, runs/x/seed2, …
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +26,7 @@ MAY_CHANGE = (
     "decoding.", "evaluation.", "data.test", "data.cache_directory",
 )  # fmt: skip
 
+SEED_RUN = re.compile(r"seed([0-9]{1,9})")
 LOCK, TOKENIZERS = "run.lock", "tokenizers"
 CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
 # All that a run writes, its configuration last: without it the directory is no run.
@@ -60,6 +63,15 @@ def make_run_directory(config: Config) -> Path:
 def is_run(directory: Path) -> bool:
     """Whether Headway began a run here; a user's folder may hold a config.yaml too, but no lock."""
     return (directory / LOCK).exists() and (directory / "config.yaml").exists()
+
+
+def seed_runs(directory: Path) -> dict[int, Path]:
+    """The runs that `headway train --seeds` made in a directory, by their seeds; none where it is a run itself."""
+    if is_run(directory) or not directory.is_dir():
+        return {}
+    named = {path: SEED_RUN.fullmatch(path.name) for path in directory.iterdir()}
+    found = {int(match[1]): path for path, match in named.items() if match and is_run(path)}
+    return dict(sorted(found.items()))
 
 
 def has_checkpoints(directory: Path) -> bool:

@@ -200,7 +200,7 @@ def _retrieval_score(model: Transformer, validation: Validation, config: Config,
 def _tag_score(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> Scored:
     labels = tokenizers.labels
     assert labels is not None
-    found = tag_sentences(model, validation.examples, validation.preparation, labels)
+    found = [one.tags for one in tag_sentences(model, validation.examples, validation.preparation, labels)]
     scores = tag_scores(found, [example.tags for example in validation.examples], labels.scheme)
     pairs = list(zip(validation.examples, found, strict=True))
     shown = [Example(given.source, " ".join(given.tags), " ".join(tags)) for given, tags in pairs]
