@@ -151,7 +151,7 @@ def evaluate(arguments: Arguments) -> int:
     """Score a run on its test set, with intervals and, where there are such, beside what simple methods reach.
 
     BLEU, chrF, TER and the worst sentences of a translator, perplexity and bits per byte of a language model, accuracy and F1
-    of a classifier, and so on. Results are printed and written to RUN/evaluation, with a page to read.
+    of a classifier, and so on. Results are printed and written to RUN/evaluation; `headway report` makes a page of them.
 
     examples:
       headway evaluate runs/multi30k
@@ -160,13 +160,31 @@ def evaluate(arguments: Arguments) -> int:
     """
     wait_asleep_beside_others(None)
     from headway.evaluation.evaluate import evaluate_run
-    from headway.evaluation.page import write_page
     from headway.result_console import ResultConsole
 
     console = ResultConsole()
-    for name in evaluate_run(Path(arguments.run), arguments.overrides, console, split=arguments.split).pages:
-        say(f"page: {write_page(Path(arguments.run), name)}")
+    evaluate_run(Path(arguments.run), arguments.overrides, console, split=arguments.split)
+    split = "" if arguments.split == "test" else f" --split {arguments.split}"
+    say(f"next: headway report {shlex.quote(arguments.run)}{split}")
     return console.exit_code()
+
+
+def report(arguments: Arguments) -> None:
+    """Make one web page of a run: how it learned, how good it is, where it fails, what it is made of.
+
+    Learning curves, scores with intervals, labels, calibration, scores by length and by how rare words are, odd answers, the
+    worst, the best and the least sure examples, all of them to search, the data and the model card. The page stands alone: it
+    asks for nothing, runs nothing but its own script, and can be sent to anybody who may see the data that is in it.
+
+    examples:
+      headway report runs/multi30k
+      headway report runs/multi30k --split validation -o validation.html
+    """
+    if arguments.output:
+        refuse_output(arguments.output)
+    from headway.report.page import write_report
+
+    print(write_report(Path(arguments.run), Path(arguments.output) if arguments.output else None, arguments.split))
 
 
 def compare(arguments: Arguments) -> int:
@@ -350,7 +368,7 @@ def info(arguments: Arguments) -> None:
 
 VERBS: Verbs = {
     verb.__name__: (verb, ARGUMENTS[verb.__name__])
-    for verb in (init, sample, check, train, evaluate, compare, predict, chat, explain, merge, info)
+    for verb in (init, sample, check, train, evaluate, report, compare, predict, chat, explain, merge, info)
 }
 
 

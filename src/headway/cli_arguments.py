@@ -46,6 +46,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
     ],
     "evaluate": [RUN, OVERRIDES, SPLIT],
+    "report": [RUN, SPLIT, ("-o", "--output", {"metavar": "FILE", "help": "default: RUN/report.html"})],
     "compare": [("run_a", {"metavar": "RUN_A"}), ("run_b", {"metavar": "RUN_B"}), SPLIT],
     "predict": [
         RUN,

@@ -1,4 +1,4 @@
-"""Text from data as a terminal or a page may show it."""
+"""Text from data as a terminal or a page may show it, and as a shell may be given it."""
 
 from __future__ import annotations
 
@@ -18,3 +18,18 @@ def visible(text: str) -> str:
 
 def _unsafe(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or _BIDI.match(character) is not None
+
+
+def in_a_shell(text: str) -> str:
+    """The text as one word of a command of bash or zsh, with nothing in it that a terminal obeys when it is pasted."""
+    if visible(text) == text:
+        return "'" + text.replace("'", "'\"'\"'") + "'"
+    return "$'" + "".join(_escaped(character) for character in text) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if unicodedata.category(character) == "Cs":
+        return "\\uFFFD"  # half of a pair is no character
+    return f"\\U{ord(character):08X}" if _unsafe(character) else character

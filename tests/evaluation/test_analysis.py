@@ -18,7 +18,7 @@ HYPOTHESES = ["", "nein", "eins zwei drei", "a b c d e f", "x y z", " ".join("w"
 
 def test_groups_hold_every_sentence_once_with_the_score_of_that_group() -> None:
     found = analysis.by_length(metrics.corpus_scores(HYPOTHESES, REFERENCES))
-    assert [(analysis.name_of(group), group.sentences) for group in found] == [("0", 1), ("1–5", 4), ("6–10", 2), ("101+", 1)]
+    assert [(group.name, group.sentences) for group in found] == [("0", 1), ("1–5", 4), ("6–10", 2), ("101+", 1)]
     third = found[2]
     again = metrics.corpus_scores(HYPOTHESES[3:5], REFERENCES[3:5])
     assert third.scores == pytest.approx({name: measured.score for name, measured in again.items()})

@@ -13,7 +13,7 @@ from headway.data.labels import Labels
 from headway.evaluation import formulas
 from headway.evaluation.formulas import DrawFunction, label_sums
 from headway.evaluation.intervals import bootstrap_interval, paired_bootstrap
-from headway.evaluation.label_scores import number_scores, one_label_scores, rows_of_kinds, several_label_scores
+from headway.evaluation.label_scores import kind_scores, number_scores, one_label_scores, rows_of_kinds, several_label_scores
 from headway.evaluation.labels import _surest_wrong, _tables
 from headway.inference.labelling import label_answers, label_scores
 
@@ -30,7 +30,7 @@ def test_one_label_agrees_with_scikit_learn() -> None:
     assert [found[f"macro_{name}"].score for name in ("precision", "recall", "f1")] == pytest.approx([100 * x for x in expected])
     assert found["accuracy"].score == pytest.approx(100 * sklearn_metrics.accuracy_score(gold, chosen))
     by_label = DrawFunction(partial(label_sums, labels=4))
-    rows = rows_of_kinds(found["macro_f1"].statistics, by_label, "abcd", BOOTSTRAP)
+    rows = rows_of_kinds(kind_scores(found["macro_f1"].statistics, by_label, "abcd", BOOTSTRAP))
     each = sklearn_metrics.precision_recall_fscore_support(gold, chosen, zero_division=0)
     for number, (name, *figures, texts) in enumerate(rows):
         assert (name, texts) == ("abcd"[number], str(each[3][number]))
@@ -139,7 +139,7 @@ def test_decisions_of_other_widths_are_paired() -> None:
 def test_each_label_has_the_interval_of_its_own_score(monkeypatch: pytest.MonkeyPatch) -> None:
     gold, chosen = RANDOM.integers(0, 3, (2, 90))
     statistics, by_label = one_label_scores(chosen, gold, np.ones(90))["macro_f1"].statistics, partial(label_sums, labels=4)
-    rows = rows_of_kinds(statistics, DrawFunction(by_label), "abcd", BOOTSTRAP)
+    rows = rows_of_kinds(kind_scores(statistics, DrawFunction(by_label), "abcd", BOOTSTRAP))
     for number in range(3):
         sums = wide(chosen[:, None] == number, gold[:, None] == number)
         for column, function in enumerate((formulas.precision, formulas.recall, formulas.f1), 1):
@@ -147,7 +147,7 @@ def test_each_label_has_the_interval_of_its_own_score(monkeypatch: pytest.Monkey
             assert rows[number][column] == f"{expected.score:.1f} ({expected.low:.1f}–{expected.high:.1f})"
     assert rows[3] == ["d", "0.0", "0.0", "0.0", "0"]  # nowhere
     monkeypatch.setattr("headway.evaluation.label_scores.MOST_DRAWN", 3)
-    assert [row[3] for row in rows_of_kinds(statistics, DrawFunction(by_label), "abcd", BOOTSTRAP)] == [
+    assert [row[3] for row in rows_of_kinds(kind_scores(statistics, DrawFunction(by_label), "abcd", BOOTSTRAP))] == [
         row[3].split(" ")[0] for row in rows
     ]
 

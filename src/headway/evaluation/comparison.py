@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from rich import box
@@ -19,17 +18,15 @@ from rich.text import Text
 
 from headway.errors import DataError
 from headway.evaluation import records
+from headway.evaluation.evaluated import Evaluated, load_evaluated
 from headway.evaluation.formulas import DECIMALS, DrawFunction
 from headway.evaluation.intervals import PairedDifference, paired_bootstrap
-from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
-from headway.evaluation.outcome_record import AnswerRecord, load_outcome
-from headway.evaluation.records import EvaluationRecord, SentenceRecord
+from headway.evaluation.outcome_record import AnswerRecord
 from headway.evaluation.summary import shown_text
 from headway.visible import visible
 
 SHOWN_CHANGES = 3
 OF_TOKENS = ("loss", "perplexity", "bits_per_byte")  # each of their rows is so many tokens
-OF_ONE_EXAMPLE = ("chrf", "rougel", "f1", "micro_f1", "accuracy", "mae")  # scores that tell which example changed, the best first
 
 
 @dataclass(frozen=True)
@@ -74,19 +71,6 @@ class Comparison:
     left_out: dict[str, str]
 
 
-class _Evaluated(NamedTuple):
-    """What one run has got and answered."""
-
-    task: str
-    name: str  # split, and direction of a translator
-    data: str  # fingerprint of the files
-    tokenizer: str  # fingerprint of that of the targets; empty in older evaluations
-    noise: str  # fingerprint of the settings by which text was damaged, where it was
-    measurements: dict[str, Measurement]
-    answers: list[AnswerRecord]
-    paper_references: list[str | None]
-
-
 def compare_runs(
     a: Path, b: Path, *, split: str = "test", samples: int = 1000, confidence: float = 0.95, seed: int = 12345,
     console: Console | None = None,
@@ -105,9 +89,9 @@ def compare_runs(
     return found
 
 
-def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[_Evaluated, _Evaluated]]:
+def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[Evaluated, Evaluated]]:
     """What is to be set against each other. Raises DataError where nothing is."""
-    first, second = _load(a, split), _load(b, split)
+    first, second = load_evaluated(a, split), load_evaluated(b, split)
     if len(first) == len(second) == 1:
         return [(first[0], second[0])]
     theirs = {one.name: one for one in second}
@@ -119,7 +103,7 @@ def _pairs_of(a: Path, b: Path, split: str) -> list[tuple[_Evaluated, _Evaluated
     return both
 
 
-def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, bootstrap: tuple[int, float, int]) -> Comparison:
+def _compare(runs: tuple[Path, Path], first: Evaluated, second: Evaluated, bootstrap: tuple[int, float, int]) -> Comparison:
     a, b = runs
     _check_same_examples(a, b, first, second)
     compared, left_out = {}, {}
@@ -142,7 +126,7 @@ def _compare(runs: tuple[Path, Path], first: _Evaluated, second: _Evaluated, boo
     return Comparison(a, b, first.name, examples, same_answers, compared, left_out)
 
 
-def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
+def _why_not(name: str, first: Evaluated, second: Evaluated) -> str:
     """Why a score of the first run cannot be set against that of the second; empty where it can."""
     one, other = first.measurements[name], second.measurements.get(name)
     if other is None:
@@ -164,32 +148,7 @@ def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
     return "" if same and width and len(one.statistics) == len(other.statistics) else "it was measured in another way"
 
 
-def _load(run: Path, split: str) -> list[_Evaluated]:
-    if records.kind_of(run, split) == "outcome":
-        record, measurements, answers = load_outcome(run, split)
-        data, tokenizer, noise = (record.fingerprints.get(name, "") for name in ("data", "tokenizer", "noise"))
-        return [_Evaluated(record.task, f"{split} set", data, tokenizer, noise, measurements, answers, [])]
-    return [_translated(*evaluation) for evaluation in records.load_all(run, split)]
-
-
-def _translated(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> _Evaluated:
-    """Scored again from the text, so that both sides are measured by the same program."""
-    hypotheses, references = [one.hypothesis for one in sentences], [one.reference for one in sentences]
-    measured = corpus_scores(hypotheses, references, language=record.target_language, tokenize=record.bleu_tokenize)
-    papers = [(one.paper_hypothesis, one.paper_reference) for one in sentences]
-    pairs = [(hypothesis, reference) for hypothesis, reference in papers if hypothesis is not None and reference is not None]
-    if len(pairs) == len(sentences):
-        measured["paper_bleu"] = tokenised_lowercased_bleu([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    answers = [
-        AnswerRecord(line=one.line, file=one.file, source=one.source, reference=one.reference, answer=one.hypothesis)
-        for one in sentences
-    ]
-    name = f"{record.split} set, {record.source_language} → {record.target_language}"
-    data = record.fingerprints.get("data", "")
-    return _Evaluated("translation", name, data, "", "", measured, answers, [reference for _, reference in papers])
-
-
-def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated) -> None:
+def _check_same_examples(a: Path, b: Path, first: Evaluated, second: Evaluated) -> None:
     remedy = "evaluate both runs on the same set"
     if first.task != second.task:
         raise DataError(f"{a} is a run of {first.task} and {b} of {second.task}", remedy="compare runs of one task")
@@ -203,7 +162,7 @@ def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated
                 raise DataError(f"{a} and {b} have different {what}s, first at example {number}", remedy=remedy)
 
 
-def print_comparison(comparison: Comparison, first: _Evaluated, second: _Evaluated, console: Console) -> None:
+def print_comparison(comparison: Comparison, first: Evaluated, second: Evaluated, console: Console) -> None:
     """The comparison as people read it."""
     console.print(Rule(Text("A against B", style="bold")))
     for name, run in (("A", comparison.run_a), ("B", comparison.run_b)):
@@ -245,12 +204,11 @@ def _table(comparison: Comparison) -> Table:
     return table
 
 
-def _print_changes(first: _Evaluated, second: _Evaluated, console: Console) -> None:
+def _print_changes(first: Evaluated, second: Evaluated, console: Console) -> None:
     """The examples in which the runs differ most, each way."""
-    name = next((name for name in OF_ONE_EXAMPLE if name in first.measurements and name in second.measurements), None)
-    if not first.answers or name is None:
+    one, other = first.of_one_example(), second.of_one_example()
+    if not first.answers or one is None or other is None or one.name != other.name:
         return
-    one, other = first.measurements[name], second.measurements[name]
     scores = np.stack((one.sentence_scores(), other.sentence_scores()))
     gains = (scores[1] - scores[0]) * (1 if one.higher_is_better else -1)
     order = sorted(range(len(gains)), key=lambda index: (-gains[index], index))

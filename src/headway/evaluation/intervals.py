@@ -7,8 +7,10 @@ themselves. The draws are those of sacreBLEU for the same seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -124,6 +126,16 @@ def percentiles(scores: np.ndarray, confidence: float) -> tuple[float, float]:
     """The ends of the range that holds the given share of some scores."""
     low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Where a share lies of which `successes` in `trials` were seen (Wilson 1927); from 0 to 1 where nothing was."""
+    if trials == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, part = successes / trials, z * z / trials
+    middle, half = share + part / 2, z * math.sqrt(share * (1 - share) / trials + part / (4 * trials))
+    return max(0.0, (middle - half) / (1 + part)), min(1.0, (middle + half) / (1 + part))
 
 
 def _check(statistics: np.ndarray, samples: int, confidence: float) -> None:

@@ -5,8 +5,9 @@ N texts, L labels. They agree with scikit-learn, which the tests compare them wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +68,37 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
     return {measurement.name: measurement for measurement in results}
 
 
-def rows_of_kinds(
+class Estimate(NamedTuple):
+    """A score and the ends of its interval, which are not numbers where it has none."""
+
+    score: float
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        interval = f" ({self.low:.1f}–{self.high:.1f})" if math.isfinite(self.low) else ""
+        return f"{self.score:.1f}{interval}"
+
+
+class KindScores(NamedTuple):
+    """Of one kind, in per cent; `total`: how many there are."""
+
+    name: str
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    total: int
+
+
+def rows_of_kinds(scores: Sequence[KindScores]) -> list[list[str]]:
+    """As text."""
+    return [[one.name, *map(str, (one.precision, one.recall, one.f1)), f"{one.total:,}"] for one in scores]
+
+
+def kind_scores(
     statistics: np.ndarray, by_kind: ScoreFunction | DrawFunction, names: Sequence[str], bootstrap: tuple[int, float, int]
-) -> list[list[str]]:
-    """Of each kind its name, precision, recall and F1 in per cent with their intervals, and how many there are, as text.
+) -> list[KindScores]:
+    """Precision, recall and F1 of each kind with their intervals.
 
     A resample without the kind says nothing of it. Where there are very many kinds they have no intervals.
 
@@ -87,15 +115,12 @@ def rows_of_kinds(
         every_RK = function(drawn_RK3)
         drawn = (every_RK[occurs_RK[:, kind], kind] for kind in range(len(names)))
         columns.append([_with_interval(*two, confidence) for two in zip(function(sums_K3), drawn, strict=True)])
-    counts = (f"{count:,.0f}" for count in sums_K3[:, RIGHT] + sums_K3[:, MISSED])
-    return [list(row) for row in zip(names, *columns, counts, strict=True)]
+    counts = (sums_K3[:, RIGHT] + sums_K3[:, MISSED]).astype(int).tolist()
+    return [KindScores(*row) for row in zip(names, *columns, counts, strict=True)]
 
 
-def _with_interval(score: float, drawn: Numbers, confidence: float) -> str:
-    if not len(drawn):
-        return f"{score:.1f}"
-    low, high = percentiles(drawn, confidence)
-    return f"{score:.1f} ({low:.1f}–{high:.1f})"
+def _with_interval(score: float, drawn: Numbers, confidence: float) -> Estimate:
+    return Estimate(score, *percentiles(drawn, confidence)) if len(drawn) else Estimate(score)
 
 
 def _decisions(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_]) -> Whole:

@@ -17,7 +17,7 @@ from headway.data.preparation import read_all
 from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
 from headway.evaluation.formulas import DrawFunction, label_sums
-from headway.evaluation.label_scores import rows_of_kinds
+from headway.evaluation.label_scores import kind_scores, rows_of_kinds
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
 from headway.evaluation.request import Request, bootstrap_of
@@ -105,7 +105,7 @@ def _tables(
     decisions = measurements["macro_f1"].statistics
     by_label = DrawFunction(partial(label_sums, labels=every.outputs))
     head = ["label", "precision", "recall", "F1", "texts"]
-    rows = rows_of_kinds(decisions, by_label, every.names, bootstrap)
+    rows = rows_of_kinds(kind_scores(decisions, by_label, every.names, bootstrap))
     tables = [TableRecord(title=f"each label ({100 * bootstrap[1]:g} % interval)", head=head, rows=rows)]
     if labels.kind == "one" and every.outputs <= MOST_CONFUSED:
         chosen, missed = decisions.T // 3

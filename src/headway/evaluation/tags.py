@@ -11,7 +11,7 @@ from headway.data.tagged import Tagged, TaggedPreparation
 from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
 from headway.evaluation.formulas import by_label
-from headway.evaluation.label_scores import rows_of_kinds
+from headway.evaluation.label_scores import kind_scores, rows_of_kinds
 from headway.evaluation.labels import say_no_baseline
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
@@ -64,7 +64,7 @@ def _tables(
     kinds = entity_kinds(gold, scheme) | entity_kinds(found, scheme)
     if not kinds:
         return []
-    rows = rows_of_kinds(entity_sums(found, gold, scheme, kinds), by_label, sorted(kinds), bootstrap)
+    rows = rows_of_kinds(kind_scores(entity_sums(found, gold, scheme, kinds), by_label, sorted(kinds), bootstrap))
     title, head = f"each kind of entity ({100 * bootstrap[1]:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
     return [TableRecord(title=title, head=head, rows=rows)]
 

@@ -17,7 +17,7 @@ from headway.data.preparation import MemoryRows, Preparation
 from headway.data.texts import TextPreparation
 from headway.data.tokenizer import UNK_ID
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.outcome_record import Outcome
+from headway.evaluation.outcome_record import Outcome, PassageRecord
 from headway.evaluation.request import Request
 from headway.inference.labelling import BATCH_TOKENS
 from headway.model.transformer import Transformer
@@ -53,14 +53,33 @@ def text_outcome(request: Request) -> Outcome:
     """The scores of a language model on the documents of a set."""
     loaded, config = request.loaded, request.config
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
+    assert isinstance(preparation, TextPreparation)
     rows = preparation.rows_of_all(request.examples)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     losses = row_losses(model, rows, preparation)
     scores = loss_scores(losses)
-    if isinstance(preparation, TextPreparation) and preparation.guesses_all:
+    if preparation.guesses_all:
         scores["bits_per_byte"] = _bits_per_byte(losses, preparation.spelled_bytes(rows))
         _warn_of_unknown_pieces(rows)
-    return Outcome(scores)
+    texts = _texts_of_rows(rows, preparation)
+    passages = [
+        PassageRecord(text=text, nats=nats, tokens=int(tokens))
+        for text, (nats, tokens) in zip(texts, losses.tolist(), strict=True)
+    ]
+    return Outcome(scores, passages=passages)
+
+
+def _texts_of_rows(rows: MemoryRows, preparation: TextPreparation) -> list[str]:
+    """The text of each row that `row_losses` tells of, undamaged."""
+    if not preparation.guesses_all:
+        return [preparation.decode(row) for row in rows.target_rows]
+    updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
+    found, places = [], []
+    for index in range(len(updates)):
+        batch = updates.batch(index)
+        found += [preparation.decode(row[row >= 0].tolist()) for row in batch.target_out]
+        places.append(batch.indices)
+    return [found[place] for place in torch.cat(places).argsort(stable=True).tolist()]
 
 
 def _warn_of_unknown_pieces(rows: MemoryRows) -> None:

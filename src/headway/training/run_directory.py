@@ -1,6 +1,7 @@
 """The directory of a run: which configuration it belongs to, and its tokenizers.
 
-runs/x/config.yaml   checkpoints/   model/ (the best so far)   metrics.jsonl   tensorboard/   evaluation/
+runs/x/config.yaml   checkpoints/   model/ (the best so far)   metrics.jsonl   starts.jsonl   tensorboard/   evaluation/
+       check.json (what the pre-flight of the data found)   report.html
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ MAY_CHANGE = (
     "decoding.", "evaluation.", "data.test", "data.cache_directory",
 )  # fmt: skip
 
-LOCK, TOKENIZERS = "run.lock", "tokenizers"
+LOCK, TOKENIZERS, CHECK = "run.lock", "tokenizers", "check.json"
 CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
 # All that a run writes, its configuration last: without it the directory is no run.
 WRITTEN = (
     "checkpoints", "model", "adapter", "evaluation", "tensorboard", TOKENIZERS, TOKENIZERS_ASIDE, "metrics.jsonl", "metrics.tmp",
-    CONFIG_ASIDE, "config.yaml",
+    "starts.jsonl", CHECK, "report.html", CONFIG_ASIDE, "config.yaml",
 )  # fmt: skip
 
 
