@@ -78,7 +78,7 @@ def group_scores(
 
 
 def worst_and_best(
-    measurement: Measurement, lengths: Sequence[int] | np.ndarray, count: int = 5, sureness: Sequence[float] | None = None
+    measurement: Measurement, lengths: Sequence[int] | np.ndarray, count: int = 5, confidence: Sequence[float] | None = None
 ) -> tuple[list[int], list[int]]:
     """Indices of the `count` worst examples, worst first, and of the `count` best, best first; no example is in both.
 
@@ -89,7 +89,7 @@ def worst_and_best(
     quality = np.round(sign * measurement.sentence_scores(), 9)
     longer = -np.asarray(lengths, dtype=np.int64)
     places = np.arange(len(quality))
-    surer = -np.asarray(sureness) if sureness is not None else np.zeros(len(quality))
+    surer = -np.asarray(confidence) if confidence is not None else np.zeros(len(quality))
     worst_first = np.lexsort((places, longer, surer, quality))
     best_first = np.lexsort((places, longer, surer, -quality))
     count = min(count, len(quality) // 2) if len(quality) > 1 else len(quality)

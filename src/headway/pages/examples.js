@@ -2,7 +2,7 @@
 // A table of examples that is searched, filtered and sorted, some of it drawn at a time; and commands that are copied.
 
 const STEP = 25; // rows that are drawn at a time
-const PLACE = 0, SOURCE = 1, WANTED = 2, GOT = 3, SCORE = 4, SURE = 5, MARKS = 6, COMMAND = 7; // of a row of the data
+const RIGHT = 100; // the score of what is just as wanted
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -50,75 +50,69 @@ function compared(text, other, kind) {
 }
 
 function drawTable(place, data) {
-  const withMarks = [...new Set(data.rows.flatMap(row => row[MARKS]))];
-  const labels = data.compares ? [] : [...new Set(data.rows.map(row => row[WANTED]))].filter(Boolean);
-  const hasAnswer = data.rows.some(row => row[WANTED] || row[GOT]);
+  const marks = [...new Set(data.rows.flatMap(row => row.marks))];
   const columns = [["where", null], ["example", null]];
-  if (data.rows.some(row => row[SCORE] !== null)) columns.push([data.score, SCORE]);
-  if (data.rows.some(row => row[SURE] !== null)) columns.push(["sureness", SURE]);
-  if (data.rows.some(row => row[COMMAND])) columns.push(["explain", null]);
+  for (const [name, key] of [[data.score, "score"], ["confidence", "confidence"]])
+    if (data.rows.some(row => row[key] !== null)) columns.push([name, key]);
+  if (data.rows.some(row => row.command)) columns.push(["explain", null]);
   let order = null, descending = false, shown = STEP, found = data.rows;
 
   const search = element("input", { type: "search", placeholder: "a word, a label, a place" });
-  const filter = element("select", {}, element("option", { value: "", textContent: "all" }));
-  const option = (value, textContent) => filter.append(element("option", { value, textContent }));
-  if (!data.compares && hasAnswer) {
-    option("right", "right: the answer is what is wanted");
-    option("wrong", "wrong: it is not");
+  const filter = element("select");
+  const passing = [];
+  const offer = (name, passes) => {
+    filter.append(element("option", { textContent: name, value: passing.length }));
+    passing.push(passes);
+  };
+  const side = (row, name) => row.sides.find(one => one[0] === name)?.[1];
+  offer("all", () => true);
+  if (data.judged) {
+    offer("wrong", row => row.score < RIGHT);
+    offer("right", row => row.score >= RIGHT);
   }
-  if (withMarks.length) option("odd", "anything odd");
-  for (const mark of withMarks) option("mark " + mark, mark);
-  if (labels.length > 1 && labels.length <= 60) for (const label of labels.sort()) option("label " + label, "wanted: " + label);
+  if (marks.length > 1) offer("anything odd", row => row.marks.length > 0);
+  for (const mark of marks) offer("odd: " + mark, row => row.marks.includes(mark));
+  for (const label of data.labels) offer("wanted: " + label, row => side(row, "wanted") === label);
   const status = element("p", { className: "soft" });
   status.setAttribute("role", "status");
   const body = element("tbody"), more = element("button", { type: "button" });
 
-  const passes = row => {
-    const kind = filter.value;
-    if (kind === "right") return row[WANTED] === row[GOT];
-    if (kind === "wrong") return row[WANTED] !== row[GOT];
-    if (kind === "odd") return row[MARKS].length > 0;
-    if (kind.startsWith("mark ")) return row[MARKS].includes(kind.slice(5));
-    return !kind || row[WANTED] === kind.slice(6);
-  };
-
   function answer(row) {
-    const list = element("dl"), add = (name, ...content) => {
-      const value = element("dd", { dir: "auto" }, ...content);
-      if (!value.textContent.trim()) value.append(element("i", { textContent: "(empty)" }));
+    const list = element("dl"), others = { wanted: "got", got: "wanted" };
+    for (const [name, text, lang] of row.sides) {
+      const parts = data.compares && others[name] ? compared(text, side(row, others[name]), name) : [text];
+      const value = element("dd", { dir: "auto", lang }, ...parts);
+      if (!text.trim()) value.append(element("i", { textContent: "(empty)" }));
       list.append(element("dt", { textContent: name }), value);
-    };
-    add("source", row[SOURCE]);
-    if (hasAnswer) {
-      add("wanted", ...(data.compares ? compared(row[WANTED], row[GOT], "missed") : [row[WANTED]]));
-      add("got", ...(data.compares ? compared(row[GOT], row[WANTED], "wrong") : [row[GOT]]));
     }
-    return element("td", {}, list, ...row[MARKS].map(mark => element("span", { className: "mark", textContent: mark })));
+    return element("td", {}, list, ...row.marks.map(mark => element("span", { className: "mark", textContent: mark })));
+  }
+
+  function figure(row, key) {
+    if (key !== null) return element("td", { className: "figure", textContent: row[key] === null ? "–" : row[key].toFixed(key === "score" ? 2 : 3) });
+    const button = copyButton(row.command, "copy");
+    button.setAttribute("aria-label", "copy the command that explains " + row.place);
+    return element("td", {}, ...(row.command ? [button] : []));
   }
 
   function draw(from) {
-    const lines = found.slice(from, shown).map(row => {
-      const line = element("tr", {}, element("td", { className: "place", textContent: row[PLACE] }), answer(row));
-      for (const [name, key] of columns.slice(2)) {
-        if (key === null) line.append(element("td", {}, ...(row[COMMAND] ? [copyButton(row[COMMAND], "copy command")] : [])));
-        else line.append(element("td", { className: "figure", textContent: row[key] === null ? "–" : row[key].toFixed(key === SURE ? 3 : 2) }));
-      }
-      return line;
-    });
+    const lines = found.slice(from, shown).map(row =>
+      element("tr", {}, element("td", { className: "place", textContent: row.place }), answer(row), ...columns.slice(2).map(([, key]) => figure(row, key))));
     if (!from) body.replaceChildren();
     body.append(...lines);
-    const left = found.length - Math.min(shown, found.length);
+    const left = Math.max(0, found.length - shown);
     more.hidden = !left;
     more.textContent = `show ${Math.min(STEP, left)} more of ${left.toLocaleString("en")}`;
     status.textContent = `${found.length.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} examples`;
   }
 
   function update() {
-    const wanted = search.value.toLowerCase().trim();
-    found = data.rows.filter(row => passes(row) && (!wanted || [PLACE, SOURCE, WANTED, GOT].some(key => row[key].toLowerCase().includes(wanted))));
+    const wanted = search.value.toLowerCase().trim(), passes = passing[filter.value];
+    const says = row => [row.place, ...row.sides.map(one => one[1])].some(text => text.toLowerCase().includes(wanted));
+    found = data.rows.filter(row => passes(row) && says(row));
     if (order !== null) {
       const sign = descending ? -1 : 1;
-      found = [...found].sort((a, b) => (a[order] === null) - (b[order] === null) || sign * (a[order] - b[order]));
+      found.sort((a, b) => (a[order] === null) - (b[order] === null) || sign * (a[order] - b[order]));
     }
     shown = STEP;
     draw(0);

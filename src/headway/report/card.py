@@ -7,11 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headway.config import dump_config
+from headway.config import Split, dump_config
+from headway.data.readers import corpus_name
+from headway.evaluation.evaluated import Evaluated
+from headway.evaluation.records import EvaluationRecord
 from headway.pages.document import facts, text
 from headway.report.material import Material
 from headway.training.starts import Start
 
+LEARNED: tuple[Split, ...] = ("train", "validation")
 # What a busy core and a busy GPU draw, in watts, and between which bounds: the thermal design power of the processors that
 # Green Algorithms lists (Lannelongue, Grealey, Inouye 2021). Memory, disks and cooling are not counted.
 CORE_WATTS, GPU_WATTS = (12, 4, 24), (300, 70, 700)
@@ -19,15 +23,13 @@ CORE_WATTS, GPU_WATTS = (12, 4, 24), (300, 70, 700)
 
 def card_part(material: Material) -> str:
     """Facts in groups, and the whole configuration."""
-    groups = {
-        "Model": _model(material),
-        "Data": _data(material),
-        "Made on": _machine(material),
-        "Time and energy": _time(material),
-    }
-    shown = [f"<h3>{name}</h3>\n{facts(values)}" for name, values in groups.items() if values]
+    groups = {"Model": _model(material), "Training data": _data(material), "Training": _training(material)}
+    for one in material.evaluated:
+        name = "Evaluation" + (f" ({one.name})" if len(material.evaluated) > 1 else "")
+        groups[name] = _evaluation(one)
+    shown = [f"<h3>{text(name)}</h3>\n{facts(values)}" for name, values in groups.items() if values]
     settings = f"<details><summary>the whole configuration</summary><pre>{_lines(dump_config(material.config))}</pre></details>"
-    return "\n".join([*shown, settings])
+    return f'<div class="card">{"".join(shown)}</div>\n{settings}'
 
 
 def _lines(raw: str) -> str:
@@ -42,53 +44,50 @@ def _model(material: Material) -> dict[str, str]:
     return {
         "task": material.config.task.replace("_", " "),
         "shape": layers + (f", {weights:,} weights" if weights else ""),
-        "model, SHA-256": str(material.model.get("fingerprint", "none yet")),
-        "training": f"{training.updates:,} updates of {training.batch_tokens:,} tokens, {training.optimizer}, "
-        f"learning rate {training.learning_rate:g}",
+        "SHA-256": str(material.model.get("fingerprint", "there is no model yet")),
+        "updates": f"{training.updates:,} of {training.batch_tokens:,} tokens",
+        "optimizer": f"{training.optimizer}, learning rate {training.learning_rate:g}",
         "seed": str(training.seed),
     }
 
 
 def _data(material: Material) -> dict[str, str]:
-    data, found = material.config.data, {}
-    for name, part in (*data.written_parts("train").items(), *data.written_parts("validation").items()):
-        found[name] = ", ".join(str(path) for path in (part.path, part.source, part.target) if path is not None)
-    if material.starts:
-        found |= {f"{name} set, SHA-256": digest for name, digest in material.starts[-1].data.items()}
-    for one in material.evaluated:
-        found |= {
-            f"{name} of the evaluation ({one.name}), SHA-256": digest
-            for name, digest in one.record.fingerprints.items()
-            if digest
-        }
-    return found
+    data = material.config.data
+    found = {name: corpus_name(part) for split in LEARNED for name, part in data.written_parts(split).items()}
+    digests = material.starts[-1].data if material.starts else {}
+    return found | {f"{name}, SHA-256": digest for name, digest in digests.items()}
 
 
-def _machine(material: Material) -> dict[str, str]:
+def _training(material: Material) -> dict[str, str]:
+    """The hardware, how long it worked, and about what energy that took."""
     found: dict[str, str] = {}
     for start in material.starts[-1:]:
         ranks = f", {start.processes} processes" if start.processes > 1 else ""
-        found["processor"] = f"{start.processor}, {start.cores} cores"
+        found["hardware"] = f"{start.processor}, {start.cores} cores"
         found["device"] = f"{start.device}, {start.threads} threads{ranks}, {start.precision}"
-        found |= {f"{name}, version": version for name, version in start.versions.items()}
+        found["versions"] = _versions(start.versions)
     if not material.starts:
-        found["training"] = "this run was made before Headway recorded the hardware of a training"
-    for one in material.evaluated[:1]:
-        found |= {f"{name}, version at evaluation": version for name, version in one.record.versions.items()}
-    return found
-
-
-def _time(material: Material) -> dict[str, str]:
-    learning = learning_seconds(material.metrics)
-    found = {"learning, validation and saving not counted": duration(learning)} if learning else {}
-    spans = wall_seconds(material.starts, material.metrics)
-    if spans:
+        found["hardware"] = "not recorded: the run was made by an older Headway"
+    if learning := learning_seconds(material.metrics):
+        found["learning"] = f"{duration(learning)}; validating and saving are not counted"
+    if spans := wall_seconds(material.starts, material.metrics):
         again = f", in {len(spans)} starts; what was lost when it was stopped is not counted" if len(spans) > 1 else ""
-        found["training, from start to end"] = duration(sum(seconds for _, seconds in spans)) + again
-        found["energy, an estimate"] = energy(spans)
-    for one in material.evaluated:
-        found[f"evaluation ({one.name})"] = duration(sum(one.record.seconds.values()))
+        found["wall clock"] = duration(sum(seconds for _, seconds in spans)) + again
+        found["energy, estimated"] = energy(spans)
     return found
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _evaluation(one: Evaluated) -> dict[str, str]:
+    found = {"set": one.name}
+    if isinstance(one.record, EvaluationRecord):
+        found["decoding"] = ", ".join(f"{name} {value}" for name, value in one.record.decoding.items() if value is not None)
+    found["time"] = ", ".join(f"{name} {duration(seconds)}" for name, seconds in one.record.seconds.items())
+    found["versions"] = _versions(one.record.versions)
+    return found | {f"{name}, SHA-256": digest for name, digest in one.record.fingerprints.items() if digest}
 
 
 def learning_seconds(metrics: Sequence[Mapping[str, Any]]) -> float:

@@ -10,6 +10,7 @@ from headway.pages.document import table, text
 from headway.report.material import Material
 from headway.report.training_text import TrainingText
 
+DRAWN = 0.99  # share of the examples whose lengths are drawn
 MEANINGS = {"stop": "training may not start", "warn": "warning", "note": "note"}
 
 
@@ -51,15 +52,16 @@ def _findings(report: CheckReport) -> str:
 def _lengths(training: TrainingText) -> str:
     names = ("what is read", "what is to be written")
     series = [_shares(name, counts) for name, counts in zip(names, training.lengths, strict=True) if counts]
-    return line_chart("Lengths of the training set", series, "words", "% of the examples")
+    return line_chart("Lengths of the training set", series, "words", "% of the examples", note="without the longest 1 %")
 
 
 def _shares(name: str, counts: Counter[int]) -> Series:
-    """In steps that are wide enough for a smooth line."""
+    """In steps that are wide enough for a smooth line, without the longest, which would leave no room for the others."""
     total = sum(counts.values())
-    ordered = sorted(counts.elements())
-    longest = max(1, ordered[int(0.99 * (total - 1))])  # the longest of all would leave no room for the others
+    longest = max(1, sorted(counts.elements())[int(DRAWN * (total - 1))])
     width = max(1, -(-longest // 60))
-    steps = Counter(min(length, longest) // width for length in ordered)
+    steps: Counter[int] = Counter()
+    for length, count in counts.items():
+        steps[length // width] += count
     places = range(longest // width + 1)
     return Series(name, [place * width for place in places], [100 * steps[place] / total for place in places])

@@ -63,7 +63,7 @@ def _kinds(evaluated: Evaluated, names: list[str]) -> list[KindScores]:
 def _confusion(figures: TableRecord) -> str:
     rows = [row[0] for row in figures.rows]
     counts = [[float(cell) for cell in row[1:]] for row in figures.rows]
-    return heat_map("What is taken for what", rows, figures.head[1:], counts, row_label="label", column_label="answer")
+    return heat_map("Confusion matrix", rows, figures.head[1:], counts, row_label="label", column_label="answer")
 
 
 def _calibration(evaluated: Evaluated) -> str:
@@ -79,9 +79,15 @@ def _calibration(evaluated: Evaluated) -> str:
         "answers of like confidence", [one.confidence for one in bins], [one.share for one in bins],
         [one.low for one in bins], [one.high for one in bins],
     )  # fmt: skip
-    note = f"on the dashed line it is as sure as it should be; {100 * confidence:g} % intervals of Wilson"
-    chart = line_chart("Calibration", [curve], "confidence", "share that is right", points=True, diagonal=True, note=note)
+    note = f"on the dashed line confidence is what it should be; {100 * confidence:g} % intervals of Wilson"
+    chart = line_chart(
+        "Calibration", [curve], "confidence", "share that is right", points=True, diagonal=True, within=(0, 1), note=note
+    )
     counts = Series("", [], [float(one.answers) for one in bins])
     return chart + bar_chart(
-        "How sure it is", [f"{one.confidence:.2f}" for one in bins], counts, "answers", note="mean of the bin"
+        "Confidence",
+        [f"{one.confidence:.2f}" for one in bins],
+        counts,
+        "answers",
+        note="the mean of each bin, and how many answers are in it",
     )

@@ -10,10 +10,11 @@ from headway.pages.document import page, text
 from headway.report.breakdown import frequency_part, lengths_part
 from headway.report.card import card_part
 from headway.report.data import data_part
-from headway.report.examples import Example, chosen_part, examples_of, table_part
+from headway.report.examples import Example, examples_of
 from headway.report.labels import labels_part
 from headway.report.learning import learning_part
 from headway.report.material import Material, gather
+from headway.report.reading import chosen_part, table_part
 from headway.report.scores import scores_part
 from headway.report.written import marks_of, written_part
 from headway.visible import in_a_shell
@@ -35,19 +36,22 @@ def write_report(run: Path, out: Path | None = None, split: str = "test") -> Pat
 
 def report_page(material: Material) -> str:
     """The whole page."""
-    sections: dict[str, str] = {}
-    tables = []
+    several = len(material.evaluated) > 1
+    scores, others, tables = {}, {}, []
     for one in material.evaluated:
-        of = f", {one.name.partition(', ')[2]}" if len(material.evaluated) > 1 else ""
+        of = f", {one.name.partition(', ')[2]}" if several else ""
         examples, parts = _evaluated_parts(one, material)
-        sections |= {f"{name}{of}": part for name, part in parts.items()}
+        scores[f"Scores{of}"] = scores_part(one.record)
+        others |= {f"{name}{of}": part for name, part in parts.items()}
         tables.append((one, examples))
-    if not material.evaluated:
-        sections["Scores"] = _not_evaluated(material)
-    sections["How it learned"] = learning_part(material)
-    sections["All examples"] = table_part(tables)
-    sections["The data"] = data_part(material)
-    sections["How it was made"] = card_part(material)
+    sections = {
+        **(scores or {"Scores": _not_evaluated(material)}),
+        "Learning": learning_part(material),
+        **others,
+        "Examples": table_part(tables),
+        "Data": data_part(material),
+        "Model card": card_part(material),
+    }
     shown = {name: part for name, part in sections.items() if part.strip()}
     links = "".join(f'<a href="#part{number}">{text(name)}</a>' for number, name in enumerate(shown))
     return page(
@@ -76,15 +80,14 @@ def _evaluated_parts(one: Evaluated, material: Material) -> tuple[list[Example],
     """The sections of one evaluation, by their titles, and its examples."""
     config, training = material.config, material.training
     marks = marks_of(one.answers, one, config, training)
-    examples = examples_of(one, config, material.run, marks)
+    examples = examples_of(one, material, marks)
     rare = f"<p class=soft>{text(material.training_note)}</p>" if material.training_note else ""
     parts = {
-        "Scores": scores_part(one.record),
         "Labels": labels_part(one, training),
         "By length": lengths_part(one, config),
         "By frequency": rare + frequency_part(one, config, material.labels, training),
-        "What is odd": written_part(one, config, marks),
-        "Worst, best, least sure": chosen_part(one, examples),
+        "Repetition, truncation, hallucination": written_part(one, config, marks),
+        "Worst, best, most uncertain": chosen_part(one, examples),
     }
     return examples, parts
 

@@ -61,7 +61,9 @@ def written_part(evaluated: Evaluated, config: Config, every: Sequence[Sequence[
     rows = []
     for mark, meaning in MEANINGS.items():
         low, high = wilson_interval(found[mark], count, confidence)
-        rows.append([mark, meaning, f"{found[mark]:,}", f"{found[mark] / count:.1%}", f"{low:.1%} – {high:.1%}"])
+        rows.append(
+            [mark, meaning, f"{found[mark]:,}", f"{100 * found[mark] / count:.1f} %", f"{100 * low:.1f} – {100 * high:.1f} %"]
+        )
     written = sum(len(words(one.answer, language)) for one in evaluated.answers)
     wanted = sum(len(words(one.reference, language)) for one in evaluated.answers)
     ratio = f"{written:,} words were written and {wanted:,} are in the references: {written / max(wanted, 1):.2f} times as many."
