@@ -85,6 +85,7 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
         "check",
         "train",
         "evaluate",
+        "report",
         "compare",
         "predict",
         "chat",
@@ -285,21 +286,23 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
 
     def evaluate_run(*given: Any, **named: Any) -> SimpleNamespace:
         calls.append((given, named))
-        return SimpleNamespace(pages=("validation",))
+        return SimpleNamespace()
 
     stand_in("headway.evaluation.evaluate", evaluate_run=evaluate_run)
     stand_in("headway.evaluation.comparison", compare_runs=lambda *given, **named: calls.append((given, named)))
-    stand_in("headway.evaluation.page", write_page=lambda run, split: run / "page.html")
+    stand_in("headway.report.page", write_report=lambda *given: calls.append(given) or Path("run/report.html"))
     stand_in("headway.explain.attention", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     assert main(["evaluate", "run", "--split", "validation", "decoding.beam_size=1"]) == 0
     assert main(["compare", "a", "b"]) == 0
+    assert main(["report", "run", "-o", "x.html"]) == 0
     assert main(["explain", "run", "A man.", "-o", "x.png", "--layer", "-2", "decoding.beam_size=1"]) == 0
     assert calls == [
         ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation"}),
         ((Path("a"), Path("b")), {"split": "test", "console": ANY}),
+        (Path("run"), Path("x.html"), "test"),
         ((Path("run"), "A man.", Path("x.png"), ["decoding.beam_size=1"]), {"layer": -2, "direction": (None, None)}),
     ]
-    assert capsys.readouterr() == ("Ein Mann.\n", "page: run/page.html\ndrawn: x.png\n")
+    assert capsys.readouterr() == ("run/report.html\nEin Mann.\n", "next: headway report run --split validation\ndrawn: x.png\n")
 
 
 def test_the_ranks_that_another_one_left_do_not_blame_headway(

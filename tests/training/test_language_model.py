@@ -20,6 +20,7 @@ from headway.data.texts import read_texts
 from headway.data.tokenizer import BOS_ID, EOS_ID
 from headway.errors import UsageError
 from headway.evaluation.evaluate import evaluate_run
+from headway.evaluation.outcome_record import load_outcome
 from headway.inference.writer import Writer
 from headway.model_dir import load_model
 from headway.training.loop import train
@@ -138,6 +139,11 @@ def test_an_evaluation_agrees_with_validation(run: Path) -> None:
     assert score["low"] < score["score"] < score["high"]
     statistics = json.loads((run / "evaluation" / "validation.statistics.json").read_text("utf-8"))
     assert sum(row[0] for row in statistics["loss"]) / sum(row[1] for row in statistics["loss"]) == pytest.approx(score["score"])
+    saved = load_outcome(run, "validation")
+    assert [(one.nats, one.tokens) for one in saved.passages] == [tuple(row) for row in statistics["loss"]]
+    data = load_model(run).config.data
+    first = next(read_texts(data.parts("validation")[0], data.documents)).source
+    assert saved.passages[0].text.split()[:5] == first.split()[:5]
     with pytest.raises(UsageError, match="no test set"):
         evaluate_run(run)
 

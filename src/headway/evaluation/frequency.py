@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -26,13 +27,19 @@ def words(text: str, language: str) -> list[str]:
 
 
 def _bare(word: str) -> str:
-    """Without what is no letter or digit at both ends."""
+    """Without punctuation and symbols at both ends; a mark that belongs to a letter stays."""
+    if word.isalnum():
+        return word
     start, end = 0, len(word)
-    while start < end and not word[start].isalnum():
+    while start < end and _outside(word[start]):
         start += 1
-    while end > start and not word[end - 1].isalnum():
+    while end > start and _outside(word[end - 1]):
         end -= 1
     return word[start:end]
+
+
+def _outside(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PSCZ"
 
 
 def range_of(count: int) -> int:

@@ -70,7 +70,7 @@ def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example]]]) -> str:
         return ""
     step = -(-len(every) // MOST_EXAMPLES)
     some, (first, _) = every[::step], every[0]
-    note = f"Each {step}th of {len(every):,} examples" if step > 1 else f"All {len(every):,} examples"
+    note = f"{len(some):,} of {len(every):,} examples, one in {step}" if step > 1 else f"All {len(every):,} examples"
     if compares := first.task in WRITTEN:
         note += "; words of an answer that are not wanted, and wanted ones that it lacks, are underlined"
     quality = _quality(first)

@@ -87,8 +87,9 @@ class CheckReport:
         own = {field.name: values[field.name] for field in fields(cls)}
         corpora = ({name: value for name, value in one.items() if name != "used"} for one in values["corpora"])
         return cls(**own | {
-            "corpora": tuple(CorpusFigures(**one) for one in corpora),
+            "corpora": tuple(CorpusFigures(**one | {"files": tuple(one["files"])}) for one in corpora),
             "findings": tuple(Finding(**one | {"places": tuple(one["places"])}) for one in values["findings"]),
+            "passed": tuple(values["passed"]),
             "languages": tuple(values["languages"]),
         })  # fmt: skip
 
