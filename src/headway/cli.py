@@ -20,6 +20,7 @@ from headway.command_line import (
     Arguments,
     Verbs,
     lines_of_stdin,
+    model_with_decoding,
     output_lines,
     refuse_output,
     run,
@@ -237,7 +238,7 @@ def predict(arguments: Arguments) -> None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     refuse_output(arguments.output)
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
-    directory, settings = _with_decoding(arguments.run, overrides)
+    directory, settings = model_with_decoding(arguments.run, overrides)
     predictor: Any = load(directory, **settings)
     if isinstance(predictor, Predictor):
         predictor = predictor.towards(arguments.to, arguments.from_)
@@ -284,7 +285,7 @@ def chat(arguments: Arguments) -> None:
     """
     from headway.inference.chat import Chat
 
-    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    directory, settings = model_with_decoding(arguments.run, arguments.overrides)
     partner = Chat(directory, **settings)
 
     def utterances() -> Iterator[str]:
@@ -370,19 +371,6 @@ VERBS: Verbs = {
     verb.__name__: (verb, ARGUMENTS[verb.__name__])
     for verb in (init, sample, check, train, evaluate, report, compare, predict, chat, explain, merge, info)
 }
-
-
-def _with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The model directory of a run, and its settings of `decoding.*` where some are given."""
-    from headway.config import load_config
-    from headway.model_dir import find_model
-
-    if strangers := [override for override in overrides if not override.startswith("decoding.")]:
-        raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
-    directory = find_model(run)
-    if not overrides:
-        return str(directory), {}
-    return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
 
 
 def _load(arguments: Arguments) -> Config:

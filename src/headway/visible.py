@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+ESCAPES = {"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n"}  # in $'…'
 # what moves the cursor, turns the writing direction or breaks a line must not reach a terminal or a page from a data file
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -28,8 +29,8 @@ def in_a_shell(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    if character in "\\'":
-        return f"\\{character}"
+    if character in ESCAPES:
+        return ESCAPES[character]
     if unicodedata.category(character) == "Cs":
         return "\\uFFFD"  # half of a pair is no character
     return f"\\U{ord(character):08X}" if _unsafe(character) else character

@@ -155,6 +155,7 @@ def test_the_report_of_numbers_shows_the_largest_errors(tmp_path: Path) -> None:
     text = Page(report_page(gather(tmp_path, "test"))).text
     assert re.search(r"The worst, by mean absolute error\s*line 3: mean absolute error 3source", text)
     assert "Calibration" not in text
+    assert "Answers against what was wanted" in text
 
 
 def test_the_report_of_plain_text_shows_what_was_hard_to_guess(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def train_without_check(config: Config) -> None:
     from headway.training import loop
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_look_at_data", lambda config, progress: None)
+        patch.setattr(loop, "_look_at_data", lambda *_: None)
         train(config, quiet=True)
 
 

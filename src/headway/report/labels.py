@@ -11,7 +11,7 @@ from headway.evaluation.formulas import DrawFunction, by_label, label_sums
 from headway.evaluation.label_scores import KindScores, kind_scores
 from headway.evaluation.outcome_record import OutcomeRecord, TableRecord
 from headway.evaluation.reliability import reliability
-from headway.pages.charts import Series, bar_chart, heat_map, line_chart
+from headway.pages.charts import MOST_POINTS, Series, bar_chart, heat_map, line_chart, scatter_chart
 from headway.pages.document import table
 from headway.report.breakdown import bootstrap_of
 from headway.report.training_text import TrainingText
@@ -24,7 +24,7 @@ def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
     """Charts and tables of labels; nothing where there are none."""
     if not isinstance(evaluated.record, OutcomeRecord):
         return ""
-    parts = []
+    parts = [_numbers(evaluated)]
     for one in evaluated.record.tables:
         if one.title.startswith(AGAINST):
             parts.append(_confusion(one))
@@ -33,6 +33,16 @@ def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
         else:
             parts.append(table(one.head, one.rows))
     return "\n".join([*parts, _calibration(evaluated)])
+
+
+def _numbers(evaluated: Evaluated) -> str:
+    """Where numbers are answered, or cosines beside ratings: each against what was wanted."""
+    if not {"mae", "spearman"} & evaluated.measurements.keys():
+        return ""
+    answers = evaluated.answers[:: -(-len(evaluated.answers) // MOST_POINTS)]
+    wanted, got = ([float(getattr(one, side)) for one in answers] for side in ("reference", "answer"))
+    tips = [[f"{one.place}: wanted {one.reference}, got {one.answer}" for one in answers]]
+    return scatter_chart("Answers against what was wanted", [Series("answers", wanted, got)], "wanted", "got", tips=tips)
 
 
 def _each(evaluated: Evaluated, figures: TableRecord, training: TrainingText | None) -> str:

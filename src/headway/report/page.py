@@ -37,7 +37,9 @@ def write_report(run: Path, out: Path | None = None, split: str = "test") -> Pat
 def report_page(material: Material) -> str:
     """The whole page."""
     several = len(material.evaluated) > 1
-    scores, others, tables = {}, {}, []
+    scores: dict[str, str] = {}
+    others: dict[str, str] = {}
+    tables = []
     for one in material.evaluated:
         of = f", {one.name.partition(', ')[2]}" if several else ""
         examples, parts = _evaluated_parts(one, material)
@@ -68,12 +70,10 @@ def report_page(material: Material) -> str:
 
 def _heading(material: Material) -> str:
     shown = [material.config.task.replace("_", " ")]
-    shown += [f"{one.name}, {_count(one):,} examples" for one in material.evaluated]
+    for one in material.evaluated:
+        rows = len(next(iter(one.measurements.values())).statistics)
+        shown.append(f"{one.name}, {rows:,} {'examples' if one.answers else 'rows of text'}")
     return "; ".join(shown)
-
-
-def _count(one: Evaluated) -> int:
-    return len(one.answers) or len(next(iter(one.measurements.values())).statistics)
 
 
 def _evaluated_parts(one: Evaluated, material: Material) -> tuple[list[Example], dict[str, str]]:
