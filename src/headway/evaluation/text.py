@@ -8,29 +8,41 @@ tokenizer loses (an unknown character, the second of two blanks) is no byte that
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from itertools import chain
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from headway.config import TrainingConfig
 from headway.data.preparation import MemoryRows, Preparation
 from headway.data.texts import TextPreparation
-from headway.data.tokenizer import UNK_ID
+from headway.data.token_cache import in_pieces
+from headway.data.tokenizer import EOS_ID, UNK_ID
+from headway.errors import HeadwayError
+from headway.evaluation import formulas
+from headway.evaluation.frequency import NAMES, range_of
+from headway.evaluation.intervals import percentiles, resampled_scores
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.outcome_record import Outcome, PassageRecord
-from headway.evaluation.request import Request
+from headway.evaluation.outcome_record import Outcome, PassageRecord, TableRecord
+from headway.evaluation.request import Request, bootstrap_of
 from headway.inference.labelling import BATCH_TOKENS
 from headway.model.transformer import Transformer
-from headway.tasks import TASKS
+from headway.tasks import TASKS, extra_pieces
 from headway.training.losses import token_losses
 from headway.training.parallel import choose_device
 
+MOST_CHARACTERS = 10_000_000  # of the training text, in which pieces are counted
 _log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -> np.ndarray:
-    """For each row its −log p in nats and its tokens, float64 [N, 2]; rows stand as the examples do, packed ones as the text."""
+def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation, ranges_V: Tensor | None = None) -> np.ndarray:
+    """For each row its −log p in nats and its tokens, float64 [N, 2]; rows stand as the examples do, packed ones as the text.
+
+    With `ranges_V`, the range that each piece of the vocabulary is in, the same for the pieces of each range, [N, ranges, 2].
+    """
     device = next(model.parameters()).device
     updates = preparation.updates(rows, BATCH_TOKENS, 0, None)
     found, places = [], []
@@ -43,7 +55,11 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation) -
         else:
             hidden = model(batch.source_ids, batch.source_mask, batch.target_in)
         losses = token_losses(hidden, model.output_weight, batch.target_out)
-        found.append(torch.stack((losses.sum(1), (batch.target_out >= 0).sum(1).double()), dim=1))
+        counted = (batch.target_out >= 0).double()
+        if ranges_V is not None:
+            inside_RBT = ranges_V.to(device)[batch.target_out.clip(0)] == torch.arange(len(NAMES), device=device)[:, None, None]
+            losses, counted = losses * inside_RBT, counted * inside_RBT
+        found.append(torch.stack((losses.sum(-1), counted.sum(-1)), dim=-1).movedim(-2, 0))
         places.append(batch.indices)
     order = torch.cat(places).argsort(stable=True)  # the plan has them by length; packed rows may begin in the same document
     return torch.cat(found)[order].cpu().numpy()
@@ -56,7 +72,9 @@ def text_outcome(request: Request) -> Outcome:
     assert isinstance(preparation, TextPreparation)
     rows = preparation.rows_of_all(request.examples)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    losses = row_losses(model, rows, preparation)
+    ranges_V, counted = _ranges_of_pieces(request, preparation)
+    parts_NR2 = row_losses(model, rows, preparation, ranges_V)
+    losses = parts_NR2.sum(1)
     scores = loss_scores(losses)
     if preparation.guesses_all:
         scores["bits_per_byte"] = _bits_per_byte(losses, preparation.spelled_bytes(rows))
@@ -66,7 +84,52 @@ def text_outcome(request: Request) -> Outcome:
         PassageRecord(text=text, nats=nats, tokens=int(tokens))
         for text, (nats, tokens) in zip(texts, losses.tolist(), strict=True)
     ]
-    return Outcome(scores, passages=passages)
+    return Outcome(scores, passages=passages, tables=_frequency_table(parts_NR2, counted, bootstrap_of(request.config)))
+
+
+def _ranges_of_pieces(request: Request, preparation: TextPreparation) -> tuple[Tensor, int]:
+    """The range of frequency that each piece is in, and in how many characters of the training text it was counted.
+
+    What ends or marks a row stands in each of them. The characters are 0 where the training text is gone.
+    """
+    pieces, extra = request.loaded.tokenizers.target.vocabulary_size, len(extra_pieces(request.config))
+    counts_V = np.zeros(pieces + extra, dtype=np.int64)
+    characters = rows = 0
+    try:
+        for part in request.config.data.parts("train"):
+            for texts in in_pieces(preparation.read(part, request.config.data)):
+                found = preparation.prepare(texts, Counter()).rows[1]
+                counts_V += np.bincount(np.fromiter(chain.from_iterable(found), dtype=np.int64), minlength=len(counts_V))
+                characters, rows = characters + sum(len(text.source) for text in texts), rows + len(found)
+                if characters >= MOST_CHARACTERS:
+                    break
+    except HeadwayError as error:
+        _log.warning("nothing is said of rare pieces: %s", error)
+        characters = 0
+    counts_V[pieces:] = rows
+    counts_V[EOS_ID] = max(rows, counts_V[EOS_ID])
+    return torch.tensor([range_of(count) for count in counts_V.tolist()]), characters
+
+
+def _frequency_table(parts_NR2: np.ndarray, counted: int, bootstrap: tuple[int, float, int]) -> list[TableRecord]:
+    """The loss of the pieces of each range with its interval."""
+    if not counted:
+        return []
+
+    def means(sums: np.ndarray) -> np.ndarray:
+        """[…, 2 ranges] → […, ranges]"""
+        return formulas.mean(sums.reshape(*sums.shape[:-1], -1, 2))
+
+    samples, confidence, seed = bootstrap
+    flat_N = parts_NR2.reshape(len(parts_NR2), -1)
+    drawn_SR, sums_R2 = resampled_scores(flat_N, means, samples, seed), parts_NR2.sum(0)
+    rows = []
+    for place, (nats, tokens) in enumerate(sums_R2.tolist()):
+        if tokens:
+            low, high = percentiles(drawn_SR[:, place], confidence)
+            rows.append([NAMES[place], f"{nats / tokens:.3f} ({low:.3f}–{high:.3f})", f"{tokens:,.0f}"])
+    title = f"loss by how often the piece stands in {counted:,} characters of the training text"
+    return [TableRecord(title=title, head=["times in training", f"loss ({100 * confidence:g} % interval)", "tokens"], rows=rows)]
 
 
 def _texts_of_rows(rows: MemoryRows, preparation: TextPreparation) -> list[str]:

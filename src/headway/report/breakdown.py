@@ -14,9 +14,10 @@ from headway.evaluation.evaluated import Evaluated
 from headway.evaluation.frequency import NAMES, rarest, scores_by_frequency, words
 from headway.evaluation.label_scores import KindScores
 from headway.evaluation.metrics import Measurement
+from headway.evaluation.outcome_record import OutcomeRecord
 from headway.evaluation.records import EvaluationRecord
 from headway.pages.charts import Series, bar_chart
-from headway.pages.document import table
+from headway.pages.document import table, text
 from headway.report.training_text import WRITTEN, TrainingText, entity_text
 
 Bootstrap = tuple[int, float, int]
@@ -51,6 +52,8 @@ def lengths_part(evaluated: Evaluated, config: Config) -> str:
 
 def frequency_part(evaluated: Evaluated, config: Config, labels: Labels | None, training: TrainingText | None) -> str:
     """How well what is rare in training is answered: words that are written, entities; else texts by their rarest word."""
+    if evaluated.passages and isinstance(evaluated.record, OutcomeRecord):
+        return "\n".join(f"<p>{text(one.title)}</p>{table(one.head, one.rows)}" for one in evaluated.record.tables)
     if training is None or not evaluated.answers:
         return ""
     if evaluated.task in WRITTEN:
@@ -62,7 +65,7 @@ def frequency_part(evaluated: Evaluated, config: Config, labels: Labels | None, 
 
 def _words_chart(evaluated: Evaluated, language: str, training: TrainingText) -> str:
     counts = training.counts(language)
-    written, wanted = ([words(text, language) for text in some] for some in _texts(evaluated))
+    written, wanted = ([words(raw, language) for raw in some] for some in _texts(evaluated))
     found = scores_by_frequency(written, wanted, lambda word: counts[word], bootstrap_of(evaluated))
     return _kinds_chart("F1 of the words of the references, by how often training wrote them", "times in training", found)
 

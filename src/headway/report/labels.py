@@ -22,7 +22,7 @@ EACH, AGAINST = "each ", "label (rows) against"  # how the tables of an evaluati
 
 def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
     """Charts and tables of labels; nothing where there are none."""
-    if not isinstance(evaluated.record, OutcomeRecord):
+    if not isinstance(evaluated.record, OutcomeRecord) or not evaluated.answers:
         return ""
     parts = [_numbers(evaluated)]
     for one in evaluated.record.tables:
