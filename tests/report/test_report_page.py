@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -140,6 +141,22 @@ def test_the_report_of_a_classifier_shows_labels_confusions_and_calibration(tmp_
     wrong = re.search(r"The worst, by accuracy.*?line (\d+): accuracy 0, confidence ([\d.]+)", page.text, re.DOTALL)
     assert wrong is not None
     assert wrong.groups() == ("20", "0.950")  # of the wrong ones that of which it was surest
+
+
+def test_an_evaluation_of_the_first_format_is_read(tmp_path: Path) -> None:
+    made_classifier(tmp_path / "run", ["a text", "another"], [0.9, 0.8], [True, False])
+    path = tmp_path / "run" / "evaluation" / "test.json"
+    answers = path.with_name("test.answers.jsonl")
+    old = [
+        {name: value for name, value in json.loads(line).items() if name not in ("log_probability", "passage")}
+        for line in answers.read_text("utf-8").splitlines()
+    ]
+    answers.write_text("".join(json.dumps(one) + "\n" for one in old), encoding="utf-8")
+    record = json.loads(path.read_text("utf-8")) | {"format_version": 1}
+    record["files"].pop("passages", None)
+    record["files"]["answers"] = hashlib.sha256(answers.read_bytes()).hexdigest()
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert "Confusion matrix" in report_page(gather(tmp_path / "run", "test"))
 
 
 def test_the_report_of_numbers_shows_the_largest_errors(tmp_path: Path) -> None:

@@ -117,8 +117,9 @@ def _frequency_table(parts_NR2: np.ndarray, counted: int, bootstrap: tuple[int, 
         return []
 
     def means(sums: np.ndarray) -> np.ndarray:
-        """[…, 2 ranges] → […, ranges]"""
-        return formulas.mean(sums.reshape(*sums.shape[:-1], -1, 2))
+        """[…, 2 ranges] → […, ranges]; no number for a range without pieces."""
+        pairs = sums.reshape(*sums.shape[:-1], -1, 2)
+        return np.where(pairs[..., 1] > 0, formulas.mean(pairs), np.nan)
 
     samples, confidence, seed = bootstrap
     flat_N = parts_NR2.reshape(len(parts_NR2), -1)
@@ -126,7 +127,8 @@ def _frequency_table(parts_NR2: np.ndarray, counted: int, bootstrap: tuple[int, 
     rows = []
     for place, (nats, tokens) in enumerate(sums_R2.tolist()):
         if tokens:
-            low, high = percentiles(drawn_SR[:, place], confidence)
+            drawn_S = drawn_SR[:, place]
+            low, high = percentiles(drawn_S[np.isfinite(drawn_S)], confidence)
             rows.append([NAMES[place], f"{nats / tokens:.3f} ({low:.3f}–{high:.3f})", f"{tokens:,.0f}"])
     title = f"loss by how often the piece stands in {counted:,} characters of the training text"
     return [TableRecord(title=title, head=["times in training", f"loss ({100 * confidence:g} % interval)", "tokens"], rows=rows)]

@@ -20,8 +20,6 @@ from headway.pages.charts import Series, bar_chart
 from headway.pages.document import table, text
 from headway.report.training_text import WRITTEN, TrainingText, entity_text
 
-Bootstrap = tuple[int, float, int]
-
 
 def languages_of(evaluated: Evaluated, config: Config) -> tuple[str, str]:
     """Of what is read and of what is written."""
@@ -31,7 +29,7 @@ def languages_of(evaluated: Evaluated, config: Config) -> tuple[str, str]:
     return config.data.source_language, config.data.target_language
 
 
-def bootstrap_of(evaluated: Evaluated) -> Bootstrap:
+def bootstrap_of(evaluated: Evaluated) -> tuple[int, float, int]:
     """Samples, confidence and seed of its intervals."""
     drawn = evaluated.record.bootstrap
     return int(drawn["samples"]), float(drawn["confidence"]), int(drawn["seed"])

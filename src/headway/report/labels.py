@@ -17,7 +17,7 @@ from headway.report.breakdown import bootstrap_of
 from headway.report.training_text import TrainingText
 
 MOST_BARS = 40
-EACH, AGAINST = "each ", "label (rows) against"  # how the tables of an evaluation begin
+OF_KINDS = ["precision", "recall", "F1"]  # the columns of a table that has a row for each label
 
 
 def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
@@ -26,10 +26,10 @@ def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
         return ""
     parts = [_numbers(evaluated)]
     for one in evaluated.record.tables:
-        if one.title.startswith(AGAINST):
-            parts.append(_confusion(one))
-        elif one.title.startswith(EACH) and "macro_f1" in evaluated.measurements:
+        if one.head[1:4] == OF_KINDS and "macro_f1" in evaluated.measurements:
             parts.append(_each(evaluated, one, training))
+        elif not one.head[0]:  # labels against labels
+            parts.append(_confusion(one))
         else:
             parts.append(table(one.head, one.rows))
     return "\n".join([*parts, _calibration(evaluated)])
