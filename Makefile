@@ -41,10 +41,11 @@ $(READY): constraints.txt pyproject.toml
 
 # ---- the main job on data that is made on the spot -------------------------------------------------------------------
 
-demo: demo-data ## make sample data, check, train, evaluate, translate, explain (about 5 minutes on 2 cores)
+demo: demo-data ## make sample data, check, train, evaluate, report, translate, explain (about 5 minutes on 2 cores)
 	$(RUN)/headway check examples/demo.yaml
 	$(RUN)/headway train examples/demo.yaml
 	$(RUN)/headway evaluate $(DEMO)
+	$(RUN)/headway report $(DEMO)
 	head -n 5 $(DATA)/test.en | $(RUN)/headway predict $(DEMO)
 	$(RUN)/headway explain $(DEMO) "$$(head -n 1 $(DATA)/test.en)" -o $(DEMO)/explanation.html
 

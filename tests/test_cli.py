@@ -85,6 +85,7 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
         "check",
         "train",
         "evaluate",
+        "report",
         "compare",
         "predict",
         "chat",
@@ -286,7 +287,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
 
     def evaluate_all(*given: Any, **named: Any) -> list[Path]:
         calls.append((given, named))
-        return [Path("run/page.html")]
+        return [Path("run")]
 
     def compare_runs(*given: Any, **named: Any) -> list[Any]:
         calls.append((given, named))
@@ -297,23 +298,26 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     stand_in("headway.evaluation.seeds", evaluate_all=evaluate_all)
     stand_in("headway.evaluation.comparison", compare_runs=compare_runs)
     stand_in("headway.evaluation.comparison_summary", print_comparisons=lambda *given: None)
+    stand_in("headway.report.page", write_report=lambda *given: calls.append(given) or Path("run/report.html"))
     stand_in("headway.model_dir", find_model=lambda run: Path(run, "model"))
     stand_in("headway.explain.write", write_explanation=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     stand_in("headway.explain.picture", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     assert main(["evaluate", "run", "--split", "validation", "decoding.beam_size=1"]) == 0
     assert main(["compare", "a", "b"]) == 0
+    assert main(["report", "run", "-o", "x.html"]) == 0
     assert main(["explain", "run", "A man.", "-o", "x.png", "--layer", "-2"]) == 0
     assert main(["explain", "run", "A man.", "--to", "de"]) == 0
     assert main(["explain", "run", "A man.", "--layer", "1"]) == 2
     assert calls == [
         ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation", "calibrate": False}),
         (([Path("a"), Path("b")],), {"split": "test"}),
+        (Path("run"), Path("x.html"), "test"),
         (("run/model", "A man.", Path("x.png"), {}), {"layer": -2, "direction": (None, None)}),
         (("run/model", "A man.", Path("explanation.html"), {}, ("de", None)), {"name": "run"}),
     ]
     out, err = capsys.readouterr()
-    assert out == "Ein Mann.\nEin Mann.\n"
-    assert err.startswith("page: run/page.html\nwritten: x.png\nwritten: explanation.html\n")
+    assert out == "run/report.html\nEin Mann.\nEin Mann.\n"
+    assert err.startswith("next: headway report run --split validation\nwritten: x.png\nwritten: explanation.html\n")
     assert "--layer: is for pictures" in err
 
 

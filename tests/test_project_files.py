@@ -62,7 +62,7 @@ def test_targets_set_themselves_up(target: str) -> None:
 
 def test_the_demo_walks_the_whole_way() -> None:
     commands = re.findall(r"bin/headway (\w+)", dry_run("demo").stdout)
-    assert commands == ["sample", "check", "train", "evaluate", "predict", "explain"]
+    assert commands == ["sample", "check", "train", "evaluate", "report", "predict", "explain"]
 
 
 def test_make_test_runs_all_gates() -> None:

@@ -20,6 +20,7 @@ from headway.command_line import (
     Arguments,
     Verbs,
     lines_of_stdin,
+    model_with_decoding,
     output_lines,
     refuse_output,
     run,
@@ -158,8 +159,9 @@ def evaluate(arguments: Arguments) -> int:
     """Score a run on its test set, with intervals and, where there are such, beside what simple methods reach.
 
     BLEU, chrF, TER and the worst sentences of a translator, perplexity and bits per byte of a language model, accuracy and F1
-    of a classifier, and so on. Results are printed and written to RUN/evaluation, with a page to read. --calibrate first fits the
-    confidence of a classifier or tagger on its validation set and stores it beside its weights, where `predict` finds it.
+    of a classifier, and so on. Results are printed and written to RUN/evaluation; `headway report` makes a page of them.
+    --calibrate first fits the confidence of a classifier or tagger on its validation set and stores it beside its weights,
+    where `predict` finds it.
     Of the runs of several seeds (headway train --seeds) each is scored, and then the mean of every score, ± its deviation.
 
     examples:
@@ -173,9 +175,28 @@ def evaluate(arguments: Arguments) -> int:
     from headway.result_console import ResultConsole
 
     console, run = ResultConsole(), Path(arguments.run)
-    for page in evaluate_all(run, arguments.overrides, console, split=arguments.split, calibrate=arguments.calibrate):
-        say(f"page: {page}")
+    runs = evaluate_all(run, arguments.overrides, console, split=arguments.split, calibrate=arguments.calibrate)
+    split = "" if arguments.split == "test" else f" --split {arguments.split}"
+    say(f"next: headway report {shlex.quote(str(runs[0]))}{split}")
     return console.exit_code()
+
+
+def report(arguments: Arguments) -> None:
+    """Make one web page of a run: how it learned, how good it is, where it fails, what it is made of.
+
+    Learning curves, scores with intervals, labels, calibration, scores by length and by how rare words are, odd answers, the
+    worst, the best and the least sure examples, all of them to search, the data and the model card. The page stands alone: it
+    asks for nothing, runs nothing but its own script, and can be sent to anybody who may see the data that is in it.
+
+    examples:
+      headway report runs/multi30k
+      headway report runs/multi30k --split validation -o validation.html
+    """
+    if arguments.output:
+        refuse_output(arguments.output)
+    from headway.report.page import write_report
+
+    print(write_report(Path(arguments.run), Path(arguments.output) if arguments.output else None, arguments.split))
 
 
 def compare(arguments: Arguments) -> int:
@@ -250,7 +271,7 @@ def predict(arguments: Arguments) -> None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     refuse_output(arguments.output)
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
-    directory, settings = _with_decoding(arguments.run, overrides)
+    directory, settings = model_with_decoding(arguments.run, overrides)
     form = Form(arguments.scores, arguments.n_best is not None, arguments.details)
     predictor: Any = load(directory, **settings)
     form.refuse_misfits(predictor)
@@ -272,7 +293,7 @@ def chat(arguments: Arguments) -> None:
     """
     from headway.inference.chat import Chat
 
-    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    directory, settings = model_with_decoding(arguments.run, arguments.overrides)
     partner = Chat(directory, **settings)
 
     def utterances() -> Iterator[str]:
@@ -305,7 +326,7 @@ def explain(arguments: Arguments) -> None:
         raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as explanation.html")
     refuse_output(arguments.output)
     ending, direction = Path(arguments.output).suffix.lower(), (arguments.to, arguments.from_)
-    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    directory, settings = model_with_decoding(arguments.run, arguments.overrides)
     wait_asleep_beside_others(None)
     if ending in (".html", ".htm", ".json"):
         from headway.explain.write import write_explanation
@@ -373,21 +394,8 @@ def info(arguments: Arguments) -> None:
 
 VERBS: Verbs = {
     verb.__name__: (verb, ARGUMENTS[verb.__name__])
-    for verb in (init, sample, check, train, evaluate, compare, predict, chat, explain, merge, info)
+    for verb in (init, sample, check, train, evaluate, report, compare, predict, chat, explain, merge, info)
 }
-
-
-def _with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The model directory of a run, and its settings of `decoding.*` where some are given."""
-    from headway.config import load_config
-    from headway.model_dir import find_model
-
-    if strangers := [override for override in overrides if not override.startswith("decoding.")]:
-        raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
-    directory = find_model(run)
-    if not overrides:
-        return str(directory), {}
-    return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
 
 
 def _load(arguments: Arguments) -> Config:

@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--json", {"metavar": "FILE", "help": "everything for programs too; - for standard output"}),
         ("-o", "--output", {"metavar": "FILE", "help": "a page to read, such as compare.html"}),
     ],
+    "report": [RUN, SPLIT, ("-o", "--output", {"metavar": "FILE", "help": "default: RUN/report.html"})],
     "predict": [
         RUN,
         ("rest", {

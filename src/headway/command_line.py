@@ -100,6 +100,19 @@ def output_lines(name: str) -> Iterator[Callable[[str], None]]:
         yield lambda line: print(" ".join(line.split("\n")), file=file)
 
 
+def model_with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The model directory of a run, and its settings of `decoding.*` where some are given."""
+    from headway.config import load_config
+    from headway.model_dir import find_model
+
+    if strangers := [override for override in overrides if not override.startswith("decoding.")]:
+        raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
+    directory = find_model(run)
+    if not overrides:
+        return str(directory), {}
+    return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
+
+
 # ---- surroundings --------------------------------------------------------------------------------------------------
 
 

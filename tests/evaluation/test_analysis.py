@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ HYPOTHESES = ["", "nein", "eins zwei drei", "a b c d e f", "x y z", " ".join("w"
 
 def test_groups_hold_every_sentence_once_with_the_score_of_that_group() -> None:
     found = analysis.by_length(metrics.corpus_scores(HYPOTHESES, REFERENCES))
-    assert [(analysis.name_of(group), group.sentences) for group in found] == [("0", 1), ("1–5", 4), ("6–10", 2), ("101+", 1)]
+    assert [(group.name, group.sentences) for group in found] == [("0", 1), ("1–5", 4), ("6–10", 2), ("101+", 1)]
     third = found[2]
     again = metrics.corpus_scores(HYPOTHESES[3:5], REFERENCES[3:5])
     assert third.scores == pytest.approx({name: measured.score for name, measured in again.items()})
@@ -48,6 +49,40 @@ def test_odd_outputs_are_counted() -> None:
         "1 of 6 hypotheses repeat themselves in a loop",
     ]
     assert found.warnings(1000) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "hypothesis", "reference", "found"),
+    [
+        ("two", "zwei", "zwei", []),
+        ("two", " ", "zwei", [analysis.EMPTY]),
+        ("a b c d e", "eins zwei", "eins zwei drei vier fünf", [analysis.SHORT]),
+        ("a", "eins zwei drei", "eins", [analysis.LONG]),
+        ("a.", "eins zwei", "eins zwei.", [analysis.UNENDED]),
+        ("in 1984", "1985 und 1984", "im Jahr 1984", [analysis.NUMBER]),
+        ("in May", "im 5.", "im 5.", []),  # the reference has it too
+        ("a dog", "a dog", "ein Hund", [analysis.COPY]),
+        ("x", "我喜欢", "我喜欢吃很多很多的苹果", [analysis.SHORT]),  # without blanks characters are counted
+    ],
+)
+def test_what_is_odd_about_an_output(source: str, hypothesis: str, reference: str, found: list[str]) -> None:
+    assert analysis.marks(source, hypothesis, reference) == found
+
+
+def test_of_equally_bad_ones_the_surest_is_the_worst() -> None:
+    measured = metrics.chrf(["x", "x", "abc"], ["abc", "abc", "abc"])
+    worst, best = analysis.worst_and_best(measured, [1, 1, 1], count=2, confidence=[0.2, 0.9, 0.5])
+    assert (worst, best) == ([1], [2])
+
+
+def test_groups_have_the_scores_of_their_examples_with_intervals() -> None:
+    measured = metrics.chrf(HYPOTHESES, REFERENCES)
+    [(name, *_), (other, examples, score, low, high)] = analysis.group_scores(
+        measured, [("a", np.array([0, 1])), ("b", np.array([2, 3, 4]))], (100, 0.95, 1)
+    )
+    assert (name, other, examples) == ("a", "b", 3)
+    assert score == pytest.approx(measured.over([2, 3, 4]))
+    assert low <= score <= high
 
 
 def test_loops_of_several_words_are_found_in_linear_time() -> None:

@@ -313,7 +313,7 @@ def test_damaged_or_mixed_up_records_are_refused(fake: SimpleNamespace) -> None:
         ("test.json", good["test.json"][:-20], "is damaged"),
         ("test.json", "[" * 100_000, "is damaged"),
         ("test.json", good["test.json"].replace('"loss": 2.0', '"loss": NaN'), "is damaged"),
-        ("test.json", good["test.json"].replace('"format_version": 1', '"format_version": 2'), "newer"),
+        ("test.json", good["test.json"].replace('"format_version": 2', '"format_version": 3'), "newer"),
         ("test.sentences.jsonl", "\n".join(lines[:-2]) + "\n", "does not belong"),
         ("test.sentences.jsonl", "\n".join(lines[:-2]) + '\n{"line": 5}\n', "is damaged"),
         (

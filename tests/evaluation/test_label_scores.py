@@ -12,7 +12,7 @@ from headway.evaluation import formulas
 from headway.evaluation.distributions import wilson
 from headway.evaluation.formulas import label_sums
 from headway.evaluation.intervals import bootstrap_interval
-from headway.evaluation.label_scores import number_scores, one_label_scores, rows_of_kinds, several_label_scores
+from headway.evaluation.label_scores import kind_scores, number_scores, one_label_scores, rows_of_kinds, several_label_scores
 from headway.evaluation.labels import _surest_wrong, _tables
 from headway.evaluation.paired import paired_bootstrap
 from headway.inference.labelling import label_answers, label_scores
@@ -28,7 +28,7 @@ def test_one_label_agrees_with_scikit_learn() -> None:
     expected = sklearn_metrics.precision_recall_fscore_support(gold, chosen, average="macro", zero_division=0)[:3]
     assert [found[f"macro_{name}"].score for name in ("precision", "recall", "f1")] == pytest.approx([100 * x for x in expected])
     assert found["accuracy"].score == pytest.approx(100 * sklearn_metrics.accuracy_score(gold, chosen))
-    rows = rows_of_kinds(label_sums(found["macro_f1"].statistics, np.ones((1, 200)), 4)[0], "abcd", 0.95)
+    rows = rows_of_kinds(kind_scores(label_sums(found["macro_f1"].statistics, np.ones((1, 200)), 4)[0], "abcd", 0.95))
     each = sklearn_metrics.precision_recall_fscore_support(gold, chosen, zero_division=0)
     for number, (name, *figures, texts) in enumerate(rows):
         assert (name, texts) == ("abcd"[number], str(each[3][number]))
@@ -137,7 +137,7 @@ def test_decisions_of_other_widths_are_paired() -> None:
 def test_each_label_has_the_interval_of_its_own_share() -> None:
     """Precision, recall and the share of F1 are shares of texts, each of which counts once."""
     sums = np.array([[30.0, 10.0, 20.0], [5.0, 0.0, 0.0], [0.0, 0.0, 4.0], [0.0, 0.0, 0.0]])
-    rows = rows_of_kinds(sums, "abcd", 0.95)
+    rows = rows_of_kinds(kind_scores(sums, "abcd", 0.95))
     low, high = wilson(30 / 60, 60, 0.95)
     shown = [f"{100 * 2 * end / (1 + end):.1f}" for end in (low, high)]
     assert rows[0][1:] == ["75.0 (59.8–85.8)", "60.0 (46.2–72.4)", f"66.7 ({shown[0]}–{shown[1]})", "50"]
@@ -149,7 +149,7 @@ def test_each_label_has_the_interval_of_its_own_share() -> None:
 def test_entities_of_one_sentence_are_worth_less_than_as_many_of_several() -> None:
     alone = np.repeat(np.array([[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]), 50, axis=0)
     together = np.repeat(np.array([[[5.0, 0.0, 0.0]], [[0.0, 5.0, 0.0]]]), 10, axis=0)
-    of_alone, of_together = (rows_of_kinds(parts.sum(0), "a", 0.95, parts)[0][1] for parts in (alone, together))
+    of_alone, of_together = (rows_of_kinds(kind_scores(parts.sum(0), "a", 0.95, parts))[0][1] for parts in (alone, together))
     assert of_alone == "50.0 (40.3–59.7)"
     assert of_together == "50.0 (29.5–70.5)"  # as of 19 entities
 

@@ -28,6 +28,7 @@ from headway.evaluation.outcome import OutcomeResult
 from headway.inference.labeller import Labeller
 from headway.inference.labelling import label_answers
 from headway.model_dir import load_model
+from headway.report.page import write_report
 from headway.samples import write_sample
 from headway.starter import write_starter
 from headway.training.loop import train
@@ -144,7 +145,11 @@ def test_a_comparison_of_two_evaluations(run: Path, tmp_path: Path, capsys: pyte
     for name in ("a", "b"):
         shutil.copytree(run / "model", tmp_path / name)
         assert main(["evaluate", str(tmp_path / name), "evaluation.bootstrap_samples=100"]) == 0
-    assert (tmp_path / "a" / "evaluation" / "test.html").read_text("utf-8").count("TF-IDF + logistic regression") == 1
+    page = write_report(tmp_path / "a").read_text("utf-8")
+    assert page.count("TF-IDF + logistic regression") == 1
+    assert "Confusion matrix" in page
+    assert "Calibration" in page
+    assert "There is no metrics.jsonl" in page  # a model directory alone
     capsys.readouterr()
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
     assert "accuracy: A and B score the same." in capsys.readouterr().out

@@ -30,6 +30,7 @@ from headway.evaluation.evaluate import DirectionsResult, evaluate_run
 from headway.evaluation.metrics import bleu
 from headway.inference.predictor import Predictor
 from headway.model_dir import load_model
+from headway.report.page import write_report
 from headway.training.corpus import TrainingCorpus
 from headway.training.loop import train
 from headway.training.run_directory import open_tokenizers
@@ -270,6 +271,10 @@ def test_each_direction_is_evaluated_compared_and_written(sample_directory: Path
     assert "Every direction" in text
     assert "en → zh" in text
     assert json.loads((run / "evaluation" / "test.json").read_text())["mean"]["bleu"] == pytest.approx(found.scores["bleu"])
+    page = write_report(run, tmp_path / "report.html").read_text("utf-8")
+    for title in ("Scores, en → de", "Scores, zh → en", "By frequency, en → zh", "BLEU of the validation set"):
+        assert title in page
+    assert page.count("&#x27; --to zh") == 15  # the worst, the best and the most uncertain into Chinese
 
 
 def test_runs_are_compared_in_the_directions_that_both_have(sample_directory: Path, run: Path, tmp_path: Path) -> None:
@@ -297,7 +302,7 @@ def train_without_check(config: Config) -> None:
     from headway.training import loop
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_look_at_data", lambda config, progress: None)
+        patch.setattr(loop, "_look_at_data", lambda *_: None)
         train(config, quiet=True)
 
 

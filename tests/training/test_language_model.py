@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -20,6 +21,7 @@ from headway.data.texts import read_texts
 from headway.data.tokenizer import BOS_ID, EOS_ID
 from headway.errors import UsageError
 from headway.evaluation.evaluate import evaluate_run
+from headway.evaluation.outcome_record import load_outcome
 from headway.inference.writer import Writer
 from headway.model_dir import load_model
 from headway.training.loop import train
@@ -138,6 +140,17 @@ def test_an_evaluation_agrees_with_validation(run: Path) -> None:
     assert score["low"] < score["score"] < score["high"]
     statistics = json.loads((run / "evaluation" / "validation.statistics.json").read_text("utf-8"))
     assert sum(row[0] for row in statistics["loss"]) / sum(row[1] for row in statistics["loss"]) == pytest.approx(score["score"])
+    saved = load_outcome(run, "validation")
+    assert [(one.nats, one.tokens) for one in saved.passages] == [tuple(row) for row in statistics["loss"]]
+    [table] = saved.record.tables
+    tokens = [int(row[-1].replace(",", "")) for row in table.rows]
+    assert sum(tokens) == sum(one.tokens for one in saved.passages)
+    each = [float(row[1].split()[0]) for row in table.rows]
+    assert sum(np.multiply(each, tokens)) / sum(tokens) == pytest.approx(score["score"], abs=2e-3)
+    assert each[0] > each[-1]  # the rarest pieces are the hardest
+    data = load_model(run).config.data
+    first = next(read_texts(data.parts("validation")[0], data.documents)).source
+    assert saved.passages[0].text.split()[:5] == first.split()[:5]
     with pytest.raises(UsageError, match="no test set"):
         evaluate_run(run)
 

@@ -25,7 +25,9 @@ from headway.data.noise import Random
 from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import UsageError
 from headway.evaluation.evaluate import evaluate_run
+from headway.evaluation.outcome_record import load_outcome
 from headway.model_dir import build_model, load_model
+from headway.report.page import write_report
 from headway.training.loop import train
 from headway.training.run_directory import open_tokenizers
 from headway.training.start_from import inherit, start_findings
@@ -69,6 +71,9 @@ def test_it_learns_and_is_evaluated(task: str, sample_directory: Path, tmp_path:
     assert found[-1] < found[0] - 0.7
     scores = evaluate_run(run, console=Console(file=io.StringIO()), split="validation").scores
     assert scores["loss"] == pytest.approx(figures(run, "validation_loss")[0], rel=1e-4)
+    passages = load_outcome(run, "validation").passages
+    assert sum(one.nats for one in passages) / sum(one.tokens for one in passages) == pytest.approx(scores["loss"])
+    assert "The worst, by loss" in write_report(run, split="validation").read_text("utf-8")
 
 
 @pytest.mark.parametrize(("language", "hidden"), [("zh", 2), ("en", 6)])

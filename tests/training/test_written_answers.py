@@ -22,6 +22,7 @@ from headway.evaluation.evaluate import evaluate_run
 from headway.evaluation.generated import dialogue_scores, first_sentence
 from headway.evaluation.rouge import distinct, rouge
 from headway.model_dir import load_model
+from headway.report.page import write_report
 from headway.training.loop import train
 
 
@@ -74,6 +75,8 @@ def test_a_killed_run_resumes_bit_for_bit_and_is_evaluated(
     answers = [json.loads(line) for line in (tmp_path / "killed" / "evaluation" / "test.answers.jsonl").read_text().splitlines()]
     predicted = headway.load(str(tmp_path / "killed")).predict([answer["source"] for answer in answers])
     assert predicted == [answer["answer"] for answer in answers]
+    assert all(answer["log_probability"] < 0 for answer in answers)
+    assert "Repetition, truncation, hallucination" in write_report(tmp_path / "killed").read_text("utf-8")
     statistics = json.loads((tmp_path / "killed" / "evaluation" / "test.statistics.json").read_text())
     tokenizer = load_model(tmp_path / "killed").tokenizers.target
     assert [tokens for _, tokens in statistics["loss"]] == [len(tokenizer.encode(answer["reference"])) + 1 for answer in answers]

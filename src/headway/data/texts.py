@@ -123,6 +123,10 @@ class TextPreparation(CutUpOnce):
         sources, targets = self.prepare(examples, Counter()).rows
         return MemoryRows(sources, targets)
 
+    def decode(self, row: Sequence[int]) -> str:
+        """The text of a row, before preprocessing is undone."""
+        return self._tokenizer.decode(row)
+
     def spelled_bytes(self, rows: MemoryRows) -> int:
         """Bytes of UTF-8 that the pieces of documents spell. An unknown piece spells none: it costs bits and tells nothing."""
-        return sum(len(self._tokenizer.decode(row).encode()) for row in rows.target_rows)
+        return sum(len(self.decode(row).encode()) for row in rows.target_rows)

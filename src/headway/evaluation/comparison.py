@@ -10,23 +10,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
+from headway.evaluation.evaluated import OF_ONE_EXAMPLE, Evaluated, load_evaluated
 from headway.evaluation.formulas import DECIMALS, DrawFunction
-from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
-from headway.evaluation.outcome_record import AnswerRecord, load_outcome
+from headway.evaluation.outcome_record import AnswerRecord
 from headway.evaluation.paired import PairedDifference, approximate_randomisation, holm, paired_bootstrap
-from headway.evaluation.records import EvaluationRecord, SentenceRecord
 from headway.evaluation.run_differences import RunDifferences, run_differences
 
 KEPT_CHANGES = 20
 OF_TOKENS = ("loss", "perplexity", "bits_per_byte")  # each of their rows is so many tokens
-# Scores that tell which example changed, the best first.
-OF_ONE_EXAMPLE = ("chrf", "rougel", "f1", "micro_f1", "accuracy", "accuracy@1", "exact", "mae", "loss")
 
 
 @dataclass(frozen=True)
@@ -120,19 +117,6 @@ class Comparison:
         return found
 
 
-class _Evaluated(NamedTuple):
-    """What one run has got and answered."""
-
-    task: str
-    name: str  # split, and direction of a translator
-    data: str  # fingerprint of the files
-    tokenizer: str  # fingerprint of that of the targets; empty in older evaluations
-    noise: str  # fingerprint of the settings by which text was damaged, where it was
-    measurements: dict[str, Measurement]
-    answers: list[AnswerRecord]
-    paper_references: list[str | None]
-
-
 def compare_runs(
     runs: Sequence[Path], *, split: str = "test", samples: int = 1000, confidence: float = 0.95, seed: int = 12345
 ) -> list[Comparison]:
@@ -149,10 +133,10 @@ def compare_runs(
         several = "runs" if len(runs) > 1 else "run"
         remedy = "name two or more: headway compare RUN_A RUN_B"
         raise UsageError(f"{len(runs)} {several} cannot be compared", remedy=remedy)
-    first = _load(runs[0], split)
+    first = load_evaluated(runs[0], split)
     found = []
     for letter, run in zip(ascii_uppercase[1:], runs[1:], strict=False):
-        second = _load(run, split)
+        second = load_evaluated(run, split)
         ours, theirs = ({split: some[0].data} if len(some) == 1 else {} for some in (first, second))
         differences = run_differences(runs[0], run, (ours, theirs))
         for one, other in _pairs_of((runs[0], first), (run, second)):
@@ -174,7 +158,7 @@ def _corrected(comparisons: list[Comparison]) -> list[Comparison]:
     return [replace(comparison, metrics=some) for comparison, some in zip(comparisons, metrics, strict=True)]
 
 
-def _pairs_of(a: tuple[Path, list[_Evaluated]], b: tuple[Path, list[_Evaluated]]) -> list[tuple[_Evaluated, _Evaluated]]:
+def _pairs_of(a: tuple[Path, list[Evaluated]], b: tuple[Path, list[Evaluated]]) -> list[tuple[Evaluated, Evaluated]]:
     """What is to be set against each other. Raises DataError where nothing is."""
     (run_a, first), (run_b, second) = a, b
     if len(first) == len(second) == 1:
@@ -190,8 +174,8 @@ def _pairs_of(a: tuple[Path, list[_Evaluated]], b: tuple[Path, list[_Evaluated]]
 
 def _compare(
     runs: tuple[Path, Path],
-    first: _Evaluated,
-    second: _Evaluated,
+    first: Evaluated,
+    second: Evaluated,
     letter: str,
     bootstrap: tuple[int, float, int],
     differences: RunDifferences,
@@ -223,9 +207,9 @@ def _compare(
     return Comparison(a, b, letter, first.name, examples, same_answers, compared, left_out, changes, differences)
 
 
-def _by_example(first: _Evaluated, second: _Evaluated, compared: Collection[str]) -> ByExample | None:
+def _by_example(first: Evaluated, second: Evaluated, compared: Collection[str]) -> ByExample | None:
     """Wins, losses and ties by the score that tells most of one example, where there is such a score."""
-    name = next((name for name in OF_ONE_EXAMPLE if name in compared), None)
+    name = next((name for name in (*OF_ONE_EXAMPLE, "loss") if name in compared), None)
     if name is None:
         return None
     one, other = first.measurements[name], second.measurements[name]
@@ -245,7 +229,7 @@ def _change(first: AnswerRecord, second: AnswerRecord, scores: np.ndarray) -> Ch
     return Change(first.place, first.source, first.reference, first.answer, second.answer, *map(float, scores))
 
 
-def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
+def _why_not(name: str, first: Evaluated, second: Evaluated) -> str:
     """Why a score of the first run cannot be set against that of the second; empty where it can."""
     one, other = first.measurements[name], second.measurements.get(name)
     if other is None:
@@ -267,32 +251,7 @@ def _why_not(name: str, first: _Evaluated, second: _Evaluated) -> str:
     return "" if same and width and len(one.statistics) == len(other.statistics) else "it was measured in another way"
 
 
-def _load(run: Path, split: str) -> list[_Evaluated]:
-    if records.kind_of(run, split) == "outcome":
-        record, measurements, answers = load_outcome(run, split)
-        data, tokenizer, noise = (record.fingerprints.get(name, "") for name in ("data", "tokenizer", "noise"))
-        return [_Evaluated(record.task, f"{split} set", data, tokenizer, noise, measurements, answers, [])]
-    return [_translated(*evaluation) for evaluation in records.load_all(run, split)]
-
-
-def _translated(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> _Evaluated:
-    """Scored again from the text, so that both sides are measured by the same program."""
-    hypotheses, references = [one.hypothesis for one in sentences], [one.reference for one in sentences]
-    measured = corpus_scores(hypotheses, references, language=record.target_language, tokenize=record.bleu_tokenize)
-    papers = [(one.paper_hypothesis, one.paper_reference) for one in sentences]
-    pairs = [(hypothesis, reference) for hypothesis, reference in papers if hypothesis is not None and reference is not None]
-    if len(pairs) == len(sentences):
-        measured["paper_bleu"] = tokenised_lowercased_bleu([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    answers = [
-        AnswerRecord(line=one.line, file=one.file, source=one.source, reference=one.reference, answer=one.hypothesis)
-        for one in sentences
-    ]
-    name = f"{record.split} set, {record.source_language} → {record.target_language}"
-    data = record.fingerprints.get("data", "")
-    return _Evaluated("translation", name, data, "", "", measured, answers, [reference for _, reference in papers])
-
-
-def _check_same_examples(a: Path, b: Path, first: _Evaluated, second: _Evaluated) -> None:
+def _check_same_examples(a: Path, b: Path, first: Evaluated, second: Evaluated) -> None:
     remedy = "evaluate both runs on the same set"
     if first.task != second.task:
         raise DataError(f"{a} is a run of {first.task} and {b} of {second.task}", remedy="compare runs of one task")

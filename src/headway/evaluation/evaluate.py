@@ -20,7 +20,7 @@ from headway.data.preprocessing import Preprocessor
 from headway.data.readers import Pair
 from headway.errors import DataError
 from headway.evaluation import records
-from headway.evaluation.analysis import by_length, name_of, oddities, worst_and_best
+from headway.evaluation.analysis import by_length, oddities, worst_and_best
 from headway.evaluation.metrics import (
     Looks,
     Measurement,
@@ -32,7 +32,7 @@ from headway.evaluation.metrics import (
 )
 from headway.evaluation.outcome import OutcomeResult, evaluate_outcome
 from headway.evaluation.records import DirectionsRecord, EvaluationRecord, LengthRecord, SentenceRecord
-from headway.evaluation.request import Request, open_request, with_interval
+from headway.evaluation.request import Request, finite, open_request, with_interval
 from headway.evaluation.summary import directions_table, print_summary
 from headway.languages import writes_spaces
 from headway.tasks import TASKS
@@ -81,7 +81,6 @@ class EvaluationResult:
     record: EvaluationRecord
     sentences: list[SentenceRecord]
     files: list[Path]
-    pages: tuple[str, ...]  # evaluations that `write_page` can show: this one
 
     @property
     def scores(self) -> dict[str, float]:
@@ -96,10 +95,6 @@ class DirectionsResult:
     record: DirectionsRecord
     results: list[EvaluationResult]
     files: list[Path]
-
-    @property
-    def pages(self) -> tuple[str, ...]:
-        return tuple(self.record.directions.values())
 
     @property
     def scores(self) -> dict[str, float]:
@@ -199,7 +194,7 @@ def _evaluate(request: Request, output: Console, name: str) -> EvaluationResult:
     files = records.save(request.run, record, sentences, name)
     print_summary(record, sentences, output, title=f"Evaluation of {request.run}")
     output.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
-    return EvaluationResult(record, sentences, files, (name,))
+    return EvaluationResult(record, sentences, files)
 
 
 def open_translator(loaded: LoadedModel, config: Config) -> Translate:
@@ -227,7 +222,7 @@ def reference_loss(loaded: LoadedModel, pairs: Sequence[Pair], direction: Direct
     rows = preparation.rows_of_all(pairs)
     loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
     found = negative_log_likelihood(loaded.model, rows, preparation, config)
-    return ReferenceLoss(_finite(found.nats / max(found.tokens, 1)), found.tokens, rows.cut)
+    return ReferenceLoss(finite(found.nats / max(found.tokens, 1)), found.tokens, rows.cut)
 
 
 def analyse(
@@ -258,7 +253,7 @@ def analyse(
         perplexity=surprise if math.isfinite(surprise) else None,
         loss_tokens=loss.tokens,
         by_length=[
-            LengthRecord(words=name_of(group), sentences=group.sentences, scores=group.scores, length_ratio=group.length_ratio)
+            LengthRecord(words=group.name, sentences=group.sentences, scores=group.scores, length_ratio=group.length_ratio)
             for group in by_length(measured)
         ],
         worst=worst,
@@ -308,16 +303,12 @@ def _sentences(
             bleu=alone["bleu"][index],
             chrf=alone["chrf"][index],
             ter=alone["ter"][index],
-            log_probability=_finite(output.log_probability),
+            log_probability=finite(output.log_probability),
             paper_hypothesis=papers[0][index] if papers else None,
             paper_reference=papers[1][index] if papers else None,
         )
         for index, (pair, output) in enumerate(zip(pairs, translated, strict=True))
     ]
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _translate_all(translate: Translate, sources: Sequence[str]) -> list[Translated]:

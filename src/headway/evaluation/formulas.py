@@ -108,8 +108,8 @@ def f1(sums: np.ndarray) -> np.ndarray:
     return share(np.stack((2 * sums[..., 0], 2 * sums[..., 0] + sums[..., 1] + sums[..., 2]), -1))
 
 
-def _f1_of_one(sums: np.ndarray) -> np.ndarray:
-    """Of one example, which is perfect where nothing was to be chosen and nothing was."""
+def f1_of_one(sums: np.ndarray) -> np.ndarray:
+    """Of an example; where there is nothing to choose and nothing was chosen it is perfect."""
     return np.where(sums.sum(-1) > 0, f1(sums), 100.0)
 
 
@@ -250,10 +250,10 @@ FORMULAS: dict[str, ScoreFunction | DrawFunction] = {
 }
 # Scores are in per cent and shown with two decimals; these are not, and have four.
 DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson", "spearman"), 4)
-# Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences.
+# Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences; F1 of nothing.
 FORMULAS_OF_ONE: dict[str, ScoreFunction] = {
     name: function for name, function in FORMULAS.items() if not isinstance(function, DrawFunction)
-} | {"bleu": partial(bleu, effective_order=True), "f1": _f1_of_one}
+} | {"bleu": partial(bleu, effective_order=True), "f1": f1_of_one}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from headway.config import Config, TrainingConfig
 from headway.data.readers import Pair
 from headway.evaluation.metrics import Measurement, bleu, chrf
 from headway.evaluation.outcome_record import AnswerRecord, Outcome
-from headway.evaluation.request import Request
+from headway.evaluation.request import Request, finite
 from headway.evaluation.rouge import distinct, rouge
 from headway.evaluation.text import loss_scores, row_losses
 from headway.inference.predictor import Predictor, Translation
@@ -44,7 +44,8 @@ def generated_outcome(request: Request) -> Outcome:
     model = loaded.model.to(choose_device(TrainingConfig()))
     losses = loss_scores(row_losses(model, preparation.rows_of_all(pairs), preparation))
     predictor = Predictor(loaded, **config.decoding.model_dump())  # lays the weights out anew: the losses come first
-    texts = [found.text for found in _tracked(predictor, [pair.source for pair in pairs])]
+    written = list(_tracked(predictor, [pair.source for pair in pairs]))
+    texts = [found.text for found in written]
     references = [pair.target for pair in pairs]
     score = SCORES[config.task]
     baselines = {}
@@ -53,8 +54,14 @@ def generated_outcome(request: Request) -> Outcome:
     return Outcome(
         measurements=score(texts, references, config) | {name: losses[name] for name in ("loss", "perplexity")},
         answers=[
-            AnswerRecord(line=pair.line, source=pair.source, reference=pair.target, answer=text)
-            for pair, text in zip(pairs, texts, strict=True)
+            AnswerRecord(
+                line=pair.line,
+                source=pair.source,
+                reference=pair.target,
+                answer=found.text,
+                log_probability=finite(found.log_probability),
+            )
+            for pair, found in zip(pairs, written, strict=True)
         ],
         baselines=baselines,
     )

@@ -5,8 +5,9 @@ N texts, L labels. They agree with scikit-learn, which the tests compare them wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,33 +67,60 @@ def number_scores(found_N: Numbers, gold_N: Numbers) -> dict[str, Measurement]:
     return {measurement.name: measurement for measurement in results}
 
 
-def rows_of_kinds(
+class Estimate(NamedTuple):
+    """A score and the ends of its interval, which are not numbers where it has none."""
+
+    score: float
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        interval = f" ({self.low:.1f}–{self.high:.1f})" if math.isfinite(self.low) else ""
+        return f"{self.score:.1f}{interval}"
+
+
+class KindScores(NamedTuple):
+    """Of one kind, in per cent; `total`: how many there are."""
+
+    name: str
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    total: int
+
+
+def rows_of_kinds(scores: Sequence[KindScores]) -> list[list[str]]:
+    """As text."""
+    return [[one.name, *map(str, (one.precision, one.recall, one.f1)), f"{one.total:,}"] for one in scores]
+
+
+def kind_scores(
     sums_K3: np.ndarray, names: Sequence[str], confidence: float, parts_NK3: np.ndarray | None = None
-) -> list[list[str]]:
-    """Of each kind its name, precision, recall and F1 in per cent with their intervals, and how many there are, as text.
+) -> list[KindScores]:
+    """Precision, recall and F1 of each kind with their intervals.
 
     Args:
         sums_K3: how often each kind is right, wrong and missed.
         parts_NK3: the same of each example, where one may have several of a kind, which are then alike.
     """
-    rows = []
+    found = []
     for kind, (name, sums) in enumerate(zip(names, sums_K3, strict=True)):
-        cells = []
+        scores: dict[str, Estimate] = {}
         for formula in ("precision", "recall", "f1"):
             parts = SHARES[formula].parts(sums[None] if parts_NK3 is None else parts_NK3[:, kind])
             size = parts[0, 1] if parts_NK3 is None else effective_size(parts)
-            cells.append(_with_interval(SHARES[formula], parts.sum(0), size, confidence))
-        rows.append([name, *cells, f"{sums[RIGHT] + sums[MISSED]:,.0f}"])
-    return rows
+            scores[formula] = _with_interval(SHARES[formula], parts.sum(0), size, confidence)
+        found.append(KindScores(name, **scores, total=int(sums[RIGHT] + sums[MISSED])))
+    return found
 
 
-def _with_interval(share: Share, right_of: np.ndarray, size: float, confidence: float) -> str:
+def _with_interval(share: Share, right_of: np.ndarray, size: float, confidence: float) -> Estimate:
     right, parts = right_of
     score = 100 * share.value(right / parts) if parts else 0.0
     if not size:
-        return f"{score:.1f}"
+        return Estimate(score)
     low, high = (100 * share.value(end) for end in wilson(right / parts, size, confidence))
-    return f"{score:.1f} ({low:.1f}–{high:.1f})"
+    return Estimate(score, low, high)
 
 
 def _decisions(chosen_NL: NDArray[np.bool_], gold_NL: NDArray[np.bool_]) -> Whole:

@@ -16,7 +16,7 @@ from headway.errors import HeadwayError
 from headway.evaluation.baselines import label_baselines
 from headway.evaluation.confidence import logits_of, promise_table
 from headway.evaluation.formulas import label_sums
-from headway.evaluation.label_scores import rows_of_kinds
+from headway.evaluation.label_scores import kind_scores, rows_of_kinds
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
 from headway.evaluation.request import Request
@@ -107,7 +107,7 @@ def _tables(
     decisions = measurements["macro_f1"].statistics
     sums_L3 = label_sums(decisions, np.ones((1, len(decisions))), every.outputs)[0]
     head = ["label", "precision", "recall", "F1", "texts"]
-    rows = rows_of_kinds(sums_L3, every.names, confidence)
+    rows = rows_of_kinds(kind_scores(sums_L3, every.names, confidence))
     tables = [TableRecord(title=f"each label ({100 * confidence:g} % interval)", head=head, rows=rows)]
     if labels.kind == "one" and every.outputs <= MOST_CONFUSED:
         chosen, missed = decisions.T // 3

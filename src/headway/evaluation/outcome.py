@@ -47,7 +47,6 @@ class OutcomeResult:
     record: OutcomeRecord
     outcome: Outcome
     files: list[Path]
-    pages: tuple[str, ...]  # evaluations that `write_page` can show: this one
 
     @property
     def scores(self) -> dict[str, float]:
@@ -84,7 +83,7 @@ def evaluate_outcome(request: Request, console: Console) -> OutcomeResult:
     files = save_outcome(request.run, record, outcome)
     _print(record, console, f"Evaluation of {request.run}")
     console.print(f"Written: {', '.join(str(file) for file in files)}", soft_wrap=True, markup=False, highlight=False)
-    return OutcomeResult(record, outcome, files, pages=(request.split,))
+    return OutcomeResult(record, outcome, files)
 
 
 def _cut_warnings(request: Request) -> list[str]:

@@ -1,13 +1,14 @@
 """What an evaluation found, as it stands in memory and on disk.
 
 RUN/evaluation/<split>.json holds the scores, <split>.statistics.json what each example adds to them, so that two runs can be
-compared without answering anything again, and <split>.answers.jsonl the answers.
+compared without answering anything again, <split>.answers.jsonl the answers, <split>.passages.jsonl the rows of plain text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +38,21 @@ class AnswerRecord(ExampleRecord):
     source: str
     reference: str
     answer: str
-    probability: float | None = None
+    probability: float | None = None  # of a label, or of the answer against there being none
+    log_probability: float | None = None  # of a written answer, under the model
+    passage: str | None = None  # that a question is asked about
+
+
+class PassageRecord(Record):
+    """A row of plain text, and what the model makes of it."""
+
+    text: str
+    nats: float  # −log p of what was to be guessed in it
+    tokens: int  # that were to be guessed
+
+    @property
+    def loss(self) -> float:
+        return self.nats / max(self.tokens, 1)
 
 
 class TableRecord(Record):
@@ -81,6 +96,7 @@ class Outcome:
 
     measurements: dict[str, Measurement]
     answers: list[AnswerRecord] = field(default_factory=list)
+    passages: list[PassageRecord] = field(default_factory=list)  # of plain text, which has no answers
     tables: list[TableRecord] = field(default_factory=list)
     baselines: dict[str, dict[str, Measurement]] = field(default_factory=dict)
     wrong: list[Wrong] = field(default_factory=list)
@@ -92,6 +108,7 @@ class SavedOutcome(NamedTuple):
     record: OutcomeRecord
     measurements: dict[str, Measurement]
     answers: list[AnswerRecord]  # none where the answers are no texts or labels
+    passages: list[PassageRecord]
 
 
 def save_outcome(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Path]:
@@ -99,7 +116,8 @@ def save_outcome(run: Path, record: OutcomeRecord, outcome: Outcome) -> list[Pat
     sums = {name: measurement.statistics.tolist() for name, measurement in outcome.measurements.items()}
     texts = {
         "statistics": json.dumps(sums, allow_nan=False) + "\n",
-        "answers": "".join(json.dumps(one.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for one in outcome.answers),
+        "answers": _lines(outcome.answers),
+        "passages": _lines(outcome.passages),
     }
     written = {name: _beside(run, record.split, name) for name, text in texts.items() if text}
     for name, path in written.items():
@@ -123,8 +141,17 @@ def load_outcome(run: Path, split: str) -> SavedOutcome:
         for name, score in record.scores.items()
         if score.formula in FORMULAS
     }
-    lines = texts.get("answers", "").split("\n")[:-1]
-    return SavedOutcome(record, measurements, [AnswerRecord.model_validate_json(line) for line in lines])
+    answers, passages = (texts.get(name, "").split("\n")[:-1] for name in ("answers", "passages"))
+    return SavedOutcome(
+        record,
+        measurements,
+        [AnswerRecord.model_validate_json(line) for line in answers],
+        [PassageRecord.model_validate_json(line) for line in passages],
+    )
+
+
+def _lines(records: Sequence[Record]) -> str:
+    return "".join(json.dumps(one.model_dump(), ensure_ascii=False, allow_nan=False) + "\n" for one in records)
 
 
 def _beside(run: Path, split: str, name: str) -> Path:

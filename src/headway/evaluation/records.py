@@ -21,7 +21,7 @@ from headway.evaluation.metrics import BleuTokenizer
 
 R = TypeVar("R", bound="Record")
 T = TypeVar("T")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no passages, and no log-probabilities of written answers
 AGAIN = "evaluate the run again"
 
 

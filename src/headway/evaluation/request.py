@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -21,6 +20,7 @@ from headway.evaluation import records
 from headway.evaluation.intervals import score_interval
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.records import ExampleRecord, ScoreRecord
+from headway.machine import versions
 from headway.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 DATA_SETS = ("data.train", "data.validation", "data.test")
 MAY_CHANGE = ("decoding.", "evaluation.", *(f"{name}." for name in DATA_SETS))  # what a trained model leaves open
-MEASURED_PACKAGES = ("headway", "torch", "numpy", "sacrebleu", "sacremoses", "tokenizers")
 
 
 E = TypeVar("E", bound=ExampleRecord)
@@ -76,7 +75,7 @@ class Request:
         settings, noise = (json.dumps(part.model_dump(mode="json"), sort_keys=True) for part in (self.config, self.config.noise))
         return {
             "seconds": self.clock.seconds,
-            "versions": _versions(),
+            "versions": versions(),
             "fingerprints": {
                 "data": self.data,
                 "model": self.loaded.fingerprint,
@@ -161,6 +160,10 @@ def with_interval(measured: Measurement, config: Config) -> ScoreRecord:
     )
 
 
+def finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
 def check_request(split: str, overrides: Sequence[str]) -> None:
     if split not in get_args(Split):
         raise UsageError(f"there is no split {split!r}", where="--split", remedy=f"choose one of {', '.join(get_args(Split))}")
@@ -192,16 +195,6 @@ def _made_data(parts: Iterable[CorpusConfig]) -> list[str]:
     return [
         "the data is synthetic, made by headway sample: these scores say that the machinery works, and nothing about real text"
     ]
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in MEASURED_PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass

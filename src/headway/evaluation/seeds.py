@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -20,7 +20,6 @@ from headway.evaluation.distributions import t_quantile
 from headway.evaluation.evaluate import DirectionsResult, EvaluationResult, evaluate_run
 from headway.evaluation.formulas import SHARES
 from headway.evaluation.outcome import OutcomeResult
-from headway.evaluation.page import write_page
 from headway.evaluation.records import FORMAT_VERSION, Record, ScoreRecord
 from headway.training.run_directory import seed_runs
 from headway.visible import visible
@@ -71,10 +70,8 @@ class SeedsRecord(Record):
     scores: dict[str, SeedScore]
 
 
-def evaluate_all(
-    run: Path, overrides: Sequence[str], console: Console, *, split: Split, calibrate: bool = False
-) -> Iterator[Path]:
-    """Evaluates a run, or each of the runs of several seeds and then sums them up; yields the pages that were written.
+def evaluate_all(run: Path, overrides: Sequence[str], console: Console, *, split: Split, calibrate: bool = False) -> list[Path]:
+    """Evaluates a run, or each of the runs of several seeds and then sums them up; returns the runs.
 
     Args:
         calibrate: first fit the confidence of each on its validation set.
@@ -87,8 +84,6 @@ def evaluate_all(
             calibrate_run(one, overrides, console)
         result = evaluate_run(one, overrides, console, split=split)
         results.append(result)
-        for name in result.pages:
-            yield write_page(one, name)
     if len(seeds) > 1:
         record = summed_up(list(seeds), results, split)
         records.prepare(run)
@@ -96,6 +91,7 @@ def evaluate_all(
         records.write_record(path, record)
         _print(record, run, console)
         console.print(f"Written: {path}", soft_wrap=True, markup=False, highlight=False)
+    return list(seeds.values()) or [run]
 
 
 def summed_up(seeds: Sequence[int], results: Sequence[Result], split: str) -> SeedsRecord:

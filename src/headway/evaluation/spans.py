@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from headway.config import TrainingConfig
 from headway.data.questions import Question, QuestionPreparation
 from headway.evaluation.generated import first_sentence
@@ -23,8 +25,15 @@ def span_outcome(request: Request) -> Outcome:
     wanted = [[answer.text for answer in question.answers] for question in questions]
     scores = span_scores(texts, wanted, language)
     answers = [
-        AnswerRecord(line=question.line, source=question.question, reference=" | ".join(references), answer=text)
-        for question, references, text in zip(questions, wanted, texts, strict=True)
+        AnswerRecord(
+            line=question.line,
+            source=question.question,
+            reference=" | ".join(references),
+            answer=one.text,
+            probability=_sureness(one.score),
+            passage=question.passage,
+        )
+        for question, references, one in zip(questions, wanted, found, strict=True)
     ]
     wrong = [
         Wrong(line=one.line, source=one.source, problem=f"wanted {one.reference or 'no answer'}, got {one.answer or 'no answer'}")
@@ -35,3 +44,8 @@ def span_outcome(request: Request) -> Outcome:
     if config.data.unanswerable:
         baselines["never an answer"] = span_scores([""] * len(questions), wanted, language)
     return Outcome(measurements=scores, answers=answers, wrong=wrong, baselines=baselines)
+
+
+def _sureness(score: float) -> float | None:
+    """The probability of what was decided, be it an answer or none, against the other."""
+    return 1 / (1 + math.exp(-min(abs(score), 700.0))) if math.isfinite(score) else None

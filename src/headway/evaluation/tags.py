@@ -13,7 +13,7 @@ from headway.data.tagged import Tagged, TaggedPreparation
 from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
 from headway.evaluation.formulas import by_label
-from headway.evaluation.label_scores import calibration, rows_of_kinds
+from headway.evaluation.label_scores import calibration, kind_scores, rows_of_kinds
 from headway.evaluation.labels import say_no_baseline
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
@@ -80,7 +80,7 @@ def _tables(
     if not kinds:
         return []
     parts_NK3 = by_label(entity_sums(found, gold, scheme, kinds))
-    rows = rows_of_kinds(parts_NK3.sum(0), sorted(kinds), confidence, parts_NK3)
+    rows = rows_of_kinds(kind_scores(parts_NK3.sum(0), sorted(kinds), confidence, parts_NK3))
     title, head = f"each kind of entity ({100 * confidence:g} % interval)", ["kind", "precision", "recall", "F1", "entities"]
     return [TableRecord(title=title, head=head, rows=rows)]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from headway.pages.document import table, text
 
 WIDTH, HEIGHT = 720, 280
-LEFT, RIGHT, TOP, BOTTOM = 76, 16, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 76, 28, 12, 44
 COLOURS = 6  # .line0 to .line5 of page.css
 MOST_POINTS = 400  # of a line; a screen has not many more
 
@@ -101,6 +101,7 @@ def line_chart(
     log_y: bool = False,
     points: bool = False,
     diagonal: bool = False,
+    within: Sequence[float] = (),
     note: str = "",
 ) -> str:
     """Lines over one pair of axes, with intervals as bars where a series has them.
@@ -108,10 +109,11 @@ def line_chart(
     Args:
         points: draw a mark at every value.
         diagonal: draw where x and y are equal.
+        within: values that both axes reach, whatever the lines do.
     """
     drawn = [thinned(one) for one in series if len(one.x)]
-    x = Scale([value for one in drawn for value in one.x], LEFT, WIDTH - RIGHT, log=log_x)
-    y_values = [value for one in drawn for value in (*one.y, *one.low, *one.high)]
+    x = Scale([*within, *(value for one in drawn for value in one.x)], LEFT, WIDTH - RIGHT, log=log_x)
+    y_values = [*within, *(value for one in drawn for value in (*one.y, *one.low, *one.high))]
     y = Scale(y_values, HEIGHT - BOTTOM, TOP, log=log_y, margin=0.04)
     body = [*_axes(x, y, x_label, y_label)]
     if diagonal:

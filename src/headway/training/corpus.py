@@ -37,7 +37,7 @@ class TrainingCorpus:
             task.preparation(tokenizers, config.in_direction(part.direction)) for part in self._written
         ]
         self.parts = self._open(None)
-        self.fingerprint = _joined([part.fingerprint for part in self.parts])
+        self.fingerprint = joined_fingerprint([part.fingerprint for part in self.parts])
 
     @cached_property
     def rows(self) -> Rows:
@@ -88,5 +88,6 @@ class TrainingCorpus:
         return parts[0] if repeats == [1] else Mixture(parts, repeats)
 
 
-def _joined(fingerprints: list[str]) -> str:
+def joined_fingerprint(fingerprints: list[str]) -> str:
+    """That of a corpus, of those of its parts."""
     return fingerprints[0] if len(fingerprints) == 1 else sha256(" ".join(fingerprints).encode()).hexdigest()

@@ -7,6 +7,7 @@ checkpoint to the same weights, bit for bit.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import signal
@@ -25,6 +26,7 @@ from headway.adapter_dir import save_adapter
 from headway.config import Config
 from headway.data.batches import Batch, Epoch
 from headway.data.check import check
+from headway.data.files import written_aside
 from headway.data.tokenizer import Tokenizers
 from headway.errors import DataError, Interrupted, ModelError, ResourceError
 from headway.model.lora import merged_weights
@@ -45,6 +47,7 @@ from headway.training.parallel import (
 from headway.training.parts import choose_what_learns, learning_parameters
 from headway.training.progress import Progress
 from headway.training.run_directory import (
+    CHECK,
     TOKENIZERS,
     begin_or_go_on,
     forget_run,
@@ -54,6 +57,7 @@ from headway.training.run_directory import (
     open_tokenizers,
 )
 from headway.training.start_from import inherit
+from headway.training.starts import record_start
 from headway.training.state import LossOf, TrainState
 from headway.training.stop_signals import Stopped, StopSignal, stop_signals
 from headway.training.validation import Validation, best_metric, validate
@@ -137,7 +141,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     if world.first:
         if not has_checkpoints(directory):  # nothing is trained yet: data and tokenizer may still change
             forget_tokenizers(directory)
-            _look_at_data(config, progress)
+            _look_at_data(config, directory, progress)
         open_tokenizers(directory, config)
     barrier(world)
     tokenizers = open_tokenizers(directory, config)
@@ -151,6 +155,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     if world.first:
         sets = 2 + copies_of_weights(config.training)  # two moments, averages; float32
         checkpoints.require_space(4 * (state.model.parameter_count() + sets * learning_parameters(state.model)))
+        record_start(directory, state)
     progress.begin(state.model, corpus, state, best_metric(config, tokenizers))
     with progress, stop_signals() as stop:
         _run(state, corpus, validation, checkpoints, tokenizers, directory, progress, stop)
@@ -202,9 +207,11 @@ def _start(
     return state
 
 
-def _look_at_data(config: Config, progress: Progress) -> None:
-    """The quick part of `headway check`."""
+def _look_at_data(config: Config, directory: Path, progress: Progress) -> None:
+    """The quick part of `headway check`; what it finds is kept for the report."""
     report = check(config, progress.console, quick=True)
+    with written_aside(directory / CHECK) as aside:
+        aside.write_text(json.dumps(report.as_json(), ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace")
     if not report.ok:
         raise DataError(
             "training does not start on such data", where="data", remedy="mend what is listed above, then start again"

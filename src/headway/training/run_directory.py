@@ -1,6 +1,7 @@
 """The directory of a run: which configuration it belongs to, and its tokenizers.
 
-runs/x/config.yaml   checkpoints/   model/ (the best so far)   metrics.jsonl   tensorboard/   evaluation/
+runs/x/config.yaml   checkpoints/   model/ (the best so far)   metrics.jsonl   starts.jsonl   tensorboard/   evaluation/
+       check.json (what the pre-flight of the data found)   report.html
 Of several seeds each has such a directory: runs/x/seed1, runs/x/seed2, …
 """
 
@@ -27,12 +28,12 @@ MAY_CHANGE = (
 )  # fmt: skip
 
 SEED_RUN = re.compile(r"seed([0-9]{1,9})")
-LOCK, TOKENIZERS = "run.lock", "tokenizers"
+LOCK, TOKENIZERS, CHECK = "run.lock", "tokenizers", "check.json"
 CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
 # All that a run writes, its configuration last: without it the directory is no run.
 WRITTEN = (
     "checkpoints", "model", "adapter", "evaluation", "tensorboard", TOKENIZERS, TOKENIZERS_ASIDE, "metrics.jsonl", "metrics.tmp",
-    CONFIG_ASIDE, "config.yaml",
+    "starts.jsonl", CHECK, "report.html", CONFIG_ASIDE, "config.yaml",
 )  # fmt: skip
 
 

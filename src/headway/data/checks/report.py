@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -80,6 +80,18 @@ class CheckReport:
     def as_json(self) -> dict[str, Any]:
         corpora = [{**asdict(figures), "used": figures.used} for figures in self.corpora]
         return {"ok": self.ok, **asdict(self), "corpora": corpora}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """What `as_json` gave. Raises KeyError, TypeError where it is anything else."""
+        own = {field.name: values[field.name] for field in fields(cls)}
+        corpora = ({name: value for name, value in one.items() if name != "used"} for one in values["corpora"])
+        return cls(**own | {
+            "corpora": tuple(CorpusFigures(**one | {"files": tuple(one["files"])}) for one in corpora),
+            "findings": tuple(Finding(**one | {"places": tuple(one["places"])}) for one in values["findings"]),
+            "passed": tuple(values["passed"]),
+            "languages": tuple(values["languages"]),
+        })  # fmt: skip
 
     def print(self, console: Console) -> None:
         """The table, the findings and the verdict, in about twenty lines."""

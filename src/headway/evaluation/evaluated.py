@@ -1,0 +1,79 @@
+"""An evaluation read back: what a run has answered, measured so that it can be scored again on any choice of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.evaluation import records
+from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
+from headway.evaluation.outcome_record import AnswerRecord, OutcomeRecord, PassageRecord, load_outcome
+from headway.evaluation.records import EvaluationRecord, SentenceRecord
+
+OF_ONE_EXAMPLE = (
+    "chrf", "rougel", "f1", "micro_f1", "accuracy", "accuracy@1", "exact", "mae",
+)  # scores that tell something of one example, the best first  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one run has got and answered."""
+
+    task: str
+    name: str  # split, and direction of a translator
+    record: EvaluationRecord | OutcomeRecord
+    measurements: dict[str, Measurement]
+    answers: list[AnswerRecord]
+    passages: list[PassageRecord]
+    paper_references: list[str | None]
+
+    @property
+    def data(self) -> str:
+        """Fingerprint of the files."""
+        return self.record.fingerprints.get("data", "")
+
+    @property
+    def tokenizer(self) -> str:
+        """Fingerprint of that of the targets; empty in older evaluations."""
+        return self.record.fingerprints.get("tokenizer", "")
+
+    @property
+    def noise(self) -> str:
+        """Fingerprint of the settings by which text was damaged, where it was."""
+        return self.record.fingerprints.get("noise", "")
+
+    def of_one_example(self) -> Measurement | None:
+        """The score that says how good the answer to one example is; None where no score does."""
+        return next((self.measurements[name] for name in OF_ONE_EXAMPLE if name in self.measurements), None)
+
+
+def load_evaluated(run: Path, split: str) -> list[Evaluated]:
+    """The evaluation of a run on a set, of a translator in each direction. Raises as `records.load` does."""
+    if records.kind_of(run, split) == "outcome":
+        record, measurements, answers, passages = load_outcome(run, split)
+        return [Evaluated(record.task, f"{split} set", record, measurements, answers, passages, [])]
+    return [_translated(*evaluation) for evaluation in records.load_all(run, split)]
+
+
+def _translated(record: EvaluationRecord, sentences: Sequence[SentenceRecord]) -> Evaluated:
+    """Scored again from the text, so that all runs are measured by the same program."""
+    hypotheses, references = [one.hypothesis for one in sentences], [one.reference for one in sentences]
+    measured = corpus_scores(hypotheses, references, language=record.target_language, tokenize=record.bleu_tokenize)
+    papers = [(one.paper_hypothesis, one.paper_reference) for one in sentences]
+    pairs = [(hypothesis, reference) for hypothesis, reference in papers if hypothesis is not None and reference is not None]
+    if len(pairs) == len(sentences):
+        measured["paper_bleu"] = tokenised_lowercased_bleu([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    answers = [
+        AnswerRecord(
+            line=one.line,
+            file=one.file,
+            source=one.source,
+            reference=one.reference,
+            answer=one.hypothesis,
+            log_probability=one.log_probability,
+        )
+        for one in sentences
+    ]
+    name = f"{record.split} set, {record.source_language} → {record.target_language}"
+    return Evaluated("translation", name, record, measured, answers, [], [reference for _, reference in papers])

@@ -1,0 +1,109 @@
+"""The examples of an evaluation as a report shows them: texts, score, confidence, oddities, the command that explains them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.data.labels import Labels
+from headway.data.tags import entities
+from headway.evaluation.evaluated import Evaluated
+from headway.evaluation.frequency import words
+from headway.evaluation.outcome_record import AnswerRecord
+from headway.report.breakdown import languages_of
+from headway.report.material import Material
+from headway.visible import in_a_shell
+
+MOST_COMMAND = 2000  # characters of a text that a command may hold
+PARTS = {"pair_classification": ("first", "second"), "sentence_embedding": ("first", "second")}  # of a source with a tab
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example as the page shows it.
+
+    Attributes:
+        sides: what each text is called, the text, and its language.
+        score: of the answer alone;  confidence: the probability that the model gave to its answer.
+        marks: what is odd about the answer.
+        command: that explains it; empty where there is none to type.
+    """
+
+    place: str
+    sides: tuple[tuple[str, str, str], ...]
+    score: float | None
+    confidence: float | None
+    marks: tuple[str, ...]
+    command: str
+
+
+def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequence[str]]) -> list[Example]:
+    """Every example of an evaluation, in order; of plain text every row.
+
+    Args:
+        marks: what is odd about each answer.
+    """
+    source, target = languages_of(evaluated, material.config)
+    if not evaluated.answers:
+        return [
+            Example(f"row {row}", (("text", one.text, source),), one.loss, None, (), _command(material.run, one.text))
+            for row, one in enumerate(evaluated.passages, 1)
+        ]
+    measured = evaluated.of_one_example()
+    scores: list[float | None] = measured.sentence_scores().tolist() if measured else [None] * len(evaluated.answers)
+    towards = f" --to {target}" if material.config.language_tags else ""
+    return [
+        Example(
+            one.place,
+            tuple(_sides(one, evaluated.task, material.labels, (source, target))),
+            score,
+            _confidence(one, target),
+            tuple(odd),
+            command + towards if (command := _command_of(one, evaluated.task, material.run)) else "",
+        )
+        for one, score, odd in zip(evaluated.answers, scores, marks, strict=True)
+    ]
+
+
+def _sides(one: AnswerRecord, task: str, labels: Labels | None, languages: tuple[str, str]) -> list[tuple[str, str, str]]:
+    source, target = languages
+    wanted, got = one.reference, one.answer
+    if task == "tagging" and labels is not None:
+        wanted, got = (_tagged(one.source, tags, labels) for tags in (wanted, got))
+    parts = one.source.split("\t", 1) if task in PARTS else [one.source]
+    names = PARTS[task] if len(parts) > 1 else ("source",)
+    read = [(name, part, source) for name, part in zip(names, parts, strict=True)]
+    if one.passage is not None:
+        read = [("question", one.source, source), ("passage", one.passage, source)]
+    return [*read, ("wanted", wanted, target), ("got", got, target)]
+
+
+def _tagged(source: str, tags: str, labels: Labels) -> str:
+    """The entities, or where tags are no entities each word with its own."""
+    every, marked = source.split(" "), tags.split(" ")
+    if labels.scheme == "plain":
+        return " ".join(f"{word}/{tag}" for word, tag in zip(every, marked, strict=False))
+    found = entities(marked, labels.scheme)
+    return "; ".join(f"{' '.join(every[one.first : one.end])} ({one.kind})" for one in found)
+
+
+def _confidence(one: AnswerRecord, language: str) -> float | None:
+    """The probability of the answer; of a text that of a word of it, the geometric mean, so that length does not count."""
+    if one.log_probability is None:
+        return one.probability
+    return math.exp(min(0.0, one.log_probability) / (1 + len(words(one.answer, language))))
+
+
+def _command_of(one: AnswerRecord, task: str, run: Path) -> str:
+    """The text is that of a line which `headway predict` takes."""
+    if task == "question_answering":
+        return _command(run, f"{one.source}\t{one.passage}") if one.passage is not None else ""
+    return _command(run, one.source)
+
+
+def _command(run: Path, text: str) -> str:
+    if not text.strip() or len(text) > MOST_COMMAND:
+        return ""
+    return f"headway explain {in_a_shell(str(run))} {in_a_shell(text)}"
