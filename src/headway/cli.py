@@ -315,31 +315,40 @@ def explain(arguments: Arguments) -> None:
 
     A page to open in a browser, for every task: attributions to each token, attention of every head, what each layer would have
     said, the tree of the search. In place of it the figures as JSON, or the cross-attention as a picture. What a masked language
-    model is to guess is written ___.
+    model is to guess is written ___. --heads tells which heads of the model matter.
 
     examples:
       headway explain runs/multi30k "A man is riding a horse." -o horse.html
       headway explain runs/sst2 "a gorgeous, witty, seductive movie" -o movie.json
       headway explain runs/multi30k "A man is riding a horse." -o attention.png
+      headway explain runs/multi30k --heads -o heads.html
     """
     if arguments.output == "-":
         raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as explanation.html")
+    if (arguments.text is None) != arguments.heads:
+        raise UsageError("explains a text, or --heads", where="headway explain", remedy="give one of them")
     refuse_output(arguments.output)
-    ending, direction = Path(arguments.output).suffix.lower(), (arguments.to, arguments.from_)
+    path, direction = Path(arguments.output), (arguments.to, arguments.from_)
     directory, settings = model_with_decoding(arguments.run, arguments.overrides)
+    picture = path.suffix.lower() not in (".html", ".htm", ".json")
+    if arguments.layer is not None and not picture:
+        raise UsageError("is for pictures: a page shows every layer", where="--layer", remedy="leave it out")
     wait_asleep_beside_others(None)
-    if ending in (".html", ".htm", ".json"):
-        from headway.explain.write import write_explanation
-
-        if arguments.layer is not None:
-            raise UsageError("is for pictures: a page shows every layer", where="--layer", remedy="leave it out")
-        answer = write_explanation(directory, arguments.text, Path(arguments.output), settings, direction, name=arguments.run)
-    else:
+    if picture:
         from headway.explain.picture import draw_attention
 
-        path, layer = Path(arguments.output), arguments.layer
-        answer = draw_attention(directory, arguments.text, path, settings, layer=layer, direction=direction)
-    print(answer)
+        if arguments.heads:
+            raise UsageError(f"--heads are no {path.suffix}", where="-o", remedy="name it .html or .json")
+        print(draw_attention(directory, arguments.text, path, settings, layer=arguments.layer, direction=direction))
+    elif arguments.heads:
+        from headway.explain.write import write_heads
+
+        for one in write_heads(directory, path, arguments.split, name=arguments.run).heads[:10]:
+            print(f"{one.rise:+.4f}\t{one.name}")
+    else:
+        from headway.explain.write import write_explanation
+
+        print(write_explanation(directory, arguments.text, path, settings, direction, name=arguments.run))
     say(f"written: {arguments.output}")
 
 

@@ -73,13 +73,15 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "chat": [RUN, DECODING],
     "explain": [
         RUN,
-        ("text", {"metavar": "TEXT", "help": "what `predict` would be given; two texts have a tab between them"}),
+        ("text", {"nargs": "?", "metavar": "TEXT", "help": "what `predict` would be given; two texts have a tab between them"}),
         DECODING,
         TO, FROM,
         ("-o", "--output", {
             "default": "explanation.html", "metavar": "FILE",
             "help": ".html, .json, or the attention as .png, .svg, .pdf (default: explanation.html)",
         }),
+        ("--heads", {"action": "store_true", "help": "in place of TEXT: which heads matter, on a sample of data"}),
+        ("--split", {"default": "validation", "choices": ("train", "validation", "test"), "help": "of --heads (default: validation)"}),
         ("--layer", {"type": int, "metavar": "N", "help": "of such a picture, from 0, or from the end: -1 (default)"}),
     ],
     "merge": [

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from headway.evaluation.frequency import EDGES, NAMES, range_of, rarest, scores_by_frequency, words
 
-BOOTSTRAP = (100, 0.95, 1)
-
 
 def test_words_are_bare_and_lower_cased_or_characters() -> None:
     assert words('“Ein Mann, der so-und-so heißt…”  sagt: "Ja!" -', "de") == [

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from headway.explain.alignment import shown_links, words_of
 from headway.explain.attention import stacks
 from headway.explain.explanation import Explanation
+from headway.explain.heads import HeadReport
 from headway.explain.lens import Sureness
 from headway.explain.search import Node, SearchTree
 from headway.explain.sides import Side
-from headway.pages.charts import figure, number
+from headway.pages.charts import Series, bar_chart, figure, number
 from headway.pages.document import data_block, facts, page, table, text
 
 NAMES = {
@@ -25,6 +26,7 @@ NAMES = {
     "decoder cross_attention": "cross-attention",
 }  # fmt: skip
 ROWS = {"encoder": "source", "decoder": "said"}  # a decoder looks where it says something
+MOST_BARS = 48
 COLUMN, LINE = 96, 17  # of the tree of a search
 
 
@@ -44,6 +46,23 @@ def explanation_page(explanation: Explanation, title: str) -> str:
     warnings = [] if explanation.equal else [_different(explanation)]
     heading = f"{subject.task.replace('_', ' ')}, {subject.model.parameter_count():,} parameters"
     return page(title, heading, parts, warnings=warnings, assets=["explain.css", "explain.js"])
+
+
+def heads_page(report: HeadReport, title: str) -> str:
+    """Every head with what the loss rises by without it."""
+    shown = report.heads[:MOST_BARS]
+    bars = Series("", [], [one.rise for one in shown], [one.low for one in shown], [one.high for one in shown])
+    more = f"the first {MOST_BARS} of {len(report.heads)}; " if len(report.heads) > MOST_BARS else ""
+    chart = bar_chart(
+        "What the loss rises by without each head", [one.name for one in shown], bars, "nats", note=f"{more}95 % intervals"
+    )
+    rows = [
+        (one.name, f"{one.rise:+.4f}", f"{one.low:+.4f} … {one.high:+.4f}", "" if one.low <= 0 <= one.high else "yes")
+        for one in report.heads
+    ]
+    listed = table(("head", "rise of the loss", "95 % interval", "outside of noise"), rows)
+    heading = f"{report.examples:,} examples of the {report.split} set; the loss with all heads is {report.loss:.4f} nats"
+    return page(title, heading, [chart, f"<h2>All heads</h2>\n{listed}"])
 
 
 def _different(explanation: Explanation) -> str:

@@ -4,16 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from headway.config import Split
 from headway.data.files import written_aside
 from headway.explain.explanation import explain
-from headway.explain.page import explanation_page
+from headway.explain.heads import HeadReport, important_heads
+from headway.explain.page import explanation_page, heads_page
 from headway.explain.subjects import Direction
+from headway.model_dir import load_model
+
+
+def write_heads(run: str, path: Path, split: Split, *, name: str) -> HeadReport:
+    """Tries a model without each of its heads, and writes what it loses. Raises as `important_heads` does."""
+    with _progress() as progress:
+        task = progress.add_task("reading the model", total=None)
+        loaded = load_model(run)
+
+        def done(number: int, of: int) -> None:
+            progress.update(task, description="heads", completed=number, total=of)
+
+        report = important_heads(loaded, split=split, done=done)
+    if path.suffix.lower() == ".json":
+        _write(path, json.dumps(asdict(report), ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        _write(path, heads_page(report, f"Which heads of {name} matter"))
+    return report
+
+
+def _progress() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _write(path: Path, content: str) -> None:
+    with written_aside(path) as aside:
+        aside.write_text(content, encoding="utf-8")
 
 
 def write_explanation(
@@ -27,8 +58,7 @@ def write_explanation(
 
     Raises: as `explain`; ResourceError where the file cannot be written.
     """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with _progress() as progress:
         task = progress.add_task("reading the model", total=None)
 
         def done(what: str, number: int, of: int) -> None:
@@ -36,9 +66,7 @@ def write_explanation(
 
         found = explain(run, text, decoding=decoding, direction=direction, done=done)
     if path.suffix.lower() == ".json":
-        content = json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False) + "\n"
+        _write(path, json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        content = explanation_page(found, f"Explanation of {name or run}")
-    with written_aside(path) as aside:
-        aside.write_text(content, encoding="utf-8")
+        _write(path, explanation_page(found, f"Explanation of {name or run}"))
     return found.subject.answer
