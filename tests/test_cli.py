@@ -313,7 +313,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
         (([Path("a"), Path("b")],), {"split": "test"}),
         (Path("run"), Path("x.html"), "test"),
         (("run/model", "A man.", Path("x.png"), {}), {"layer": -2, "direction": (None, None)}),
-        (("run/model", "A man.", Path("explanation.html"), {}, ("de", None)), {"name": "run"}),
+        (("run/model", "A man.", Path("explanation.html"), {}, ("de", None)), {"neighbours": False, "name": "run"}),
     ]
     out, err = capsys.readouterr()
     assert out == "run/report.html\nEin Mann.\nEin Mann.\n"

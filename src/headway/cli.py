@@ -348,7 +348,8 @@ def explain(arguments: Arguments) -> None:
     else:
         from headway.explain.write import write_explanation
 
-        print(write_explanation(directory, arguments.text, path, settings, direction, name=arguments.run))
+        near, name = arguments.neighbours, arguments.run
+        print(write_explanation(directory, arguments.text, path, settings, direction, neighbours=near, name=name))
     say(f"written: {arguments.output}")
 
 

@@ -81,7 +81,8 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
             "help": ".html, .json, or the attention as .png, .svg, .pdf (default: explanation.html)",
         }),
         ("--heads", {"action": "store_true", "help": "in place of TEXT: which heads matter, on a sample of data"}),
-        ("--split", {"default": "validation", "choices": ("train", "validation", "test"), "help": "of --heads (default: validation)"}),
+        ("--neighbours", {"action": "store_true", "help": "with the training examples that are nearest to text and answer"}),
+        ("--split", {"default": "validation", "choices": ("train", "validation", "test"), "help": "of --heads (validation)"}),
         ("--layer", {"type": int, "metavar": "N", "help": "of such a picture, from 0, or from the end: -1 (default)"}),
     ],
     "merge": [

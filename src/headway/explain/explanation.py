@@ -17,10 +17,11 @@ from headway.explain.alignment import Link, alignment
 from headway.explain.attention import Maps, attention_maps, rollout
 from headway.explain.attribution import METHODS, Attribution, Method, attribute
 from headway.explain.lens import Sureness, logit_lens, sureness
+from headway.explain.neighbours import Neighbours, nearest_examples
 from headway.explain.search import SearchTree
 from headway.explain.subject import Subject
 from headway.explain.subjects import Direction, subject_of
-from headway.model_dir import LoadedModel
+from headway.model_dir import LoadedModel, load_model
 
 MOST_TOKENS = 1024  # of both sides together: the maps grow with their square
 MOST_OUTPUTS = 64  # that are attributed unless more are asked for
@@ -40,6 +41,7 @@ class Explanation:
         lens: of each layer and output.
         tree: of the beam search.
         links: of the words of a translation to those of its source.
+        neighbours: the nearest training examples, where they were asked for.
     """
 
     subject: Subject
@@ -51,6 +53,7 @@ class Explanation:
     lens: list[list[Sureness]]
     tree: SearchTree | None
     links: list[Link]
+    neighbours: Neighbours | None = None
 
     @property
     def attributed(self) -> list[int]:
@@ -87,6 +90,7 @@ class Explanation:
             ],
             "lens": [[asdict(sure) for sure in layer] for layer in self.lens],
             "alignment": [asdict(link) for link in self.links],
+            "neighbours": asdict(self.neighbours) if self.neighbours else None,
             "search": asdict(self.tree) if self.tree else None,
         }  # fmt: skip
 
@@ -103,6 +107,7 @@ def explain(
     direction: Direction = (None, None),
     methods: Sequence[Method] = METHODS,
     outputs: Sequence[int] | None = None,
+    neighbours: bool = False,
     done: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
 ) -> Explanation:
     """Explains the answer of a model to a text, of any task.
@@ -114,13 +119,15 @@ def explain(
         direction: the languages that are written and read, for a model of several directions.
         methods: of attribution.
         outputs: numbers of the outputs that are attributed; default: all that the model chose, at most the 64 least sure.
-        done: is told what is computed, how much of it is done, and of how much.
+        neighbours: also find the training examples that are nearest to the text and to the answer.
+        done: is told what is computed, how much of it is done, and of how much; 0 where that is not known.
 
     Raises:
         ModelError: there is no whole model.
         UsageError: the text is empty, too long or not in the form of the task, or a setting is not valid.
     """
-    subject = subject_of(run, text, decoding or {}, direction)
+    loaded = run if isinstance(run, LoadedModel) else load_model(run)
+    subject = subject_of(loaded, text, decoding or {}, direction)
     tokens = sum(len(side) for side in (subject.source, subject.target) if side)
     if tokens > MOST_TOKENS:
         problem = f"the text and its answer have {tokens:,} tokens, and {MOST_TOKENS:,} can be explained at once"
@@ -141,6 +148,7 @@ def explain(
         sureness=sure,
         lens=logit_lens(subject),
         tree=subject.search() if subject.search else None,
+        neighbours=nearest_examples(loaded, subject, done=lambda what, number: done(what, number, 0)) if neighbours else None,
         links=alignment(maps, subject.source, subject.target) if subject.source and subject.target else [],
     )
 

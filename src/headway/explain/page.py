@@ -15,6 +15,7 @@ from headway.explain.attention import stacks
 from headway.explain.explanation import Explanation
 from headway.explain.heads import HeadReport
 from headway.explain.lens import Sureness
+from headway.explain.neighbours import Neighbours
 from headway.explain.search import Node, SearchTree
 from headway.explain.sides import Side
 from headway.pages.charts import Series, bar_chart, figure, number
@@ -40,6 +41,7 @@ def explanation_page(explanation: Explanation, title: str) -> str:
         _sure(explanation),
         _lens(explanation),
         *([_tree(explanation.tree)] if explanation.tree and explanation.tree.nodes else []),
+        *([_neighbours(explanation.neighbours)] if explanation.neighbours else []),
         _complete(explanation),
         data_block("explanation", page_data(explanation)),
     ]
@@ -199,6 +201,16 @@ def _tree_figure(tree: SearchTree) -> str:
     ]
     listed = table(("", "step", "after", "log-probability", "fate"), rows)
     return figure("Continuations that were weighed", svg, listed, note="bold: the answer; struck out: dropped")
+
+
+def _neighbours(found: Neighbours) -> str:
+    """Training examples, nearest first."""
+    parts = ["<h2>Training examples that are near</h2>"]
+    for title, some in (("To the text", found.of_text), ("To the answer", found.of_answer)):
+        if some:
+            rows = [(one.source, one.answer, one.place, f"{one.similarity:.3f}") for one in some]
+            parts.append(f"<h3>{title}</h3>{table(('text', 'answer', 'place', 'cosine'), rows, texts=3)}")
+    return "\n".join(parts)
 
 
 def _path(nodes: Sequence[Node], last: int) -> set[int]:

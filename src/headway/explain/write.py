@@ -48,7 +48,14 @@ def _write(path: Path, content: str) -> None:
 
 
 def write_explanation(
-    run: str, text: str, path: Path, decoding: Mapping[str, Any], direction: Direction, *, name: str | None = None
+    run: str,
+    text: str,
+    path: Path,
+    decoding: Mapping[str, Any],
+    direction: Direction,
+    *,
+    neighbours: bool = False,
+    name: str | None = None,
 ) -> str:
     """Explains the answer to a text, writes the file whose ending says in which form, and returns the answer.
 
@@ -62,9 +69,9 @@ def write_explanation(
         task = progress.add_task("reading the model", total=None)
 
         def done(what: str, number: int, of: int) -> None:
-            progress.update(task, description=what, completed=number, total=of)
+            progress.update(task, description=what, completed=number, total=of or None)
 
-        found = explain(run, text, decoding=decoding, direction=direction, done=done)
+        found = explain(run, text, decoding=decoding, direction=direction, neighbours=neighbours, done=done)
     if path.suffix.lower() == ".json":
         _write(path, json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False) + "\n")
     else:
