@@ -133,9 +133,10 @@ def train(arguments: Arguments) -> None:
     examples:
       headway train examples/multi30k.yaml
       headway train examples/multi30k.yaml training.seed=2 run_directory=runs/seed2
+      headway train examples/sst2_tuning.yaml --from-trial best
       torchrun --nproc-per-node 2 -m headway train examples/multi30k.yaml
     """
-    config = _load(arguments)
+    config = _load(arguments) if arguments.from_trial is None else _load_trial(arguments)
     directory = Path(config.run_directory)
     if arguments.resume and arguments.fresh:
         raise UsageError("--resume goes on with a run and --fresh deletes it", remedy="give one of them")
@@ -145,6 +146,30 @@ def train(arguments: Arguments) -> None:
     from headway.training.loop import train as train_run
 
     print(train_run(config, fresh=arguments.fresh))
+
+
+def tune(arguments: Arguments) -> None:
+    """Look for the best settings: those that stand as a search space in the configuration.
+
+    `learning_rate: {log: [1e-4, 5e-3]}`, `dropout: {uniform: [0, 0.3]}`, `heads: {int: [1, 4]}`, `encoder_layers: {choice: [2,
+    4, 6]}`. Each trial trains in a process of its own; bad ones are stopped early. Stopped or killed, the same command goes on;
+    more workers, here or on other machines with the same directory, join by the same command. Its section `tuning` says how
+    many trials or minutes, what is compared and how. The best settings are printed, and a page tells the rest.
+
+    examples:
+      headway tune examples/sst2_tuning.yaml
+      headway tune examples/sst2_tuning.yaml --workers 2 tuning.trials=50 tuning.minutes=30
+      headway tune examples/sst2.yaml --find learning_rate
+    """
+    wait_asleep_beside_others(None)
+    from headway.tuning.page import write_page
+    from headway.tuning.search import search
+    from headway.tuning.search_space import read_search
+
+    workers = [] if arguments.workers is None else [f"tuning.workers={arguments.workers}"]
+    space = read_search(arguments.config, [*arguments.overrides, *workers])
+    study = search(space, fresh=arguments.fresh)
+    say(f"page: {write_page(space, study)}")
 
 
 def evaluate(arguments: Arguments) -> int:
@@ -350,7 +375,7 @@ def info(arguments: Arguments) -> None:
 
 VERBS: Verbs = {
     verb.__name__: (verb, ARGUMENTS[verb.__name__])
-    for verb in (init, sample, check, train, evaluate, compare, predict, chat, explain, merge, info)
+    for verb in (init, sample, check, train, tune, evaluate, compare, predict, chat, explain, merge, info)
 }
 
 
@@ -374,6 +399,15 @@ def _load(arguments: Arguments) -> Config:
     for warning in config_warnings(config):
         say(f"headway: warning: {warning}")
     return config
+
+
+def _load_trial(arguments: Arguments) -> Config:
+    """The configuration with the settings of a trial."""
+    from headway.tuning.search_space import read_search
+    from headway.tuning.study import load_study, settings_of_trial
+
+    space = read_search(arguments.config, arguments.overrides)
+    return space.config(settings_of_trial(load_study(space), arguments.from_trial))
 
 
 def _start_findings(config: Config) -> list[Finding]:
