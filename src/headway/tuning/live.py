@@ -109,10 +109,13 @@ def shown_value(trial: FrozenTrial) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def short_names(names: Sequence[str]) -> list[str]:
+    """The last word of each name, where it is the name of one alone."""
+    last = [name.rpartition(".")[2] for name in names]
+    return [word if last.count(word) == 1 else name for word, name in zip(last, names, strict=True)]
+
+
 def shown_settings(settings: Mapping[str, Any]) -> str:
-    """One line: the last word of each name is enough, where it is the name of one alone."""
-    last = [name.rpartition(".")[2] for name in settings]
-    return " ".join(
-        f"{word if last.count(word) == 1 else name}={short(value)}"
-        for word, (name, value) in zip(last, settings.items(), strict=True)
-    )
+    """Settings in one line."""
+    values = zip(short_names(list(settings)), settings.values(), strict=True)
+    return " ".join(f"{name}={short(value)}" for name, value in values)
