@@ -26,7 +26,7 @@ from headway.command_line import (
     say,
     wait_asleep_beside_others,
 )
-from headway.errors import DataError, UsageError
+from headway.errors import DataError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from headway.config import Config
@@ -162,6 +162,12 @@ def tune(arguments: Arguments) -> None:
       headway tune examples/sst2.yaml --find learning_rate
     """
     wait_asleep_beside_others(None)
+    if arguments.find:
+        from headway.tuning.finders import find
+
+        print(find(arguments.find, arguments.config, arguments.overrides))
+        return
+    from headway.tuning.live import best_trial
     from headway.tuning.page import write_page
     from headway.tuning.search import search
     from headway.tuning.search_space import read_search
@@ -170,6 +176,10 @@ def tune(arguments: Arguments) -> None:
     space = read_search(arguments.config, [*arguments.overrides, *workers])
     study = search(space, fresh=arguments.fresh)
     say(f"page: {write_page(space, study)}")
+    if (best := best_trial(study)) is None:
+        raise ResourceError("no trial is complete", where=str(space.directory), remedy="the page tells why; give it more time")
+    say(f"best: trial {best.number}, {space.metric} {best.value:.4g}; next: headway train {arguments.config} --from-trial best")
+    print(space.as_yaml(best.params), end="")
 
 
 def evaluate(arguments: Arguments) -> int:

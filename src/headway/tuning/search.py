@@ -70,7 +70,7 @@ def search(space: Search, *, fresh: bool = False) -> optuna.Study:
     if stop.number is not None:
         raise Interrupted(
             stop.number,
-            f"stopped with {counts(study)[TrialState.RUNNING]} trials under way; everything is saved",
+            f"stopped, trials under way: {counts(study)[TrialState.RUNNING]}; everything is saved",
             where=str(space.directory),
             remedy="the same command goes on from here",
         )

@@ -93,24 +93,29 @@ class Search:
         return found.model_copy(update={"run_directory": run, "data": data, "training": training})
 
     def as_yaml(self, drawn: Mapping[str, Value]) -> str:
-        """Drawn values as they are written into a configuration; those inside of a list are left to `settings_of`."""
+        """Drawn values as they are written into a configuration; a part of a list as a comment, for YAML has no name for it."""
         sections: dict[str, Any] = {}
+        comments = ""
         for space in self.spaces:
+            value, section = space.value(drawn[space.name]), sections
             if any(isinstance(part, int) for part in space.key):
+                comments += f"# {space.name}: {dump_yaml({'value': value}).removeprefix('value: ')}"
                 continue
-            section = sections
             for part in space.key[:-1]:
                 section = section.setdefault(str(part), {})
-            section[str(space.key[-1])] = space.value(drawn[space.name])
-        return dump_yaml(sections)
+            section[str(space.key[-1])] = value
+        return (dump_yaml(sections) if sections else "") + comments
 
 
 def trial_directory(directory: Path, number: int) -> Path:
     return directory / "trials" / f"{number:04}"
 
 
-def read_search(path: str | Path, overrides: Sequence[str] = ()) -> Search:
+def read_search(path: str | Path, overrides: Sequence[str] = (), *, to_find: bool = False) -> Search:
     """The search that a configuration describes.
+
+    Args:
+        to_find: for a finder, which needs no space and compares nothing.
 
     Raises:
         UsageError: mistakes in settings, spaces or their ends, all at once, each with its place; or there is no space.
@@ -121,12 +126,12 @@ def read_search(path: str | Path, overrides: Sequence[str] = ()) -> Search:
     spaces = [space for key, value in written if (space := _read(document, key, value)) is not None]
     _refuse_unknown_kinds(document)
     whole = _possible(document, spaces)
-    if not spaces:
+    if not spaces and not to_find:
         remedy = "write one in place of a value, such as learning_rate: {log: [1e-4, 5e-3]}"
         raise UsageError("holds no search space", where=document.name, remedy=remedy)
     document.values.pop(SECTION, None)
     search = Search(document, tuple(spaces), whole.tuning, validate(Config, document))
-    if found := list(_problems(search)):
+    if not to_find and (found := list(_problems(search))):
         raise UsageError("\n".join(found))
     return search
 

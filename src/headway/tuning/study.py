@@ -62,7 +62,8 @@ def open_study(search: Search, *, fresh: bool = False) -> optuna.Study:
     """
     _quiet()
     directory = search.directory
-    if directory.exists() and any(directory.iterdir()) and not (directory / TRIALS).is_dir():
+    strangers = [path for path in directory.iterdir() if path.suffix != ".html"] if directory.exists() else []
+    if strangers and not (directory / TRIALS).is_dir():
         raise UsageError("is not empty and holds no search", where=str(directory), remedy="choose another tuning.directory")
     (directory / TRIALS).mkdir(parents=True, exist_ok=True)
     name = directory.name
