@@ -174,6 +174,7 @@ def tune(arguments: Arguments) -> None:
 
     workers = [] if arguments.workers is None else [f"tuning.workers={arguments.workers}"]
     space = read_search(arguments.config, [*arguments.overrides, *workers])
+    _with_warnings(space.base)
     study = search(space, fresh=arguments.fresh)
     say(f"page: {write_page(space, study)}")
     if (best := best_trial(study)) is None:
@@ -403,21 +404,27 @@ def _with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, A
 
 
 def _load(arguments: Arguments) -> Config:
-    from headway.config import config_warnings, load_config
+    from headway.config import load_config
 
-    config = load_config(arguments.config, arguments.overrides)
-    for warning in config_warnings(config):
-        say(f"headway: warning: {warning}")
-    return config
+    return _with_warnings(load_config(arguments.config, arguments.overrides))
 
 
 def _load_trial(arguments: Arguments) -> Config:
-    """The configuration with the settings of a trial."""
+    """The configuration with the settings of a trial, over which overrides win."""
     from headway.tuning.search_space import read_search
-    from headway.tuning.study import load_study, settings_of_trial
+    from headway.tuning.study import drawn_for_trial, load_study
 
-    space = read_search(arguments.config, arguments.overrides)
-    return space.config(settings_of_trial(load_study(space), arguments.from_trial))
+    begun = read_search(arguments.config, [one for one in arguments.overrides if one.startswith("tuning.")])
+    drawn = drawn_for_trial(load_study(begun), arguments.from_trial)
+    return _with_warnings(read_search(arguments.config, arguments.overrides, only_base=True).config(drawn))
+
+
+def _with_warnings(config: Config) -> Config:
+    from headway.config import config_warnings
+
+    for warning in config_warnings(config):
+        say(f"headway: warning: {warning}")
+    return config
 
 
 def _start_findings(config: Config) -> list[Finding]:

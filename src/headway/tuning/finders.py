@@ -23,7 +23,7 @@ def find(what: str, config: str, overrides: Sequence[str]) -> str:
     Raises:
         HeadwayError: what stands in the way.
     """
-    search = read_search(config, overrides, to_find=True)
+    search = read_search(config, overrides, only_base=True)
     console = Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
     if search.spaces:
         console.print(f"with {', '.join(f'{space.name}={space.stand_in}' for space in search.spaces)}", markup=False)

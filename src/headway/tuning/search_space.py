@@ -22,8 +22,9 @@ from headway.tuning.space import Space, Value, read_space
 SEARCHED = ("data", "tokenizer", "noise", "model", "training")
 # What decides what is measured, or where it is kept, is the same in all trials.
 FIXED: tuple[Key, ...] = (("data", "validation"), ("data", "test"), ("data", "cache_directory"))
-# Where text is cut up or damaged in another way, the loss of a token is another measure.
+# Where text is cut up or damaged in another way, the loss of a token is another measure; these tasks have other losses.
 CHANGES_LOSS = ("tokenizer", "noise", "data")
+WITHOUT_TOKEN_LOSS = ("classification", "pair_classification", "tagging", "sentence_embedding")
 OTHER_KINDS = {
     "loguniform": "log", "log_uniform": "log", "float": "uniform", "range": "uniform", "integer": "int", "choices": "choice",
     "categorical": "choice", "values": "choice",
@@ -75,10 +76,11 @@ class Search:
         """The configuration with drawn values.
 
         Raises:
-            UsageError: they cannot be combined.
+            UsageError: they cannot be combined, or none was drawn for a space.
         """
-        document = _with(self.document, {space.key: space.value(drawn[space.name]) for space in self.spaces})
-        return validate(Config, document)
+        if missing := [space.name for space in self.spaces if space.name not in drawn]:
+            raise UsageError(f"the trial has no {', '.join(missing)}", where=self.document.name, remedy="give it a value")
+        return validate(Config, _with(self.document, {space.key: space.value(drawn[space.name]) for space in self.spaces}))
 
     def trial_config(self, number: int, drawn: Mapping[str, Value], threads: int) -> Config:
         """That of a trial: a run of its own, which shares its cache with the run that is tuned.
@@ -111,11 +113,11 @@ def trial_directory(directory: Path, number: int) -> Path:
     return directory / "trials" / f"{number:04}"
 
 
-def read_search(path: str | Path, overrides: Sequence[str] = (), *, to_find: bool = False) -> Search:
+def read_search(path: str | Path, overrides: Sequence[str] = (), *, only_base: bool = False) -> Search:
     """The search that a configuration describes.
 
     Args:
-        to_find: for a finder, which needs no space and compares nothing.
+        only_base: for those who compare nothing, and need no space.
 
     Raises:
         UsageError: mistakes in settings, spaces or their ends, all at once, each with its place; or there is no space.
@@ -126,12 +128,12 @@ def read_search(path: str | Path, overrides: Sequence[str] = (), *, to_find: boo
     spaces = [space for key, value in written if (space := _read(document, key, value)) is not None]
     _refuse_unknown_kinds(document)
     whole = _possible(document, spaces)
-    if not spaces and not to_find:
+    if not spaces and not only_base:
         remedy = "write one in place of a value, such as learning_rate: {log: [1e-4, 5e-3]}"
         raise UsageError("holds no search space", where=document.name, remedy=remedy)
     document.values.pop(SECTION, None)
     search = Search(document, tuple(spaces), whole.tuning, validate(Config, document))
-    if not to_find and (found := list(_problems(search))):
+    if not only_base and (found := list(_problems(search))):
         raise UsageError("\n".join(found))
     return search
 
@@ -212,7 +214,7 @@ def _problems(search: Search) -> Iterator[str]:
             f"{place((SECTION, 'metric'))}: tuning.metric={settings.metric}, but the model that training keeps is chosen by "
             f"training.best_by={training.best_by} — set both alike"
         )
-    if search.metric == "loss":
+    if search.metric == "loss" and search.base.task not in WITHOUT_TOKEN_LOSS:
         for space in search.spaces:
             if space.key[0] in CHANGES_LOSS and space.key[:2] != ("data", "train"):
                 other = "bits_per_byte" if search.base.task == "language_model" else "score"

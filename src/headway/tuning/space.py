@@ -61,9 +61,9 @@ class Space:
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
 
     def value(self, drawn: Value) -> Any:
-        """The setting that a drawn value stands for."""
+        """The setting that a drawn value stands for; one that was drawn from another space stands for itself."""
         if self.kind == "choice":
-            return next(choice for choice in self.choices if _plain(choice) == drawn)
+            return next((choice for choice in self.choices if _plain(choice) == drawn), drawn)
         if self.kind == "int" or drawn is None:
             return drawn
         return min(max(float(f"{float(drawn):.{10 if self.step else DIGITS}g}"), self.low), self.high)

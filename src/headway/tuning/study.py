@@ -83,17 +83,15 @@ def open_study(search: Search, *, fresh: bool = False) -> optuna.Study:
 
 
 def load_study(search: Search) -> optuna.Study:
-    """The study of a search that was begun. Raises UsageError where there is none, or another one."""
+    """The study of a search that was begun. Raises UsageError where there is none."""
     _quiet()
     nothing = UsageError("there is no such search yet", where=str(search.directory), remedy="begin it: headway tune CONFIG")
     if search.settings.storage is None and not (search.directory / JOURNAL).exists():
         raise nothing
     try:
-        study = optuna.load_study(study_name=search.directory.name, storage=_storage(search))
+        return optuna.load_study(study_name=search.directory.name, storage=_storage(search))
     except KeyError:
         raise nothing from None
-    _begin_or_go_on(study, search)
-    return study
 
 
 def _quiet() -> None:
@@ -217,14 +215,10 @@ def counts(study: optuna.Study) -> Counter[TrialState]:
     return Counter(trial.state for trial in study.get_trials(deepcopy=False))
 
 
-def settings_of_trial(study: optuna.Study, which: str) -> dict[str, Any]:
-    """What was drawn for a trial: `which` is its number, or "best".
-
-    Raises UsageError where there is none.
-    """
+def drawn_for_trial(study: optuna.Study, which: str) -> dict[str, Any]:
+    """What was drawn for a trial: `which` is its number, or "best". Raises UsageError where there is none."""
     trials = study.get_trials(deepcopy=False)
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if which == "best" and complete:
+    if which == "best" and any(trial.state == TrialState.COMPLETE for trial in trials):
         return study.best_trial.params
     if which.isdecimal() and int(which) < len(trials) and trials[int(which)].params:
         return trials[int(which)].params
