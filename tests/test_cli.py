@@ -84,6 +84,7 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
         "sample",
         "check",
         "train",
+        "tune",
         "evaluate",
         "compare",
         "predict",

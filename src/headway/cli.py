@@ -12,9 +12,10 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headway.cli_arguments import ARGUMENTS
+from headway.cli_settings import configuration, start_findings, with_decoding, with_warnings
 from headway.command_line import (
     PREDICT_INPUT,
     Arguments,
@@ -27,11 +28,6 @@ from headway.command_line import (
     wait_asleep_beside_others,
 )
 from headway.errors import DataError, ResourceError, UsageError
-
-if TYPE_CHECKING:
-    from headway.config import Config
-    from headway.data.checks.report import Finding
-
 
 # ---- the verbs -----------------------------------------------------------------------------------------------------
 
@@ -110,9 +106,9 @@ def check(arguments: Arguments) -> int:
 
     if arguments.json:
         refuse_output(arguments.json)
-    config = _load(arguments)
+    config = configuration(arguments)
     console = ResultConsole(stderr=arguments.json == "-")
-    report = check_data(config, console, quick=arguments.quick, others=_start_findings(config))
+    report = check_data(config, console, quick=arguments.quick, others=start_findings(config))
     if arguments.json:
         with output_lines(arguments.json) as write:
             write(json.dumps(report.as_json(), ensure_ascii=False))
@@ -136,7 +132,7 @@ def train(arguments: Arguments) -> None:
       headway train examples/sst2_tuning.yaml --from-trial best
       torchrun --nproc-per-node 2 -m headway train examples/multi30k.yaml
     """
-    config = _load(arguments) if arguments.from_trial is None else _load_trial(arguments)
+    config = configuration(arguments)
     directory = Path(config.run_directory)
     if arguments.resume and arguments.fresh:
         raise UsageError("--resume goes on with a run and --fresh deletes it", remedy="give one of them")
@@ -174,7 +170,7 @@ def tune(arguments: Arguments) -> None:
 
     workers = [] if arguments.workers is None else [f"tuning.workers={arguments.workers}"]
     space = read_search(arguments.config, [*arguments.overrides, *workers])
-    _with_warnings(space.base)
+    with_warnings(space.base)
     study = search(space, fresh=arguments.fresh)
     say(f"page: {write_page(space, study)}")
     if (best := best_trial(study)) is None:
@@ -255,7 +251,7 @@ def predict(arguments: Arguments) -> None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     refuse_output(arguments.output)
     pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
-    directory, settings = _with_decoding(arguments.run, overrides)
+    directory, settings = with_decoding(arguments.run, overrides)
     predictor: Any = load(directory, **settings)
     if isinstance(predictor, Predictor):
         predictor = predictor.towards(arguments.to, arguments.from_)
@@ -302,7 +298,7 @@ def chat(arguments: Arguments) -> None:
     """
     from headway.inference.chat import Chat
 
-    directory, settings = _with_decoding(arguments.run, arguments.overrides)
+    directory, settings = with_decoding(arguments.run, arguments.overrides)
     partner = Chat(directory, **settings)
 
     def utterances() -> Iterator[str]:
@@ -388,52 +384,6 @@ VERBS: Verbs = {
     verb.__name__: (verb, ARGUMENTS[verb.__name__])
     for verb in (init, sample, check, train, tune, evaluate, compare, predict, chat, explain, merge, info)
 }
-
-
-def _with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The model directory of a run, and its settings of `decoding.*` where some are given."""
-    from headway.config import load_config
-    from headway.model_dir import find_model
-
-    if strangers := [override for override in overrides if not override.startswith("decoding.")]:
-        raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
-    directory = find_model(run)
-    if not overrides:
-        return str(directory), {}
-    return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
-
-
-def _load(arguments: Arguments) -> Config:
-    from headway.config import load_config
-
-    return _with_warnings(load_config(arguments.config, arguments.overrides))
-
-
-def _load_trial(arguments: Arguments) -> Config:
-    """The configuration with the settings of a trial, over which overrides win."""
-    from headway.tuning.search_space import read_search
-    from headway.tuning.study import drawn_for_trial, load_study
-
-    begun = read_search(arguments.config, [one for one in arguments.overrides if one.startswith("tuning.")])
-    drawn = drawn_for_trial(load_study(begun), arguments.from_trial)
-    return _with_warnings(read_search(arguments.config, arguments.overrides, only_base=True).config(drawn))
-
-
-def _with_warnings(config: Config) -> Config:
-    from headway.config import config_warnings
-
-    for warning in config_warnings(config):
-        say(f"headway: warning: {warning}")
-    return config
-
-
-def _start_findings(config: Config) -> list[Finding]:
-    """What is wrong with the runs that training is to begin with."""
-    if not config.model.start_from:
-        return []
-    from headway.training.start_from import start_findings
-
-    return start_findings(config)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_pages import HOSTILE, Page
 from optuna.trial import TrialState
 from small_search import small_search
 
@@ -17,6 +16,7 @@ from headway.tuning.importance import Importances, importances
 from headway.tuning.page import pareto_front, search_page
 from headway.tuning.search_space import Search, read_search
 from headway.tuning.study import begin_trial, next_trial, open_study
+from made_pages import HOSTILE, Page
 
 SPACES: dict[str, Any] = {
     "model": {"dropout": {"uniform": [0, 0.5]}, "encoder_layers": {"int": [1, 3]}},

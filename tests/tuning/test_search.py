@@ -127,7 +127,9 @@ def test_the_page_tells_the_search(found: Found, open_page: Callable[..., Any]) 
 
 
 def test_stopped_by_a_signal_it_goes_on_where_it_was(sample: Path, tmp_path: Path) -> None:
-    path = small_search(sample, tmp_path, training={"updates": 4000, "validate_every": 1000, "save_every": 5}, tuning={"trials": 1})
+    path = small_search(
+        sample, tmp_path, training={"updates": 4000, "validate_every": 1000, "save_every": 5}, tuning={"trials": 1}
+    )
     space = read_search(path)
     with subprocess.Popen(headway("tune", path), stderr=subprocess.PIPE, text=True) as process:
         metrics = trial_directory(space.directory, 0) / "metrics.jsonl"

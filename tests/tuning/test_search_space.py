@@ -111,7 +111,9 @@ def test_the_configuration_of_a_trial_is_that_of_a_run_of_its_own(sample: Path, 
 
 
 def test_settings_can_be_copied_back(sample: Path, tmp_path: Path) -> None:
-    path = small_search(sample, tmp_path, training={"betas": {"choice": [[0.9, 0.98], [0.9, 0.999]]}}, model={"gated": {"choice": [True, False]}})
+    path = small_search(
+        sample, tmp_path, training={"betas": {"choice": [[0.9, 0.98], [0.9, 0.999]]}}, model={"gated": {"choice": [True, False]}}
+    )
     search = read_search(path)
     drawn = {"training.learning_rate": 0.005, "training.betas": "[0.9, 0.999]", "model.gated": True}
     written = search.as_yaml(drawn)

@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """One of parallel axes: where each line crosses it. Values are numbers, or some of the `words`, which stand in their order."""
+    """One of parallel axes: where each line crosses it, by numbers or by some of the `words`, which stand in their order."""
 
     name: str
     values: Sequence[float | str]
@@ -142,8 +142,8 @@ def thinned(series: Series) -> Series:
     if count <= MOST_POINTS:
         return series
     kept = sorted({round(place * (count - 1) / (MOST_POINTS - 1)) for place in range(MOST_POINTS)})
-    columns = ([values[place] for place in kept] if len(values) else () for values in _columns_of(series))
-    return Series(series.name, *columns, joined=series.joined)
+    x, y, low, high = ([values[place] for place in kept] if len(values) else () for values in _columns_of(series))
+    return Series(series.name, x, y, low, high, series.joined)
 
 
 def _columns_of(series: Series) -> tuple[Sequence[float], ...]:
@@ -266,34 +266,42 @@ def parallel_chart(title: str, axes: Sequence[Axis], names: Sequence[str], ranks
     width, top, bottom = max(WIDTH, 60 + 116 * len(axes)), 52, HEIGHT
     places = [70 + (width - 140) * place / max(1, len(axes) - 1) for place in range(len(axes))]
     scales = [_parallel_scale(axis, bottom, top) for axis in axes]
+    crossed = list(zip(places, axes, scales, strict=True))
     body = []
-    for line in sorted(range(len(names)), key=lambda line: ranks[line]):
-        at = [
-            f"{x:.1f} {scale(axis.words.index(str(axis.values[line])) if axis.words else float(axis.values[line])):.1f}"
-            for x, axis, scale in zip(places, axes, scales, strict=True)
-        ]
-        shown = [f"{axis.name} {_figure(axis.values[line])}" for axis in axes]
-        look = 'class="line strand line1"' if ranks[line] == 1 else f'class="line strand line0" opacity="{0.15 + ranks[line] * 0.6:.2f}"'
-        tip = text(" · ".join([names[line], *shown]))
-        body.append(f'<path {look} d="M{"L".join(at)}" data-tip="{tip}"/>')
-    for place, (x, axis, scale) in enumerate(zip(places, axes, scales, strict=True)):
+    for line in sorted(range(len(names)), key=lambda line: ranks[line]):  # the best above the others
+        at = "L".join(f"{x:.1f} {scale(_crossing(axis, line)):.1f}" for x, axis, scale in crossed)
+        tip = " · ".join([names[line], *(f"{axis.name} {_figure(axis.values[line])}" for axis in axes)])
+        faint = "" if ranks[line] == 1 else f' opacity="{0.15 + 0.6 * ranks[line]:.2f}"'
+        body.append(f'<path class="line strand line{int(ranks[line] == 1)}"{faint} d="M{at}" data-tip="{text(tip)}"/>')
+    for place, (x, axis, scale) in enumerate(crossed):
         body.append(f'<path class=axis d="M{x:.1f} {top}V{bottom}"/>')
-        shown = axis.name if len(axis.name) <= 24 else f"…{axis.name[-23:]}"
-        body.append(f'<text class=name x="{x:.1f}" y="{16 + 16 * (place % 2)}" text-anchor="middle">{text(shown)}</text>')
-        whole = all(isinstance(value, int) for value in axis.values)
-        for tick in range(len(axis.words)) if axis.words else scale.ticks(5):
-            if whole and tick != round(tick):
-                continue
-            word = axis.words[int(tick)] if axis.words else number(tick)
-            word = word if len(word) <= 14 else f"{word[:13]}…"
-            body.append(f'<text class="tick halo" x="{x - 6:.1f}" y="{scale(tick) + 4:.1f}" text-anchor="end">{text(word)}</text>')
+        name = axis.name if len(axis.name) <= 24 else f"…{axis.name[-23:]}"
+        body.append(f'<text class=name x="{x:.1f}" y="{16 + 16 * (place % 2)}" text-anchor="middle">{text(name)}</text>')
+        body += [
+            f'<text class="tick halo" x="{x - 6:.1f}" y="{scale(tick) + 4:.1f}" text-anchor="end">{text(word)}</text>'
+            for tick, word in _parallel_ticks(axis, scale)
+        ]
     rows = [(name, *(_figure(axis.values[line]) for axis in axes)) for line, name in enumerate(names)]
-    return figure(title, _svg("".join(body), title, bottom + 14, width), table(("", *(axis.name for axis in axes)), rows), note=note)
+    data = table(("", *(axis.name for axis in axes)), rows)
+    return figure(title, _svg("".join(body), title, bottom + 14, width), data, note=note)
 
 
 def _parallel_scale(axis: Axis, start: float, end: float) -> Scale:
     values = list(range(len(axis.words))) if axis.words else [float(value) for value in axis.values]
     return Scale(values, start, end, log=axis.log)
+
+
+def _parallel_ticks(axis: Axis, scale: Scale) -> Iterator[tuple[float, str]]:
+    if axis.words:
+        yield from ((place, word if len(word) <= 14 else f"{word[:13]}…") for place, word in enumerate(axis.words))
+        return
+    whole = all(isinstance(value, int) for value in axis.values)
+    yield from ((tick, number(tick)) for tick in scale.ticks(5) if not whole or tick == round(tick))
+
+
+def _crossing(axis: Axis, line: int) -> float:
+    value = axis.values[line]
+    return axis.words.index(str(value)) if axis.words else float(value)
 
 
 def _figure(value: float | str) -> str:

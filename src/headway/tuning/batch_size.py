@@ -113,7 +113,7 @@ def _try(config: Config, batch_tokens: int, directory: Path, allowed: int | None
     path = directory / f"{batch_tokens}.yaml"
     path.write_text(dump_config(config.model_copy(update={"training": training, "data": data})), encoding="utf-8")
     command = [sys.executable, "-m", "headway.tuning.batch_probe", str(path)]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    ended = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, text=True)
     if ended.returncode < 0:  # the system took the memory back
         return Tried(batch_tokens, False)
     if ended.returncode:
@@ -121,4 +121,4 @@ def _try(config: Config, batch_tokens: int, directory: Path, allowed: int | None
         raise ResourceError(f"a batch of {batch_tokens} tokens cannot be tried: {said}", where="training.batch_tokens")
     found = json.loads(ended.stdout.strip().split("\n")[-1])
     fits = found["fits"] and (allowed is None or found["peak"] <= allowed)
-    return Tried(batch_tokens, fits, *(found.get(name, 0) for name in ("peak", "seconds", "tokens")), bool(found.get("whole")))
+    return Tried(batch_tokens, **{**found, "fits": fits})

@@ -26,7 +26,8 @@ def write_range_test(found: RangeTest, path: Path, run: str) -> Path:
     chart = line_chart("Loss as the rate rises", series, "learning rate", "nats of a target", log_x=True)
     why = "The rate rises by the same factor at each update. Suggested is where the smoothed loss falls fastest (Smith 2017)."
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, page(f"Learning rate of {run}", f"{len(found.rates)} updates", [f"<p>{text(told)}</p>", chart, f"<p class=soft>{why}</p>"]))
+    parts = [f"<p>{text(told)}</p>", chart, f"<p class=soft>{why}</p>"]
+    write_whole(path, page(f"Learning rate of {run}", f"{len(found.rates)} updates", parts))
     return path
 
 

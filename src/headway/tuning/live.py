@@ -81,8 +81,7 @@ class Shown:
             settings = shown_settings(self._space.settings_of(trial.params)) if trial.params else ""
             told = trial.user_attrs.get("cause", settings).replace("\n", " ")
             star = "★ " if best is not None and trial.number == best.number else ""
-            row = [f"{star}{trial.number}", Text(word, style), shown_value(trial), done, Text(visible(told))]
-            table.add_row(*row)
+            table.add_row(f"{star}{trial.number}", Text(word, style), shown_value(trial), done, Text(visible(told)))
         return Group(table, Text(self._head(trials), style="bold"))
 
     def _head(self, trials: Sequence[FrozenTrial]) -> str:

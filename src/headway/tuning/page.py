@@ -59,11 +59,7 @@ def _lines(raw: str) -> str:
 
 def _facts_part(search: Search, study: optuna.Study, trials: Sequence[FrozenTrial]) -> str:
     settings = search.settings
-    told = {
-        word: str(count)
-        for state, (word, _) in STATES.items()
-        if (count := sum(trial.state == state for trial in trials))
-    }
+    told = {word: str(count) for state, (word, _) in STATES.items() if (count := sum(trial.state == state for trial in trials))}
     told["at work"] = f"{minutes_at_work(study):.1f} minutes"
     told["sampler"] = f"{settings.sampler}, seed {settings.seed}, {settings.startup_trials} startup trials"
     told["pruning"] = settings.pruning.replace("_", " ")

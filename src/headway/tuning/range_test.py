@@ -1,4 +1,4 @@
-"""A learning rate without a search: the range test (Smith 2017), a short training whose rate rises by the same factor each update."""
+"""A learning rate without a search: the range test (Smith 2017), a short training whose rate rises by a factor each update."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def range_test(config: Config, *, low: float = LOW, high: float = HIGH, updates:
     """
     learning = fresh_learning(config)
     state, settings = learning.state, config.training
-    rates, losses = [], []
+    rates: list[float] = []
+    losses: list[float] = []
     factor = (high / low) ** (1 / max(1, updates - 1))
     shown = track(learning.updates(), "range test", total=updates, console=Console(stderr=True), transient=True)
     for pieces in shown:
@@ -118,13 +119,16 @@ def smooth(losses: Sequence[float]) -> list[float]:
 def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float:
     """The rate at which the smoothed loss falls fastest along the logarithm of the rate."""
     lowest = min(range(len(smoothed)), key=smoothed.__getitem__, default=0)
-    reach = max(1, len(rates) // 20)
+    reach = max(1, len(rates) // 12)
+    settled = round(1 / (1 - KEPT))  # before, the mean is of few losses
     slopes = {
         place: (smoothed[place + reach] - smoothed[place - reach]) / math.log(rates[place + reach] / rates[place - reach])
-        for place in range(reach, min(lowest, len(rates) - reach - 1) + 1)
+        for place in range(settled + reach, min(lowest, len(rates) - reach - 1) + 1)
     }
     if not slopes or min(slopes.values()) >= 0:
         raise ResourceError(
-            "the loss fell at no rate", where="range test", remedy="look at the data, or at training.batch_tokens: `headway check`"
+            "the loss fell at no rate",
+            where="range test",
+            remedy="look at the data, or at training.batch_tokens: `headway check`",
         )
     return float(f"{rates[min(slopes, key=slopes.__getitem__)]:.2g}")

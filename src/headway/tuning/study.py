@@ -123,7 +123,9 @@ def _journal(path: Path) -> JournalStorage:
     try:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except (ValueError, KeyError, TypeError) as error:
-        raise ResourceError(f"is damaged: {error}", where=str(path), remedy="put a copy back, or begin anew with --fresh") from None
+        raise ResourceError(
+            f"is damaged: {error}", where=str(path), remedy="put a copy back, or begin anew with --fresh"
+        ) from None
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The process of one trial: `python -m headway.tuning.trial_process CONFIG`. It trains through the one loop, as `headway train` does.
+"""The process of one trial: `python -m headway.tuning.trial_process CONFIG`. It trains through the one loop of all trainings.
 
 A process of its own, because then a trial can be stopped by the signal that training already knows, a crash or a lack of
 memory is the trial's alone, and its memory is given back whole.

@@ -22,7 +22,7 @@ SESSION = "session "  # of a worker: when it was at work, as seconds of the cloc
 
 
 class Worker:
-    """``with Worker(directory, study) as worker:`` its lock, which the kernel frees when it dies, tells the others that it lives."""
+    """``with Worker(directory, study) as worker:`` its lock, which the kernel frees when it dies, tells others that it lives."""
 
     def __init__(self, directory: Path, study: optuna.Study) -> None:
         self.name = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
