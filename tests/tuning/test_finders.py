@@ -114,7 +114,7 @@ def test_both_finders_print_a_setting_and_write_a_page(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], open_page: Callable[..., Any]
 ) -> None:
     path = small_search(sample, tmp_path)
-    assert main(["tune", str(path), "--find", "batch_tokens", "data.max_length=2048"]) == 0
+    assert main(["tune", str(path), "--find", "batch_tokens", "data.max_length=4096"]) == 0
     out, err = capsys.readouterr()
     found = re.fullmatch(r"training.batch_tokens=(\d+)\n", out)
     assert found is not None

@@ -123,7 +123,7 @@ def test_the_page_tells_the_search(found: Found, open_page: Callable[..., Any]) 
     assert "does not divide" in opened.locator("table").last.inner_text()
     opened.locator("path.strand").last.hover(force=True)
     assert "learning_rate" in opened.locator("#tip").inner_text()
-    assert opened.locator("figure.chart").count() >= 4
+    assert opened.locator("figure.chart").count() >= 3
 
 
 def test_stopped_by_a_signal_it_goes_on_where_it_was(sample: Path, tmp_path: Path) -> None:

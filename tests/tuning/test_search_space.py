@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,11 @@ def test_what_does_not_go_together_is_refused(sample: Path, tmp_path: Path, over
 def test_losses_of_other_tokens_are_not_compared(sample: Path, tmp_path: Path) -> None:
     path = small_search(sample, tmp_path, tokenizer={"vocabulary_size": {"int": [100, 200]}})
     assert read_search(path).metric == "score"
-    told = mistakes(path, "training.best_by=loss")
-    assert "search.yaml" in told
-    assert "tokenizer.vocabulary_size: changes what a token is" in told
+    assert read_search(path, ["training.best_by=loss"]).metric == "loss"  # of a label
+    documents = [f"data.{part}={{source: text.txt}}" for part in ("train", "validation", "test")]
+    told = mistakes(path, "task=language_model", "model.encoder_layers=0", *documents)
+    assert re.fullmatch(r"[^\n]*search.yaml:\d+: tokenizer.vocabulary_size: changes what a token is[^\n]*", told)
+    assert "or compare by tuning.metric=bits_per_byte" in told
 
 
 def test_a_configuration_without_a_space_is_not_searched(sample: Path, tmp_path: Path) -> None:
