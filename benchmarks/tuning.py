@@ -45,6 +45,10 @@ class Spent:
     minutes: float
     best: float
 
+    def cells(self) -> list[str]:
+        counted = [f"{number:,}" for number in (self.trials, self.updates, self.whole)]
+        return [*counted, f"{self.seconds:,.0f}", f"{self.minutes:.1f}", f"{self.best:.2f}"]
+
 
 def spent(search: Search) -> Spent:
     study = load_study(search)
@@ -126,21 +130,11 @@ def main() -> None:
         ]
         rows["without pruning"] = spent(tune(options.config, again, options.workers))
     head = ["search", "trials", "updates", "of", "seconds of learning", "minutes", "best validation"]
-    print(
-        table(
-            head,
-            [
-                [name, f"{one.trials}", f"{one.updates:,}", f"{one.whole:,}", f"{one.seconds:,.0f}", f"{one.minutes:.1f}"]
-                + [f"{one.best:.2f}"]
-                for name, one in rows.items()
-            ],
-        )
-    )
-    print(f"pruning saves {1 - rows['pruned'].updates / rows['pruned'].whole:.0%} of the updates of its own trials")
-    if len(rows) > 1:
-        print(
-            f"and {1 - rows['pruned'].seconds / rows['without pruning'].seconds:.0%} of the time of learning of the other search"
-        )
+    print(table(head, [[name, *one.cells()] for name, one in rows.items()]))
+    first = rows["pruned"]
+    print(f"pruning saves {1 - first.updates / first.whole:.0%} of the updates of its own trials")
+    if (other := rows.get("without pruning")) is not None:
+        print(f"and {1 - first.seconds / other.seconds:.0%} of the time of learning of the other search")
 
 
 if __name__ == "__main__":

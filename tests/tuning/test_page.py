@@ -57,7 +57,7 @@ def test_the_page_runs_nothing_and_tells_all(sample: Path, tmp_path: Path) -> No
     assert not {name for name, _ in page.attributes} & {"src", "href", "style", "onload", "onerror", "action"}
     assert HOSTILE[0] in page.text
     assert HOSTILE[1] in page.text
-    for told in ("History", "Settings and outcome", "Importance of each setting", "score and parameters", "16 trials"):
+    for told in ("History", "Settings and outcome", "Importance of each setting", "Score and parameters", "16 trials"):
         assert told in page.text
     done = [(trial.user_attrs["update"], trial.user_attrs["updates"]) for trial in study.trials if "update" in trial.user_attrs]
     saved = 1 - sum(update for update, _ in done) / sum(updates for _, updates in done)

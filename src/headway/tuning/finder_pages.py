@@ -19,8 +19,8 @@ def write_range_test(found: RangeTest, path: Path, run: str) -> Path:
     told = f"Suggested: learning_rate: {found.suggested:g}. For a search: learning_rate: {{log: [{low:g}, {high:g}]}}"
     at = min(range(len(found.rates)), key=lambda place: abs(found.rates[place] - found.suggested))
     series = [
-        Series("smoothed", found.rates, found.smoothed),
         Series("each update", found.rates, found.losses, joined=False),
+        Series("smoothed", found.rates, found.smoothed),
         Series("suggested", [found.rates[at]], [found.smoothed[at]]),
     ]
     chart = line_chart("Loss as the rate rises", series, "learning rate", "nats of a target", log_x=True)

@@ -159,7 +159,7 @@ def _front(search: Search, trials: Sequence[FrozenTrial], attribute: str, label:
         if numbers:
             series.append(Series(name, [points[n][0] for n in numbers], [points[n][1] for n in numbers]))
             tips.append([_tip(search, trials[n]) for n in numbers])
-    return scatter_chart(f"{search.metric} and {label}", series, label, search.metric, tips=tips)
+    return scatter_chart(f"{search.metric.capitalize()} and {label}", series, label, search.metric, tips=tips)
 
 
 def _tip(search: Search, trial: FrozenTrial) -> str:

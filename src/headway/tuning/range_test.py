@@ -27,6 +27,7 @@ from headway.training.state import TrainState
 LOW, HIGH = 1e-6, 1.0
 UPDATES = 240
 KEPT = 0.9  # of the smoothed loss at each update
+SHOWN_EVERY = 40
 DIVERGED = 1.3  # times the lowest smoothed loss: the test is over
 
 
@@ -90,8 +91,8 @@ def range_test(config: Config, *, low: float = LOW, high: float = HIGH, updates:
     rates: list[float] = []
     losses: list[float] = []
     factor = (high / low) ** (1 / max(1, updates - 1))
-    shown = track(learning.updates(), "range test", total=updates, console=Console(stderr=True), transient=True)
-    for pieces in shown:
+    console = Console(stderr=True, highlight=False)
+    for pieces in track(learning.updates(), "range test", total=updates, console=console, transient=True):
         rate = low * factor ** len(rates)
         training = settings.model_copy(update={"learning_rate": rate, "schedule": "constant", "warmup_updates": 0})
         state.config = state.config.model_copy(update={"training": training})
@@ -102,6 +103,8 @@ def range_test(config: Config, *, low: float = LOW, high: float = HIGH, updates:
         rates.append(rate)
         losses.append(result.negative_log_likelihood)
         smoothed = smooth(losses)
+        if not console.is_terminal and len(rates) % SHOWN_EVERY == 0:
+            console.print(f"{len(rates)} updates: rate {rate:.1e} · loss {smoothed[-1]:.3f}")
         if len(rates) == updates or smoothed[-1] > DIVERGED * min(smoothed):
             break
     return RangeTest(rates, losses, smooth(losses), suggest(rates, smooth(losses)))
