@@ -9,11 +9,13 @@ import pytest
 from small_search import small_search
 
 from headway.config import Config, load_config
-from headway.config_reader import resolve
+from headway.config_reader import parse_yaml, resolve
+from headway.config_tuning import TuningConfig
 from headway.errors import UsageError
 from headway.tuning.search_space import read_search
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*_tuning.yaml"))
+EXAMPLES_DIRECTORY = Path(__file__).parents[2] / "examples"
+EXAMPLES = sorted(EXAMPLES_DIRECTORY.glob("*_tuning.yaml"))
 WRONG = """\
 run_directory: runs/x
 data:
@@ -142,6 +144,17 @@ def test_an_example_tells_its_command_time_and_score(example: Path) -> None:
     head = example.read_text("utf-8").split("\n\n")[0]
     assert all(f"# {word}:" in head for word in ("Command", "Time", "Score"))
     assert read_search(example).spaces
+
+
+def test_the_page_on_tuning_names_every_key_of_its_section() -> None:
+    text = (EXAMPLES_DIRECTORY.parent / "docs" / "tune.md").read_text("utf-8")
+    blocks = [parse_yaml(block, "tune.md").values for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    (told,) = (block["tuning"] for block in blocks if list(block) == ["tuning"])
+    assert list(told) == list(TuningConfig.model_fields)
+    assert TuningConfig.model_validate(told)
+    defaults = TuningConfig().model_dump()
+    differ = {name for name, value in told.items() if value != defaults[name]}
+    assert differ == {"trials", "minutes", "metric", "workers"}
 
 
 def test_a_space_may_come_from_the_command_line(sample: Path, tmp_path: Path) -> None:

@@ -100,6 +100,14 @@ def test_a_trial_that_waits_for_a_dead_worker_is_taken_before_a_new_one(sample: 
     assert (frozen.number, frozen.user_attrs["worker"], frozen.state) == (0, "me", TrialState.RUNNING)
 
 
+def test_nothing_is_forgotten_while_somebody_searches(sample: Path, tmp_path: Path) -> None:
+    search = searched(sample, tmp_path)
+    study = open_study(search)
+    with Worker(search.directory, study), pytest.raises(ResourceError, match="is being written by process"):
+        open_study(search, fresh=True)
+    open_study(search, fresh=True)
+
+
 def test_time_side_by_side_is_counted_once(sample: Path, tmp_path: Path) -> None:
     assert _covered([]) == 0
     assert _covered([(10, 20), (15, 30), (40, 50), (41, 42)]) == 30

@@ -1,7 +1,7 @@
 """The largest batch that fits in memory, found before training begins with the longest batches that the data has.
 
-On a GPU a batch fits that does not run out of memory. On a CPU nothing says stop before the system kills somebody: there the
-resident memory of smaller batches tells what a larger one would take, and none is tried that would take too much.
+On a CPU nothing says stop before the system kills somebody: so the memory of smaller batches tells what a larger one would take,
+and none is tried that would take too much. On a GPU running out of memory is one more way of not fitting.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ STATES = {
     TrialState.COMPLETE: ("complete", "green"),
     TrialState.PRUNED: ("pruned", "yellow"),
     TrialState.FAIL: ("failed", "red"),
-    TrialState.RUNNING: ("training", "cyan"),
+    TrialState.RUNNING: ("under way", "cyan"),
     TrialState.WAITING: ("waiting", "dim"),
 }
 
@@ -37,15 +37,15 @@ STATES = {
 class Shown:
     def __init__(self, space: Search, study: optuna.Study) -> None:
         self._space, self._study = space, study
-        self._console = Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self.console = Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
         # refreshed by hand: a thread of its own would be in the way of starting processes
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._next = 0.0
 
     def __enter__(self) -> Self:
         searched = ", ".join(space.name for space in self._space.spaces)
         self.say(f"searching {searched} in {self._space.directory}, by the validation {self._space.metric}")
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             self._live.start()
         return self
 
@@ -53,24 +53,24 @@ class Shown:
         self._live.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(Text(text))
+        self.console.print(Text(text))
 
     def event(self, number: int, text: str) -> None:
         """What became of a trial."""
         self.say(f"trial {number}: {visible(text.replace(chr(10), ' '))}")
 
     def refresh(self, running: Sequence[Running]) -> None:
-        if self._console.is_terminal and time.monotonic() >= self._next:
+        if self.console.is_terminal and time.monotonic() >= self._next:
             self._next = time.monotonic() + REFRESH_SECONDS
             self._live.update(self._table(running), refresh=True)
 
     def _table(self, running: Sequence[Running]) -> Group:
         trials = self._study.get_trials(deepcopy=False)
         best = best_trial(self._study)
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for name in ("trial", "", self._space.metric, "update"):
             table.add_column(name, justify="left" if not name else "right", no_wrap=True)
-        table.add_column("settings", overflow="ellipsis", no_wrap=True)
+        table.add_column("settings", overflow="ellipsis", no_wrap=True, ratio=1)  # what is left of the width
         under_way = {one.number: one for one in running}
         chosen = [trial for trial in trials if trial.number in under_way or trial == best]
         others = [trial for trial in trials if trial not in chosen]
@@ -96,8 +96,7 @@ class Shown:
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
     """The best of the complete trials."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return study.trials[study.best_trial.number] if complete else None
+    return study.best_trial if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) else None
 
 
 def shown_value(trial: FrozenTrial) -> str:

@@ -21,8 +21,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from headway.config import dump_config
+from headway.data.check import check
 from headway.data.files import written_aside
-from headway.errors import Interrupted, UsageError
+from headway.errors import DataError, Interrupted, UsageError
 from headway.training.parallel import available_cores
 from headway.training.stop_signals import StopSignal, stop_signals
 from headway.tuning.live import Shown, shown_settings
@@ -66,6 +67,8 @@ def search(space: Search, *, fresh: bool = False) -> optuna.Study:
     """
     study = open_study(space, fresh=fresh)
     with Worker(space.directory, study) as worker, stop_signals() as stop, Shown(space, study) as shown:
+        if not counts(study):
+            _look_at_data(space, shown)
         _Search(space, study, worker, stop, shown).run()
     if stop.number is not None:
         raise Interrupted(
@@ -75,6 +78,12 @@ def search(space: Search, *, fresh: bool = False) -> optuna.Study:
             remedy="the same command goes on from here",
         )
     return study
+
+
+def _look_at_data(space: Search, shown: Shown) -> None:
+    """The quick part of `headway check`, so that no trial has to find out."""
+    if not check(space.base, shown.console, quick=True).ok:
+        raise DataError("trials do not start on such data", where="data", remedy="mend what is listed above, then start again")
 
 
 class _Search:
@@ -87,6 +96,8 @@ class _Search:
         self.visible_gpus = _gpus(space)
 
     def run(self) -> None:
+        for pruned in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+            self._forget_weights(pruned.number)  # a kill may have come before
         noted = -math.inf
         while True:
             if time.monotonic() - noted >= RECORD_SECONDS:

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from headway.config import config_difference, dump_config, parse_config
 from headway.errors import ResourceError, UsageError
+from headway.training.run_lock import RunLock
 from headway.tuning.search_space import Search
 
 JOURNAL, TRIALS, WORKERS, PAGE = "journal.jsonl", "trials", "workers", "tuning.html"
@@ -138,7 +139,10 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def _forget(directory: Path, storage: BaseStorage, name: str) -> None:
-    """`--fresh`: removes what a search wrote, and nothing else."""
+    """`--fresh`: removes what a search wrote, and nothing else. Raises ResourceError where a worker lives."""
+    for worker in (directory / WORKERS).glob("*"):
+        with RunLock(worker):
+            shutil.rmtree(worker)
     with contextlib.suppress(KeyError):
         optuna.delete_study(study_name=name, storage=storage)
     shutil.rmtree(directory / TRIALS)
@@ -156,8 +160,8 @@ def _begin_or_go_on(study: optuna.Study, search: Search) -> None:
         study.set_user_attr("metric", search.metric)
         return
     old = parse_config(begun["base"], "what was begun")
-    searched = tuple(begun["spaces"])
-    changes = [line for line in config_difference(old, search.base) if not line.startswith((*MAY_CHANGE, *searched))]
+    elsewhere = tuple(f"{name}{end}" for name in (*MAY_CHANGE, *begun["spaces"]) for end in ":.")
+    changes = [line for line in config_difference(old, search.base) if not line.startswith(elsewhere)]
     for name in dict.fromkeys([*begun["spaces"], *spaces]):
         if begun["spaces"].get(name) != spaces.get(name):
             changes.append(f"{name}: {begun['spaces'].get(name, 'one value')} → {spaces.get(name, 'one value')}")
