@@ -84,6 +84,7 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
         "sample",
         "check",
         "train",
+        "tune",
         "evaluate",
         "report",
         "compare",
@@ -395,7 +396,7 @@ def test_predict_answers_a_program_that_waits(
         elif line == "THREE":
             os.close(writing)
 
-    monkeypatch.setattr("headway.cli.output_lines", lambda name: contextlib.nullcontext(write))
+    monkeypatch.setattr("headway.cli_using.output_lines", lambda name: contextlib.nullcontext(write))
     os.write(writing, b"one\n")
     with open(reading, encoding="utf-8") as pipe:
         monkeypatch.setattr(sys, "stdin", pipe)

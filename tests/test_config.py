@@ -43,7 +43,9 @@ data:
   train: {source: a.en, target: a.de}
   validation: {source: b.en, target: b.de}
 """
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
+EXAMPLES = sorted(
+    path for path in (Path(__file__).parent.parent / "examples").glob("*.yaml") if not path.stem.endswith("_tuning")
+)
 
 Refused = Callable[..., str]
 

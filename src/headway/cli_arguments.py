@@ -45,6 +45,16 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--resume", {"action": "store_true", "help": "insist on going on: refuse to begin a new run"}),
         ("--fresh", {"action": "store_true", "help": "delete what the run directory holds and begin anew"}),
         ("--seeds", {"type": int, "metavar": "N", "help": "one run for each of N seeds from training.seed on: RUN/seed1, …"}),
+        ("--from-trial", {"metavar": "N", "help": "with the settings of a trial of `headway tune`: its number, or best"}),
+    ],
+    "tune": [
+        CONFIG, OVERRIDES,
+        ("--workers", {"type": int, "metavar": "N", "help": "trials that train at the same time (default: 1)"}),
+        ("--fresh", {"action": "store_true", "help": "delete what the search has found and begin anew"}),
+        ("--find", {
+            "choices": ("learning_rate", "batch_tokens"),
+            "help": "do not search: a rate by a range test, or the largest batch that fits",
+        }),
     ],
     "evaluate": [
         RUN, OVERRIDES, SPLIT,

@@ -28,6 +28,7 @@ PREDICT_INPUT = "name a file, headway predict RUN input.txt, or pipe lines in: â
 # optional package â†’ the extra that brings it
 EXTRAS = {
     "sacremoses": "moses", "matplotlib": "plots", "tensorboard": "tensorboard", "pyarrow": "tables", "zstandard": "zstd",
+    "optuna": "tune",
 }  # fmt: skip
 
 
@@ -98,19 +99,6 @@ def output_lines(name: str) -> Iterator[Callable[[str], None]]:
 
     with written_aside(name) as aside, open(aside, "w", encoding="utf-8", newline="\n") as file:
         yield lambda line: print(" ".join(line.split("\n")), file=file)
-
-
-def model_with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The model directory of a run, and its settings of `decoding.*` where some are given."""
-    from headway.config import load_config
-    from headway.model_dir import find_model
-
-    if strangers := [override for override in overrides if not override.startswith("decoding.")]:
-        raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
-    directory = find_model(run)
-    if not overrides:
-        return str(directory), {}
-    return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
 
 
 # ---- surroundings --------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from headway.config_sections import (
     TrainingConfig,
     parse_model_part,
 )
+from headway.config_tuning import refuse_search_spaces
 
 __all__ = [
     "CUT_UP_ONCE", "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD",
@@ -262,11 +263,12 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, 
         UsageError: the file cannot be read, or it and the overrides hold mistakes; all of them are named at once.
     """
     document = read_document(path, overrides)
-    _refuse_idle_preset(document)
+    refuse_search_spaces(document)
+    refuse_idle_preset(document)
     return validate(Config, document, {"paths_as_written": paths_as_written})
 
 
-def _refuse_idle_preset(document: Document) -> None:
+def refuse_idle_preset(document: Document) -> None:
     """A preset on the command line over a file that gives every size itself would be ignored without a word."""
     model = document.values.get("model")
     if document.places.get(("model", "preset")) != COMMAND_LINE or not isinstance(model, dict):

@@ -56,6 +56,19 @@ def validate(schema: type[Schema], document: Document, context: dict[str, Any] |
     raise UsageError(head + "\n".join(mistakes))
 
 
+def mistakes_at(schema: type[BaseModel], document: Document, key: Key) -> list[str]:
+    """What is wrong with the value of one key by itself, whatever other values would go with it."""
+    found: dict[Key, list[ErrorDetails]] = {}
+    try:
+        schema.model_validate(document.values)
+    except ValidationError as error:
+        for detail in _details(error):
+            part = _known_part(schema, detail["loc"], detail["type"])
+            if part[: len(key)] == key:
+                found.setdefault(part, []).append(detail)
+    return [line for part, details in found.items() for line in _lines(schema, document, part, details)]
+
+
 def _reading_order(mistake: str) -> tuple[bool, int]:
     line = re.match(r".*?:(\d+): ", mistake)
     return mistake.startswith(COMMAND_LINE), int(line[1]) if line else 0
@@ -140,12 +153,12 @@ def _combinations(document: Document, loc: Key, detail: ErrorDetails) -> Iterato
 
 def _lines(schema: type[BaseModel], document: Document, key: Key, details: list[ErrorDetails]) -> list[str]:
     first = details[0]
-    if first["type"] == "value_error" and (not key or _section_at(schema, key)):
+    if first["type"] == "value_error" and (not key or section_at(schema, key)):
         return [line for line, _ in _combinations(document, key, first)]
     if first["type"] == "missing" and isinstance(key[-1], int):
         return [f"{document.place(key)}: {dotted(key[:-1])}: holds too few values (got {key[-1]})"]
     if first["type"] == "missing":
-        what = "this section" if _section_at(schema, key) else "it"
+        what = "this section" if section_at(schema, key) else "it"
         return [f"{document.place(key[:-1])}: {dotted(key)}: is missing — add {what}"]
     if first["type"] == "extra_forbidden":
         return [f"{document.place(key)}: {dotted(key)}: unknown key — {_suggestion(schema, key)} (got {short(first['input'])})"]
@@ -179,7 +192,8 @@ def _wanted(detail: ErrorDetails) -> str:
     return found.format(**context) if found else detail["msg"]
 
 
-def _section_at(schema: type[BaseModel], key: Key) -> type[BaseModel] | None:
+def section_at(schema: type[BaseModel], key: Key) -> type[BaseModel] | None:
+    """The section that a key stands for."""
     section: type[BaseModel] | None = schema
     for part in key:
         if section is not None and isinstance(part, int):
@@ -200,7 +214,7 @@ def all_keys(schema: type[BaseModel], prefix: Key = ()) -> Iterator[Key]:
 
 def _suggestion(schema: type[BaseModel], key: Key) -> str:
     """The nearest valid key: first in the same section, then the same name elsewhere, then anything near."""
-    section = _section_at(schema, key[:-1])
+    section = section_at(schema, key[:-1])
     here = list(section.model_fields) if section else []
     name = str(key[-1]).lower().replace("-", "_")
     name = OTHER_NAMES.get(name, name)

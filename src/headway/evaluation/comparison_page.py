@@ -40,7 +40,8 @@ def _comparison_parts(comparison: Comparison) -> Iterator[str]:
         yield f'<p class="warning">{text(f"Not compared: {labels} ({why})")}</p>'
     if drawn := [metric for metric in metrics if metric.decimals == PER_CENT]:
         tests = [metric.test for metric in drawn]
-        bars = Series("", [], *([getattr(test, end) for test in tests] for end in ("difference", "low", "high")))
+        middle, low, high = ([getattr(test, end) for test in tests] for end in ("difference", "low", "high"))
+        bars = Series("", [], middle, low, high)
         yield bar_chart(f"{letter} − A with intervals", [metric.label for metric in drawn], bars, "difference of the scores")
     if comparison.by_example is None:
         return

@@ -157,8 +157,8 @@ def _open(loaded: LoadedModel, done: Done) -> _Index:
     try:
         known = json.loads((folder / "neighbours.json").read_text("utf-8"))
         if known == made_from:
-            vectors = {name: np.load(folder / f"neighbours.{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
-            return _Index(vectors, np.load(folder / "neighbours.lines.npy", allow_pickle=False))
+            vectors = {name: np.load(folder / f"neighbours.{name}.npy", mmap_mode="r") for name in names}
+            return _Index(vectors, np.load(folder / "neighbours.lines.npy"))
     except (OSError, ValueError):
         pass
     index = _made(loaded, done)
@@ -166,7 +166,7 @@ def _open(loaded: LoadedModel, done: Done) -> _Index:
     arrays: dict[str, NDArray[Any]] = {**index.vectors, "lines": index.lines}
     for name, array in arrays.items():
         with written_aside(folder / f"neighbours.{name}.npy") as aside, aside.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+            np.save(file, array)
     with written_aside(folder / "neighbours.json") as aside:
         aside.write_text(json.dumps(made_from), encoding="utf-8")
     return index

@@ -27,6 +27,17 @@ class Series:
     y: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    joined: bool = True  # by a line, where it is drawn among lines
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One of parallel axes: where each line crosses it, by numbers or by some of the `words`, which stand in their order."""
+
+    name: str
+    values: Sequence[float | str]
+    words: Sequence[str] = ()
+    log: bool = False
 
 
 def number(value: float) -> str:
@@ -120,7 +131,7 @@ def line_chart(
         low, high = max(x.low, y.low), min(x.high, y.high)
         body.append(f'<path class=diagonal d="M{x(low):.1f} {y(low):.1f}L{x(high):.1f} {y(high):.1f}"/>')
     for place, one in enumerate(drawn):
-        body += _line(one, x, y, place % COLOURS, points or len(one.x) == 1)
+        body += _line(one, x, y, place % COLOURS, points or len(one.x) == 1 or not one.joined)
     if any(len(one.x) > MOST_POINTS for one in series):
         note = f"{note}; every so many values are drawn".lstrip("; ")
     svg = _svg("".join(body), title) + (_legend([one.name for one in drawn]) if len(drawn) > 1 else "")
@@ -133,7 +144,8 @@ def thinned(series: Series) -> Series:
     if count <= MOST_POINTS:
         return series
     kept = sorted({round(place * (count - 1) / (MOST_POINTS - 1)) for place in range(MOST_POINTS)})
-    return Series(series.name, *([values[place] for place in kept] if len(values) else () for values in _columns_of(series)))
+    x, y, low, high = ([values[place] for place in kept] if len(values) else () for values in _columns_of(series))
+    return Series(series.name, x, y, low, high, series.joined)
 
 
 def _columns_of(series: Series) -> tuple[Sequence[float], ...]:
@@ -146,7 +158,8 @@ def _line(one: Series, x: Scale, y: Scale, colour: int, points: bool) -> Iterato
     for place in at:
         path.append(f"{pen}{place[0]:.1f} {place[1]:.1f}" if place else "")
         pen = "L" if place else "M"
-    yield f'<path class="line line{colour}" d="{"".join(path)}"/>'
+    if one.joined:
+        yield f'<path class="line line{colour}" d="{"".join(path)}"/>'
     for low, high, place in zip(one.low, one.high, at, strict=False):
         if place:
             yield f'<path class="whisker line{colour}" d="M{place[0]:.1f} {y(low):.1f}V{y(high):.1f}"/>'
@@ -244,6 +257,57 @@ def heat_map(
     figures = [(name, *map(number, cells)) for name, cells in zip(rows, values, strict=True)]
     data = table((f"{row_label} \\ {column_label}", *columns), figures)
     return figure(title, _svg("".join(body), title, height, width), data)
+
+
+def parallel_chart(title: str, axes: Sequence[Axis], names: Sequence[str], ranks: Sequence[float], *, note: str = "") -> str:
+    """Parallel coordinates (Inselberg 1985): an upright axis for each figure, a line across all of them for each of `names`.
+
+    Args:
+        ranks: of each line, from 0, the faintest, to 1; that of rank 1 has a colour of its own.
+    """
+    width, top, bottom = max(WIDTH, 60 + 116 * len(axes)), 52, HEIGHT
+    places = [70 + (width - 140) * place / max(1, len(axes) - 1) for place in range(len(axes))]
+    scales = [_parallel_scale(axis, bottom, top) for axis in axes]
+    crossed = list(zip(places, axes, scales, strict=True))
+    body = []
+    for line in sorted(range(len(names)), key=lambda line: ranks[line]):  # the best above the others
+        at = "L".join(f"{x:.1f} {scale(_crossing(axis, line)):.1f}" for x, axis, scale in crossed)
+        tip = " · ".join([names[line], *(f"{axis.name} {_figure(axis.values[line])}" for axis in axes)])
+        faint = "" if ranks[line] == 1 else f' opacity="{0.15 + 0.6 * ranks[line]:.2f}"'
+        body.append(f'<path class="line strand line{int(ranks[line] == 1)}"{faint} d="M{at}" data-tip="{text(tip)}"/>')
+    for place, (x, axis, scale) in enumerate(crossed):
+        body.append(f'<path class=axis d="M{x:.1f} {top}V{bottom}"/>')
+        name = axis.name if len(axis.name) <= 24 else f"…{axis.name[-23:]}"
+        body.append(f'<text class=name x="{x:.1f}" y="{16 + 16 * (place % 2)}" text-anchor="middle">{text(name)}</text>')
+        body += [
+            f'<text class="tick halo" x="{x - 6:.1f}" y="{scale(tick) + 4:.1f}" text-anchor="end">{text(word)}</text>'
+            for tick, word in _parallel_ticks(axis, scale)
+        ]
+    rows = [(name, *(_figure(axis.values[line]) for axis in axes)) for line, name in enumerate(names)]
+    data = table(("", *(axis.name for axis in axes)), rows)
+    return figure(title, _svg("".join(body), title, bottom + 14, width), data, note=note)
+
+
+def _parallel_scale(axis: Axis, start: float, end: float) -> Scale:
+    values = list(range(len(axis.words))) if axis.words else [float(value) for value in axis.values]
+    return Scale(values, start, end, log=axis.log)
+
+
+def _parallel_ticks(axis: Axis, scale: Scale) -> Iterator[tuple[float, str]]:
+    if axis.words:
+        yield from ((place, word if len(word) <= 14 else f"{word[:13]}…") for place, word in enumerate(axis.words))
+        return
+    whole = all(isinstance(value, int) for value in axis.values)
+    yield from ((tick, number(tick)) for tick in scale.ticks(5) if not whole or tick == round(tick))
+
+
+def _crossing(axis: Axis, line: int) -> float:
+    value = axis.values[line]
+    return axis.words.index(str(value)) if axis.words else float(value)
+
+
+def _figure(value: float | str) -> str:
+    return value if isinstance(value, str) else number(value)
 
 
 def _axes(x: Scale, y: Scale, x_label: str, y_label: str) -> Iterator[str]:

@@ -151,7 +151,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     corpus = TrainingCorpus(config, tokenizers)
     validation = Validation.open(config, tokenizers)
     checkpoints = Checkpoints(directory / "checkpoints", keep=config.training.keep_checkpoints)
-    state = _start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
+    state = start(config, tokenizers, (corpus.fingerprint, validation.fingerprint), world, checkpoints, progress)
     if world.first:
         sets = 2 + copies_of_weights(config.training)  # two moments, averages; float32
         checkpoints.require_space(4 * (state.model.parameter_count() + sets * learning_parameters(state.model)))
@@ -162,7 +162,7 @@ def _train(config: Config, directory: Path, world: World, progress: Progress) ->
     return directory
 
 
-def _start(
+def start(
     config: Config, tokenizers: Tokenizers, data: tuple[str, str], world: World, checkpoints: Checkpoints, progress: Progress
 ) -> TrainState:
     """Model, optimiser and averages, fresh or as the newest whole checkpoint has them."""

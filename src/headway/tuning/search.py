@@ -1,0 +1,274 @@
+"""The search: trials are drawn, train as processes of their own, are watched and pruned, and leave a record each.
+
+One loop in one process looks after all trials of this worker. Whatever it knows stands in the study and in the directories of
+the trials, so it can be killed at any instant: its successor takes the trials over, and they go on from their checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from headway.config import dump_config
+from headway.data.check import check
+from headway.data.files import written_aside
+from headway.errors import DataError, Interrupted, UsageError
+from headway.training.parallel import available_cores
+from headway.training.stop_signals import StopSignal, stop_signals
+from headway.tuning.live import Shown, shown_settings
+from headway.tuning.metrics import Metrics, read_metrics
+from headway.tuning.search_space import Search, trial_directory
+from headway.tuning.study import begin_trial, counts, next_trial, open_study
+from headway.tuning.trial_process import FAILED
+from headway.tuning.workers import Worker, minutes_at_work
+
+POLL_SECONDS = 0.2
+RECORD_SECONDS = 20.0  # between two notes that the search is at work, and two looks for dead workers
+STOP_SECONDS = 60.0  # that a trial may take to finish its step
+CAUSE_CHARACTERS = 2000
+WEIGHTS = ("checkpoints", "model", "adapter")
+
+
+@dataclass
+class Running:
+    """A trial that trains, and its process."""
+
+    trial: Trial
+    updates: int
+    validations: int  # of a whole training
+    slot: int
+    process: subprocess.Popen[bytes]
+    metrics: Metrics = field(default_factory=Metrics)
+    pruned: bool = False
+    stop_until: float | None = None  # when it is asked to stop: the time at which it is killed
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+
+def search(space: Search, *, fresh: bool = False) -> optuna.Study:
+    """Searches until the budget is used up; returns the study with everything that is known.
+
+    Raises:
+        HeadwayError: what stands in the way.
+        Interrupted: after SIGINT or SIGTERM; the same command goes on.
+    """
+    study = open_study(space, fresh=fresh)
+    with Worker(space.directory, study) as worker, stop_signals() as stop, Shown(space, study) as shown:
+        if not counts(study):
+            _look_at_data(space, shown)
+        _Search(space, study, worker, stop, shown).run()
+    if stop.number is not None:
+        raise Interrupted(
+            stop.number,
+            f"stopped, trials under way: {counts(study)[TrialState.RUNNING]}; everything is saved",
+            where=str(space.directory),
+            remedy="the same command goes on from here",
+        )
+    return study
+
+
+def _look_at_data(space: Search, shown: Shown) -> None:
+    """The quick part of `headway check`, so that no trial has to find out."""
+    if not check(space.base, shown.console, quick=True).ok:
+        raise DataError("trials do not start on such data", where="data", remedy="mend what is listed above, then start again")
+
+
+class _Search:
+    """What one worker does."""
+
+    def __init__(self, space: Search, study: optuna.Study, worker: Worker, stop: StopSignal, shown: Shown) -> None:
+        self.space, self.study, self.worker, self.stop, self.shown = space, study, worker, stop, shown
+        self.running: list[Running] = []
+        self.threads = max(1, available_cores() // space.settings.workers)
+        self.visible_gpus = _gpus(space)
+
+    def run(self) -> None:
+        for pruned in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+            self._forget_weights(pruned.number)  # a kill may have come before
+        noted = -math.inf
+        while True:
+            if time.monotonic() - noted >= RECORD_SECONDS:
+                noted = time.monotonic()
+                self.worker.at_work()
+                for number in self.worker.take_over():
+                    self.shown.event(number, "goes on: its worker had ended")
+            ending = self.stop.number is not None or self._time_is_up()
+            if ending:
+                for one in self.running:
+                    self._ask_to_stop(one)
+            else:
+                self._fill_slots()
+            for one in list(self.running):
+                self._look_at(one)
+            self.shown.refresh(self.running)
+            if not self.running and (ending or not self._may_begin()):
+                break
+            time.sleep(POLL_SECONDS)
+        self.worker.at_work()
+        if self.stop.number is None and self._time_is_up():
+            self.shown.say("the time is used up")
+
+    # ---- beginning ---------------------------------------------------------------------------------------------------
+
+    def _time_is_up(self) -> bool:
+        minutes = self.space.settings.minutes
+        return minutes is not None and minutes_at_work(self.study) >= minutes
+
+    def _left_behind(self) -> list[FrozenTrial]:
+        """Trials of this worker that do not train: those that it took over."""
+        numbers = {one.number for one in self.running}
+        return [trial for trial in self.worker.own() if trial.number not in numbers]
+
+    def _may_begin(self) -> bool:
+        most, states = self.space.settings.most_trials, counts(self.study)
+        begun = sum(states.values()) - states[TrialState.WAITING]
+        return most is None or begun < most or bool(self._left_behind())
+
+    def _fill_slots(self) -> None:
+        while len(self.running) < self.space.settings.workers and self._may_begin():
+            left = self._left_behind()
+            self._begin(left[0] if left else next_trial(self.study, self.space, self.worker.name))
+
+    def _begin(self, frozen: FrozenTrial) -> None:
+        trial = begin_trial(self.study, self.space, frozen)
+        try:
+            config = self.space.trial_config(trial.number, trial.params, self.threads)
+        except UsageError as error:
+            self._fail(trial, str(error))
+            return
+        path = trial_directory(self.space.directory, trial.number).with_suffix(".yaml")
+        with written_aside(path) as aside:
+            aside.write_text(dump_config(config), encoding="utf-8")
+        slot = min(set(range(self.space.settings.workers)) - {one.slot for one in self.running})
+        environment = dict(os.environ)
+        if self.visible_gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.visible_gpus[slot % len(self.visible_gpus)]
+        with path.with_suffix(".log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "headway.tuning.trial_process", str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+        updates = config.training.updates
+        validations = math.ceil(updates / config.training.validate_every)
+        self.running.append(Running(trial, updates, validations, slot, process))
+        self.shown.event(trial.number, f"begins: {shown_settings(self.space.settings_of(trial.params))}")
+
+    # ---- watching ----------------------------------------------------------------------------------------------------
+
+    def _look_at(self, one: Running) -> None:
+        ended = one.process.poll()  # before the metrics are read: what ended has written all of them
+        path = trial_directory(self.space.directory, one.number) / "metrics.jsonl"
+        one.metrics = read_metrics(path, self.space.metric)
+        if not one.pruned:
+            self._report(one)
+        if ended is None:
+            if one.stop_until is not None and time.monotonic() > one.stop_until:
+                one.process.kill()
+            return
+        self.running.remove(one)
+        if one.pruned:
+            self._forget_weights(one.number)
+        elif ended == 0:
+            self._complete(one)
+        elif one.stop_until is None and self.stop.number is None:
+            self._fail(one.trial, _cause(path.parent.with_suffix(".log"), ended))
+
+    def _report(self, one: Running) -> None:
+        """Tells the study of new validations, and prunes."""
+        known = self.study.get_trials(deepcopy=False)[one.number].intermediate_values
+        for validation in range(len(known) + 1, len(one.metrics.values) + 1):
+            best = one.metrics.best(self.space.higher_is_better, validation)
+            one.trial.report(best, validation)
+            if validation < one.validations and one.trial.should_prune():
+                self._record(one)
+                self.study.tell(one.trial, state=TrialState.PRUNED)
+                one.pruned = True
+                self._ask_to_stop(one)
+                self.shown.event(one.number, f"pruned at update {one.metrics.update:,}: {best:.4g}")
+                return
+
+    def _ask_to_stop(self, one: Running) -> None:
+        if one.stop_until is None:
+            one.stop_until = time.monotonic() + STOP_SECONDS
+            one.process.send_signal(signal.SIGTERM)
+
+    # ---- ending ------------------------------------------------------------------------------------------------------
+
+    def _complete(self, one: Running) -> None:
+        best = one.metrics.best(self.space.higher_is_better)
+        if not math.isfinite(best):
+            self._fail(one.trial, f"no validation gave a finite {self.space.metric}")
+            return
+        self._record(one)
+        self.study.tell(one.trial, best)
+        self.shown.event(one.number, f"complete: {best:.4g}")
+        if self.space.settings.keep == "best":
+            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+                if trial.number != self.study.best_trial.number:
+                    self._forget_weights(trial.number)
+
+    def _record(self, one: Running) -> None:
+        """What a page wants to know of a trial beside its value."""
+        one.trial.set_user_attr("update", one.metrics.update)
+        one.trial.set_user_attr("updates", one.updates)
+        one.trial.set_user_attr("seconds", round(one.metrics.seconds, 2))
+        parameters = _parameters(trial_directory(self.space.directory, one.number))
+        if parameters is not None:
+            one.trial.set_user_attr("parameters", parameters)
+
+    def _fail(self, trial: Trial, cause: str) -> None:
+        trial.set_user_attr("cause", cause[:CAUSE_CHARACTERS])
+        self.study.tell(trial, state=TrialState.FAIL)
+        self.shown.event(trial.number, f"failed: {cause}")
+
+    def _forget_weights(self, number: int) -> None:
+        if self.space.settings.keep != "all":
+            for name in WEIGHTS:
+                shutil.rmtree(trial_directory(self.space.directory, number) / name, ignore_errors=True)
+
+
+def _gpus(space: Search) -> list[str]:
+    """Names of the GPUs that trials may be put on, for CUDA_VISIBLE_DEVICES."""
+    if space.base.training.device == "cpu":
+        return []
+    if (given := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in given.split(",") if name]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _cause(log: Path, code: int) -> str:
+    """Why the process of a trial ended: what it said last, or the signal that killed it."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ", perhaps by the system for want of memory" if name == "SIGKILL" else ""
+        return f"the process was ended by {name}{hint}"
+    _, marked, cause = text.rpartition(FAILED)
+    return cause.strip() if marked else f"the process ended with code {code}: {text.strip()[-300:]}"
+
+
+def _parameters(directory: Path) -> int | None:
+    """Of the model that a trial kept, if it has kept one yet."""
+    try:
+        tensors = json.loads((directory / "model" / "manifest.json").read_text("utf-8"))["tensors"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return sum(math.prod(shape) for _, *shape in tensors.values())
