@@ -120,5 +120,7 @@ def _try(config: Config, batch_tokens: int, directory: Path, allowed: int | None
         said = ended.stderr.strip().split("\n")[-1]
         raise ResourceError(f"a batch of {batch_tokens} tokens cannot be tried: {said}", where="training.batch_tokens")
     found = json.loads(ended.stdout.strip().split("\n")[-1])
-    fits = found["fits"] and (allowed is None or found["peak"] <= allowed)
-    return Tried(batch_tokens, **{**found, "fits": fits})
+    if not found["fits"]:
+        return Tried(batch_tokens, False)
+    fits = allowed is None or found["peak"] <= allowed
+    return Tried(batch_tokens, fits, found["peak"], found["seconds"], found["tokens"], found["whole"])
