@@ -319,7 +319,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     out, err = capsys.readouterr()
     assert out == "run/report.html\nEin Mann.\nEin Mann.\n"
     assert err.startswith("next: headway report run --split validation\nwritten: x.png\nwritten: explanation.html\n")
-    assert "--layer: is for pictures" in err
+    assert "--layer: says nothing to a page of an answer" in err
 
 
 def test_the_ranks_that_another_one_left_do_not_blame_headway(

@@ -92,7 +92,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         }),
         ("--heads", {"action": "store_true", "help": "in place of TEXT: which heads matter, on a sample of data"}),
         ("--neighbours", {"action": "store_true", "help": "with the training examples that are nearest to text and answer"}),
-        ("--split", {"default": "validation", "choices": ("train", "validation", "test"), "help": "of --heads (validation)"}),
+        ("--split", {"choices": ("train", "validation", "test"), "help": "of --heads (default: validation)"}),
         ("--layer", {"type": int, "metavar": "N", "help": "of such a picture, from 0, or from the end: -1 (default)"}),
     ],
     "merge": [

@@ -164,9 +164,10 @@ def tune(arguments: Arguments) -> None:
     with_warnings(space.base)
     study = search(space, fresh=arguments.fresh)
     say(f"page: {write_page(space, study)}")
+    again = shlex.join(["headway", "train", arguments.config, *arguments.overrides])
     if (best := best_trial(study)) is None:
         raise ResourceError("no trial is complete", where=str(space.directory), remedy="the page tells why; give it more time")
-    say(f"best: trial {best.number}, {space.metric} {best.value:.4g}; next: headway train {arguments.config} --from-trial best")
+    say(f"best: trial {best.number}, {space.metric} {best.value:.4g}; next: {again} --from-trial best")
     print(space.as_yaml(best.params), end="")
 
 

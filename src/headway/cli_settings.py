@@ -33,11 +33,17 @@ def configuration(arguments: Arguments) -> Config:
 
         return with_warnings(load_config(arguments.config, arguments.overrides))
     from headway.tuning.search_space import read_search
-    from headway.tuning.study import drawn_for_trial, load_study
+    from headway.tuning.study import drawn_for_trial, load_study, refuse_other_spaces
 
-    begun = read_search(arguments.config, [one for one in arguments.overrides if one.startswith("tuning.")])
-    drawn = drawn_for_trial(load_study(begun), arguments.from_trial)
-    return with_warnings(read_search(arguments.config, arguments.overrides, only_base=True).config(drawn))
+    # The directory of the search follows run_directory, which may be that of the search or a new one for this training.
+    begun = asked = read_search(arguments.config, arguments.overrides, only_base=True)
+    if not begun.directory.is_dir():
+        begun = read_search(
+            arguments.config, [one for one in arguments.overrides if not one.startswith("run_directory")], only_base=True
+        )
+    study = load_study(begun)
+    refuse_other_spaces(study, asked)
+    return with_warnings(asked.config(drawn_for_trial(study, arguments.from_trial)))
 
 
 def with_warnings(config: Config) -> Config:

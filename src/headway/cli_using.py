@@ -20,6 +20,8 @@ from headway.command_line import (
 )
 from headway.errors import UsageError
 
+PAGES, PICTURES = (".html", ".json"), (".png", ".svg", ".pdf")
+
 
 def evaluate(arguments: Arguments) -> int:
     """Score a run on its test set, with intervals and, where there are such, beside what simple methods reach.
@@ -58,6 +60,8 @@ def report(arguments: Arguments) -> None:
       headway report runs/multi30k
       headway report runs/multi30k --split validation -o validation.html
     """
+    if arguments.output == "-":
+        raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as report.html")
     if arguments.output:
         refuse_output(arguments.output)
     from headway.report.page import write_report
@@ -193,18 +197,15 @@ def explain(arguments: Arguments) -> None:
         raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as explanation.html")
     if (arguments.text is None) != arguments.heads:
         raise UsageError("explains a text, or --heads", where="headway explain", remedy="give one of them")
-    refuse_output(arguments.output)
     path, direction = Path(arguments.output), (arguments.to, arguments.from_)
+    picture = path.suffix.lower() in PICTURES
+    _refuse_idle_options(arguments, path, picture)
+    refuse_output(arguments.output)
     directory, settings = with_decoding(arguments.run, arguments.overrides)
-    picture = path.suffix.lower() not in (".html", ".htm", ".json")
-    if arguments.layer is not None and not picture:
-        raise UsageError("is for pictures: a page shows every layer", where="--layer", remedy="leave it out")
     wait_asleep_beside_others(None)
     if picture:
         from headway.explain.picture import draw_attention
 
-        if arguments.heads:
-            raise UsageError(f"--heads are no {path.suffix}", where="-o", remedy="name it .html or .json")
         print(draw_attention(directory, arguments.text, path, settings, layer=arguments.layer, direction=direction))
     elif arguments.heads:
         from headway.explain.write import write_heads
@@ -217,3 +218,22 @@ def explain(arguments: Arguments) -> None:
         near, name = arguments.neighbours, arguments.run
         print(write_explanation(directory, arguments.text, path, settings, direction, neighbours=near, name=name))
     say(f"written: {arguments.output}")
+
+
+def _refuse_idle_options(arguments: Arguments, path: Path, picture: bool) -> None:
+    """Raises UsageError for an option of `explain` that would do nothing, and for a file of an unknown kind."""
+    if not picture and path.suffix.lower() not in PAGES:
+        known = ", ".join((*PAGES, *PICTURES))
+        raise UsageError(f"cannot be written as {path.suffix or path.name!r}", where="-o", remedy=f"end its name in {known}")
+    idle = {
+        "--heads": picture and arguments.heads,
+        "--layer": not picture and arguments.layer is not None,
+        "--neighbours": arguments.neighbours and (picture or arguments.heads),
+        "--split": not arguments.heads and arguments.split is not None,
+        "--to": arguments.heads and arguments.to is not None,
+        "--from": arguments.heads and arguments.from_ is not None,
+    }
+    for option, given in idle.items():
+        if given:
+            kind = "a picture" if picture else "--heads" if arguments.heads else "a page of an answer"
+            raise UsageError(f"says nothing to {kind}", where=option, remedy="leave it out")

@@ -29,6 +29,7 @@ from headway.model.transformer import Transformer
 from headway.model_card import model_card
 from headway.model_files import (
     RESTORE,
+    SEED_RUN,
     bring_to_medium,
     damaged,
     read_file,
@@ -214,6 +215,9 @@ def find_model(path: str | os.PathLike[str]) -> Path:
             raise ModelError("no such directory", where=shown(path), remedy=_nearest(given))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot be read: {getattr(error, 'strerror', None) or error}", where=shown(path)) from None
+    if any(SEED_RUN.fullmatch(name) for name in names):
+        problem = "holds a run for each of several seeds"
+        raise ModelError(problem, where=str(path), remedy=f"name one of them: {Path(path) / 'seed1'}")
     if "checkpoints" in names:
         raise ModelError("this run has no model yet", where=str(path), remedy="train on: one is kept at the first validation")
     foreign = [name for name in names if name.endswith((".pt", ".pth", ".bin", ".pkl", ".ckpt"))]

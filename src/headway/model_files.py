@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import re
 import secrets
 import socket
 import sys
@@ -23,6 +24,7 @@ from headway.errors import ModelError, ResourceError
 from headway.training import _fs
 from headway.training.tensor_file import describe_stranger
 
+SEED_RUN = re.compile(r"seed([0-9]{1,9})")  # the directory of one of several seeds
 RESTORE = "restore the whole directory from a copy, or save the model again"
 
 

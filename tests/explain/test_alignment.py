@@ -25,6 +25,10 @@ def test_pieces_make_words() -> None:
     assert words_of(TARGET) == [START, "die", "Hunde", "liefen", "."]
 
 
+def test_a_piece_that_is_a_dot_itself_is_a_word_of_its_own() -> None:
+    assert side(START, "·", "x").words == [0, 1, 2]
+
+
 def test_each_word_of_the_answer_is_linked_to_the_word_looked_at_most() -> None:
     looked = np.full((2, 6, 7), 0.01, dtype=np.float32)  # heads, of the answer and its end, source
     for row, column in ((0, 0), (1, 1), (2, 2), (3, 3), (4, 5), (5, 6)):

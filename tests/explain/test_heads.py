@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from headway.errors import UsageError
 from headway.explain.heads import important_heads, without_head
 from headway.explain.write import write_heads
 from headway.model.layers import Attention
@@ -52,6 +53,11 @@ def test_a_head_that_does_nothing_does_not_matter(run_of: RunOf) -> None:
         attention.output.weight[:, : attention.head_width] = 0
     found = {(one.attention, one.head): one for one in important_heads(loaded, examples=20).heads}
     assert found["encoder.0.self_attention", 0].rise == pytest.approx(0, abs=1e-7)
+
+
+def test_vectors_have_no_loss_of_single_examples(run_of: RunOf) -> None:
+    with pytest.raises(UsageError, match="no single example"):
+        important_heads(load_model(run_of("sentence_embedding")))
 
 
 def test_the_page_of_heads(run_of: RunOf, tmp_path: Path, open_page: Callable[..., Any]) -> None:

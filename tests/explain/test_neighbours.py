@@ -45,10 +45,10 @@ def test_a_text_of_the_training_set_is_its_own_neighbour(run_of: RunOf, kind: st
     first = found.of_text[0]
     assert len(found.of_text) == 5
     assert [one.similarity for one in found.of_text] == sorted((one.similarity for one in found.of_text), reverse=True)
-    if kind not in ("language_model", "question_answering", "dialogue"):  # documents and conversations are told in other forms
+    if kind not in ("language_model", "dialogue"):  # documents and conversations are told in other forms
         assert first.source == example.source
         assert first.similarity == pytest.approx(1, abs=1e-2)
-        assert first.place.endswith(f":{example.line}") or first.similarity > 0.999
+    assert len({(one.place, one.source) for one in found.of_text}) > 1
     assert bool(found.of_answer) == (kind in ("translation", "summarisation", "dialogue"))
 
 

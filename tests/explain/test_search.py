@@ -11,7 +11,7 @@ from test_subjects import BEAM, TEXTS
 
 from headway.explain.search import Node, search_tree
 from headway.explain.subjects import subject_of
-from headway.inference.decoding import Candidate, Hypothesis
+from headway.inference.decoding import Candidate
 
 RunOf = Callable[[str], Path]
 
@@ -29,15 +29,15 @@ def test_a_small_search_by_hand() -> None:
         [Candidate(0, 2, -0.3, "finished"), Candidate(1, 8, -2.1, "open"), Candidate(0, 9, -2.2, "open")],
         [Candidate(0, 2, -2.4, "finished"), Candidate(1, 2, -2.5, "dropped")],
     ]
-    found = [Hypothesis([5], -0.15, [-0.1, -0.2]), Hypothesis([6, 8], -0.8, [-2.0, -0.1, -0.3])]
-    tree = search_tree(history, found, str, lambda ids: " ".join(map(str, ids)))
+    tree = search_tree(history, 1.0, str, lambda ids: " ".join(map(str, ids)))
     assert [[node.text for node in path(tree.nodes, ending.node)] for ending in tree.endings] == [["5", "2"], ["6", "8", "2"]]
     assert [ending.text for ending in tree.endings] == ["5", "6 8"]
+    assert [ending.score for ending in tree.endings] == pytest.approx([-0.15, -0.8])
     assert [ending.behind for ending in tree.endings] == pytest.approx([0.0, 0.65])
     assert tree.nodes[2].fate == "dropped"
 
 
-@pytest.mark.parametrize("kind", ["translation", "summarisation"])
+@pytest.mark.parametrize("kind", ["translation", "summarisation", "language_model"])
 def test_the_tree_of_a_run_ends_in_its_answer_with_scores_that_a_forward_pass_gives(run_of: RunOf, kind: str) -> None:
     subject = subject_of(run_of(kind), TEXTS[kind], BEAM)
     assert subject.search is not None
@@ -46,7 +46,8 @@ def test_the_tree_of_a_run_ends_in_its_answer_with_scores_that_a_forward_pass_gi
     assert best.text == subject.answer
     assert [ending.score for ending in tree.endings] == sorted((ending.score for ending in tree.endings), reverse=True)
     with torch.no_grad():
-        log_p = subject.scores(*subject.ids())[0].double().cumsum(0)
+        own = [not output.given for output in subject.outputs]
+        log_p = subject.scores(*subject.ids())[0, own].double().cumsum(0)
     for node, total in zip(path(tree.nodes, best.node), log_p.tolist(), strict=True):
         assert node.log_probability == pytest.approx(total, abs=1e-4)
     for node in tree.nodes:

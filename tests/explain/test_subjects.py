@@ -87,8 +87,8 @@ def test_an_answer_in_a_passage_has_the_score_of_the_reader(run_of: RunOf) -> No
     (window,) = QuestionPreparation(loaded.tokenizers, loaded.config).windows([Question(question, passage, (), 1)])
     with torch.no_grad():
         log_p = subject.logits(*subject.ids())[0].log_softmax(-1)
+        said = float(subject.scores(*subject.ids())[0].sum())
     none = float(log_p[:, window.begins - 1].sum())
-    said = float(subject.scores(*subject.ids())[0].sum())
     assert said - none == pytest.approx(fast.score if fast.text else 0.0, abs=1e-5)
 
 
@@ -108,6 +108,8 @@ def test_a_masked_language_model_fills_its_gaps_as_a_forward_pass_does(run_of: R
     ("kind", "text", "told"),
     [
         ("translation", " \n ", "nothing to explain"),
+        ("classification", "\u200b\u00ad", "nothing to explain"),
+        ("masked_language_model", "The man saw a dog . " * 100 + "___", "1 of its 1 gaps"),
         ("masked_language_model", "The man saw a dog .", "no gap"),
         ("question_answering", "Who saw the dog ?", "no tab between question and passage"),
         ("pair_classification", "The man saw a dog .", "no tab between its two texts"),

@@ -138,7 +138,7 @@ def test_its_size_counts_the_head_and_its_attention_is_no_translations(
     assert main(["info", str(run)]) == 0
     assert f"{load_model(run).model.parameter_count():,} " in capsys.readouterr().out
     assert main(["explain", str(run), "A man.", "-o", str(tmp_path / "x.png")]) == 4
-    assert f"{run}: has no cross-attention" in capsys.readouterr().err
+    assert f"{run}/model: has no cross-attention" in capsys.readouterr().err
 
 
 def test_a_comparison_of_two_evaluations(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

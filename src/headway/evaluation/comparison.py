@@ -16,7 +16,7 @@ import numpy as np
 
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
-from headway.evaluation.evaluated import OF_ONE_EXAMPLE, Evaluated, load_evaluated
+from headway.evaluation.evaluated import OF_ONE_EXAMPLE, Evaluated, kinds_of, load_evaluated
 from headway.evaluation.formulas import DECIMALS, DrawFunction
 from headway.evaluation.outcome_record import AnswerRecord
 from headway.evaluation.paired import PairedDifference, approximate_randomisation, holm, paired_bootstrap
@@ -113,7 +113,10 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         found = asdict(self) | {"run_a": str(self.run_a), "run_b": str(self.run_b)}
         for name, metric in self.metrics.items():
-            found["metrics"][name] |= {"better": metric.better, "is_noise": metric.is_noise}
+            told = found["metrics"][name]
+            told |= {"better": metric.better, "is_noise": metric.is_noise}
+            test = told["test"]  # of B against A: what it calls A is our run B
+            test["score_a"], test["score_b"], test["wins_b"] = test["score_b"], test["score_a"], test.pop("wins")
         return found
 
 
@@ -243,6 +246,8 @@ def _why_not(name: str, first: Evaluated, second: Evaluated) -> str:
             return "other tokens were hidden: noise differs"
         if not np.array_equal(one.statistics[:, 1], other.statistics[:, 1]):
             return "the texts were cut into other tokens"
+    if name.startswith("macro_") and kinds_of(first.record) != kinds_of(second.record):
+        return "the runs number their labels differently: they were trained on other data, or name other kinds"
     if one.formula != other.formula:
         return f"they were computed in different ways: {records.AGAIN}"
     # Other references (of other preprocessing) make another score of it. Decisions are as many as a text has.

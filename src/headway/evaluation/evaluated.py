@@ -11,6 +11,7 @@ from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_low
 from headway.evaluation.outcome_record import AnswerRecord, OutcomeRecord, PassageRecord, load_outcome
 from headway.evaluation.records import EvaluationRecord, SentenceRecord
 
+OF_KINDS = ["precision", "recall", "F1"]  # the columns of a table that has a row for each label
 OF_ONE_EXAMPLE = (
     "chrf", "rougel", "f1", "micro_f1", "accuracy", "accuracy@1", "exact", "mae",
 )  # scores that tell something of one example, the best first  # fmt: skip
@@ -46,6 +47,12 @@ class Evaluated:
     def of_one_example(self) -> Measurement | None:
         """The score that says how good the answer to one example is; None where no score does."""
         return next((self.measurements[name] for name in OF_ONE_EXAMPLE if name in self.measurements), None)
+
+
+def kinds_of(record: EvaluationRecord | OutcomeRecord) -> list[str]:
+    """The labels or kinds that macro-averaged scores number, in the order of their numbers; none where there are no such."""
+    tables = record.tables if isinstance(record, OutcomeRecord) else []
+    return next(([row[0] for row in one.rows] for one in tables if one.head[1:4] == OF_KINDS), [])
 
 
 def load_evaluated(run: Path, split: str) -> list[Evaluated]:

@@ -79,7 +79,8 @@ def share_interval(parts_N2: np.ndarray, confidence: float) -> tuple[float, floa
 def effective_size(parts_N2: np.ndarray) -> float:
     """How many independent parts tell as much as these, of which those of one example are alike (Kish 1965, section 8.2).
 
-    Where all are right, or none is, nothing tells how alike they are, and each example counts as one.
+    They are never more than the parts. Where all are right, or none is, nothing tells how alike they are, and each example counts
+    as one.
     """
     right_N, parts_N = parts_N2[parts_N2[:, 1] > 0].T
     examples, parts = len(parts_N), parts_N.sum()
@@ -87,7 +88,7 @@ def effective_size(parts_N2: np.ndarray) -> float:
         return float(examples)
     share = right_N.sum() / parts
     variance = ((right_N - share * parts_N) ** 2).sum() / parts**2 * examples / (examples - 1)
-    return float(share * (1 - share) / variance) if variance > 0 and 0 < share < 1 else float(examples)
+    return min(float(share * (1 - share) / variance), float(parts)) if variance > 0 and 0 < share < 1 else float(examples)
 
 
 # ---- calibration error ---------------------------------------------------------------------------------------------

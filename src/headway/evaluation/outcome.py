@@ -125,7 +125,7 @@ def _score_table(record: OutcomeRecord) -> Table:
         found = [scores.get(name) for scores in record.baselines.values()]
         others = [Text(one.shown_with_interval() if one else "–", style="dim") for one in found]
         table.add_row(Text(score.label), Text(score.shown(score.score), style="bold"), interval, *others)
-    table.caption = Text(drawn_how(record.bootstrap), style="dim")
+    table.caption = Text(drawn_how(record.bootstrap, record.format_version), style="dim")
     return table
 
 

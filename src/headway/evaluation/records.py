@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from headway.data.files import written_aside
 from headway.errors import DataError, ModelError, ResourceError
 from headway.evaluation.formulas import DECIMALS
 from headway.evaluation.metrics import BleuTokenizer
@@ -53,9 +54,11 @@ class ScoreRecord(Record):
         return f"{self.shown(self.score)} ({self.shown(self.low)}–{self.shown(self.high)})"
 
 
-def drawn_how(bootstrap: Mapping[str, float]) -> str:
+def drawn_how(bootstrap: Mapping[str, float], format_version: int) -> str:
     """How the intervals of an evaluation were made, for people."""
     drawn = f"{bootstrap['samples']:,.0f} samples, seed {bootstrap['seed']:.0f}"
+    if format_version < 2:
+        return f"intervals: percentiles of the bootstrap ({drawn})"
     return f"intervals: Wilson's of shares, the BCa bootstrap of most others ({drawn})"
 
 
@@ -257,15 +260,13 @@ def stranger(path: Path) -> DataError:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes aside, syncs and renames: the file is the old one or the new one, never half of one. Raises ResourceError."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(aside, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        with written_aside(path) as aside, open(aside, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+            if aside != path:
+                os.fsync(file.fileno())
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise _cannot_write(path, error) from None
 
 

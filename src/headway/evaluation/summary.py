@@ -50,7 +50,7 @@ def score_table(record: EvaluationRecord) -> Table:
         better = "higher is better" if score.higher_is_better else "lower is better"
         interval = Text(f"{score.low:.2f} – {score.high:.2f}", style="cyan")
         table.add_row(Text(score.label), Text(f"{score.score:.2f}", style="bold"), interval, Text(better, style="dim"))
-    table.caption = Text(drawn_how(record.bootstrap), style="dim")
+    table.caption = Text(drawn_how(record.bootstrap, record.format_version), style="dim")
     return table
 
 

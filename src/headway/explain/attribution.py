@@ -21,6 +21,7 @@ from torch import Tensor
 
 from headway.data.tokenizer import UNK_ID
 from headway.errors import UsageError
+from headway.explain.sides import Side
 from headway.explain.subject import Subject
 
 Method = Literal["integrated_gradients", "gradient_x_input", "occlusion"]
@@ -90,7 +91,8 @@ def narrowed(subject: Subject, output: int) -> Subject:
     if subject.target is None or one.place is None:
         return replace(subject, outputs=[one], read_out=lambda states: subject.read_out(states)[:, output : output + 1])
     end = one.place + 1
-    target = replace(subject.target, **{name: getattr(subject.target, name)[:end] for name in ("ids", "pieces", "marks")})
+    side = subject.target
+    target = Side(side.ids[:end], side.pieces[:end], side.marks[:end], side.words[:end])
     return replace(subject, outputs=[one], target=target, read_out=lambda states: subject.read_out(states[:, -1:]))
 
 

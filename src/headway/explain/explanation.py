@@ -23,7 +23,7 @@ from headway.explain.subject import Subject
 from headway.explain.subjects import Direction, subject_of
 from headway.model_dir import LoadedModel, load_model
 
-MOST_TOKENS = 1024  # of both sides together: the maps grow with their square
+MOST_CELLS = 20_000_000  # of all maps of attention: 300 tokens on either side, 8 layers of 8 heads
 MOST_OUTPUTS = 64  # that are attributed unless more are asked for
 EQUAL = 1e-5  # how near scores must be to those of the fast path
 
@@ -118,7 +118,7 @@ def explain(
         decoding: settings that differ from those of the configuration, such as ``beam_size``.
         direction: the languages that are written and read, for a model of several directions.
         methods: of attribution.
-        outputs: numbers of the outputs that are attributed; default: all that the model chose, at most the 64 least sure.
+        outputs: numbers of the outputs that are attributed; default: all that were not given, at most 64.
         neighbours: also find the training examples that are nearest to the text and to the answer.
         done: is told what is computed, how much of it is done, and of how much; 0 where that is not known.
 
@@ -127,10 +127,12 @@ def explain(
         UsageError: the text is empty, too long or not in the form of the task, or a setting is not valid.
     """
     loaded = run if isinstance(run, LoadedModel) else load_model(run)
+    if outputs is not None and not outputs:
+        raise UsageError("names no output", where="outputs", remedy="leave it out to attribute all")
     subject = subject_of(loaded, text, decoding or {}, direction)
-    tokens = sum(len(side) for side in (subject.source, subject.target) if side)
-    if tokens > MOST_TOKENS:
-        problem = f"the text and its answer have {tokens:,} tokens, and {MOST_TOKENS:,} can be explained at once"
+    cells = _cells(subject)
+    if cells > MOST_CELLS:
+        problem = f"the maps of this text would have {cells:,} cells, and {MOST_CELLS:,} is all that a page can hold"
         raise UsageError(problem, where="TEXT", remedy="give a part of it")
     sure = sureness(subject)
     chosen = list(outputs) if outputs is not None else worth_attributing(subject, sure)
@@ -153,13 +155,21 @@ def explain(
     )
 
 
+def _cells(subject: Subject) -> int:
+    S, T = (len(side) if side else 0 for side in (subject.source, subject.target))
+    model = subject.model
+    return model.config.heads * (len(model.encoder) * S * S + len(model.decoder) * T * (S + T))
+
+
 def _count(done: Callable[[str, int, int], None], what: str, of: int, number: int) -> None:
     done(what, number, of)
 
 
 def worth_attributing(subject: Subject, sure: Sequence[Sureness]) -> list[int]:
-    """The outputs that the model chose, in order; of many those that it was least sure of."""
+    """The outputs that were not given, in order; of many tokens or tags the least sure, of many labels the likeliest."""
     own = [number for number, output in enumerate(subject.outputs) if not output.given]
+    if subject.outputs and subject.outputs[0].place is None:  # labels stand in the order of their probability
+        return own[:MOST_OUTPUTS]
     return sorted(sorted(own, key=lambda number: sure[number].value)[:MOST_OUTPUTS])
 
 

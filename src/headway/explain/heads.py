@@ -15,9 +15,9 @@ from torch import Tensor
 
 from headway.config import Config, Split
 from headway.data.batches import Epoch
-from headway.data.preparation import read_all
+from headway.data.preparation import MemoryRows
 from headway.data.tagged import in_scheme
-from headway.errors import DataError
+from headway.errors import DataError, UsageError
 from headway.evaluation.intervals import bootstrap_interval
 from headway.model.layers import Attention
 from headway.model.transformer import Transformer
@@ -31,7 +31,7 @@ LAYERS = {"encoder": "encoder", "decoder": "decoder", "self_attention": "self", 
 
 @dataclass(frozen=True)
 class HeadImportance:
-    """What the loss rises by, in nats per token or answer, without this head; with its 95 % interval over the sample."""
+    """What the loss of a token or an answer rises by without this head; with its 95 % interval over the sample."""
 
     attention: str  # such as decoder.3.cross_attention
     head: int  # from 0
@@ -51,6 +51,7 @@ class HeadReport:
 
     heads: list[HeadImportance]
     loss: float
+    unit: str
     examples: int
     split: str
 
@@ -67,9 +68,14 @@ def important_heads(
     Args:
         done: is told how many heads were tried, of how many.
 
-    Raises DataError where the data is gone or has no examples.
+    Raises:
+        DataError: the data is gone or has no examples.
+        UsageError: the task has no loss of single examples.
     """
     config, model = loaded.config, loaded.model.eval()
+    if config.task == "sentence_embedding":
+        problem = "tells vectors apart within a batch, so that its loss is of no single example"
+        raise UsageError(problem, where=str(loaded.directory), remedy="explain a run of another task")
     updates, count = _sample(loaded, split, examples)
     whole_G2 = _losses(model, updates, config)
     attentions = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
@@ -81,7 +87,12 @@ def important_heads(
             found.append(_importance(name, head, whole_G2, bare_G2))
             done(len(found), every)
     sums = whole_G2.sum(0)
-    return HeadReport(sorted(found, key=lambda one: -one.rise), float(sums[0] / sums[1]), count, split)
+    return HeadReport(sorted(found, key=lambda one: -one.rise), float(sums[0] / sums[1]), _unit(loaded), count, split)
+
+
+def _unit(loaded: LoadedModel) -> str:
+    labels = loaded.tokenizers.labels
+    return "half the squared error" if labels is not None and labels.kind == "number" else "nats"
 
 
 @contextmanager
@@ -102,16 +113,19 @@ def without_head(attention: Attention, head: int) -> Iterator[None]:
 
 
 def _sample(loaded: LoadedModel, split: Split, examples: int) -> tuple[Epoch, int]:
-    """The first examples of a set as small updates, and how many there are."""
-    config = loaded.config
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
-    data = in_scheme(config.data, loaded.tokenizers.labels)
-    first = list(islice(read_all(preparation.read, data, split), examples))
-    if not first:
+    """The first examples of a set, each part in its own direction, as small updates; and how many there are."""
+    config, tokenizers, found = loaded.config, loaded.tokenizers, []
+    data, count = in_scheme(config.data, tokenizers.labels), 0
+    for part in config.data.parts(split):
+        preparation = TASKS[config.task].preparation(tokenizers, config.in_direction(part.direction))
+        some = list(islice(preparation.read(part, data), examples - count))
+        found.append(preparation.rows_of_all(some))
+        count += len(some)
+    if not count:
         raise DataError(f"the {split} set holds no example", where=f"data.{split}", remedy="choose another with --split")
-    rows = preparation.rows_of_all(first)
+    rows = found[0] if len(found) == 1 else MemoryRows.joined(found)
     tokens = int(rows.source_lengths.sum() + rows.target_lengths.sum())
-    return preparation.updates(rows, max(32, tokens // GROUPS), 0, None), len(first)
+    return preparation.updates(rows, max(32, tokens // GROUPS), 0, None), count
 
 
 @torch.inference_mode()

@@ -9,9 +9,12 @@ compared with all of them, in blocks: exact, and as fast as memory is read.
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +39,9 @@ from headway.model_dir import LoadedModel
 from headway.tasks import TASKS
 
 BLOCK = 1 << 16  # vectors that are compared together
+_log = logging.getLogger(__name__)
 SHOWN = 5
+ROWS = 200  # that are looked at for so many examples
 Done = Callable[[str, int], None]
 
 
@@ -63,7 +68,7 @@ class _Index:
     """Unit vectors of the rows of the training set: of what is read, and of what is answered where that is written."""
 
     vectors: dict[str, NDArray[np.float16]]  # "text" and "answer" → [N, D]
-    lines: NDArray[np.int64]  # the part of the corpus and the line in it, [N, 2]
+    places: NDArray[np.int64]  # the part of the corpus and the number of the example in it, from 0, [N, 2]
 
 
 def nearest_examples(
@@ -78,14 +83,20 @@ def nearest_examples(
     """
     index = _open(loaded, done)
     asked = {name: vector_D.cpu().numpy() for name, vector_D in _of_subject(subject).items()}
-    found = {name: _nearest(index.vectors[name], vector_D, count) for name, vector_D in asked.items()}
-    places = {row: (int(index.lines[row, 0]), int(index.lines[row, 1])) for hits in found.values() for row, _ in hits}
+    found = {name: _of_examples(_nearest(index.vectors[name], vector_D, ROWS), index, count) for name, vector_D in asked.items()}
+    places = {row: (int(index.places[row, 0]), int(index.places[row, 1])) for hits in found.values() for row, _ in hits}
     examples = _examples_at(loaded.config, loaded.tokenizers.labels, set(places.values()))
 
     def told(name: str) -> list[Neighbour]:
         return [_told(examples[places[row]], cosine) for row, cosine in found.get(name, [])]
 
     return Neighbours(told("text"), told("answer"))
+
+
+def _of_examples(hits: list[tuple[int, float]], index: _Index, count: int) -> list[tuple[int, float]]:
+    """The nearest row of each example; a long one has several."""
+    first = {tuple(index.places[row].tolist()): (row, cosine) for row, cosine in reversed(hits)}
+    return sorted(first.values(), key=lambda hit: (-hit[1], hit[0]))[:count]
 
 
 def _told(example: tuple[str, Any], cosine: float) -> Neighbour:
@@ -158,36 +169,46 @@ def _open(loaded: LoadedModel, done: Done) -> _Index:
         known = json.loads((folder / "neighbours.json").read_text("utf-8"))
         if known == made_from:
             vectors = {name: np.load(folder / f"neighbours.{name}.npy", mmap_mode="r") for name in names}
-            return _Index(vectors, np.load(folder / "neighbours.lines.npy"))
+            return _Index(vectors, np.load(folder / "neighbours.places.npy"))
     except (OSError, ValueError):
         pass
     index = _made(loaded, done)
+    try:
+        _keep(folder, index, made_from)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): the vectors are made again the next time", folder, error.strerror)
+    return index
+
+
+def _keep(folder: Path, index: _Index, made_from: dict[str, str]) -> None:
     folder.mkdir(exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {**index.vectors, "lines": index.lines}
+    arrays: dict[str, NDArray[Any]] = {**index.vectors, "places": index.places}
     for name, array in arrays.items():
         with written_aside(folder / f"neighbours.{name}.npy") as aside, aside.open("wb") as file:
             np.save(file, array)
     with written_aside(folder / "neighbours.json") as aside:
         aside.write_text(json.dumps(made_from), encoding="utf-8")
-    return index
 
 
 def _made(loaded: LoadedModel, done: Done) -> _Index:
-    config, model = loaded.config, loaded.model.eval()
-    preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
+    config, model, tokenizers = loaded.config, loaded.model.eval(), loaded.tokenizers
     vectors: dict[str, list[NDArray[np.float16]]] = {}
-    lines: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     for number, part in enumerate(config.data.parts("train")):
-        for examples in in_pieces(preparation.read(part, in_scheme(config.data, loaded.tokenizers.labels))):
-            prepared = preparation.prepare(examples, Counter())
+        preparation = TASKS[config.task].preparation(tokenizers, config.in_direction(part.direction))
+        seen = 0
+        for examples in in_pieces(preparation.read(part, in_scheme(config.data, tokenizers.labels))):
+            # Several may stand in one line, so rows are told apart by the number of their example in place of its line.
+            prepared = preparation.prepare([one._replace(line=seen + at) for at, one in enumerate(examples)], Counter())
+            seen += len(examples)
             if prepared.lines:
                 for name, some in _of_rows(model, _rows(prepared, model, config.data.max_length)).items():
                     vectors.setdefault(name, []).append(some)
-                lines += [(number, line) for line in prepared.lines]
-            done("the training set", len(lines))
-    if not lines:
+                places += [(number, example) for example in prepared.lines]
+            done("the training set", len(places))
+    if not places:
         raise DataError("holds no example to compare with", where="data.train", remedy="leave out --neighbours")
-    return _Index({name: np.concatenate(parts) for name, parts in vectors.items()}, np.array(lines, dtype=np.int64))
+    return _Index({name: np.concatenate(parts) for name, parts in vectors.items()}, np.array(places, dtype=np.int64))
 
 
 def _rows(prepared: Prepared, model: Transformer, longest: int) -> MemoryRows:
@@ -199,15 +220,13 @@ def _rows(prepared: Prepared, model: Transformer, longest: int) -> MemoryRows:
 
 
 def _examples_at(config: Config, labels: Labels | None, places: set[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, Any]]:
-    """The examples that stand at some lines of some parts, each with its place as people read it."""
+    """Some examples by part and number, each with its place as people read it."""
     found: dict[tuple[int, int], tuple[str, Any]] = {}
     data = in_scheme(config.data, labels)
     for number, part in enumerate(config.data.parts("train")):
-        wanted = {line for other, line in places if other == number}
-        last = max(wanted, default=0)
-        for example in TASKS[config.task].preparation.read(part, data) if wanted else ():
-            if example.line > last:
-                break
-            if example.line in wanted:
-                found.setdefault((number, example.line), (f"{corpus_name(part)}:{example.line}", example))
+        wanted = {example for other, example in places if other == number}
+        examples = TASKS[config.task].preparation.read(part, data) if wanted else iter(())
+        for at, example in enumerate(islice(examples, max(wanted, default=-1) + 1)):
+            if at in wanted:
+                found[number, at] = (f"{corpus_name(part)}:{example.line}", example)
     return found

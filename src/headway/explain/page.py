@@ -28,6 +28,7 @@ NAMES = {
 }  # fmt: skip
 ROWS = {"encoder": "source", "decoder": "said"}  # a decoder looks where it says something
 MOST_BARS = 48
+LARGEST_NUMBER = 32767
 COLUMN, LINE = 96, 17  # of the tree of a search
 
 
@@ -46,7 +47,7 @@ def explanation_page(explanation: Explanation, title: str) -> str:
         data_block("explanation", page_data(explanation)),
     ]
     warnings = [] if explanation.equal else [_different(explanation)]
-    heading = f"{subject.task.replace('_', ' ')}, {subject.model.parameter_count():,} parameters"
+    heading = f"{subject.task.replace('_', ' ')}, {subject.model.parameter_count():,} parameters, computed in float32"
     return page(title, heading, parts, warnings=warnings, assets=["explain.css", "explain.js"])
 
 
@@ -56,20 +57,22 @@ def heads_page(report: HeadReport, title: str) -> str:
     bars = Series("", [], [one.rise for one in shown], [one.low for one in shown], [one.high for one in shown])
     more = f"the first {MOST_BARS} of {len(report.heads)}; " if len(report.heads) > MOST_BARS else ""
     chart = bar_chart(
-        "What the loss rises by without each head", [one.name for one in shown], bars, "nats", note=f"{more}95 % intervals"
+        "What the loss rises by without each head", [one.name for one in shown], bars, report.unit, note=f"{more}95 % intervals"
     )
     rows = [
         (one.name, f"{one.rise:+.4f}", f"{one.low:+.4f} … {one.high:+.4f}", "" if one.low <= 0 <= one.high else "yes")
         for one in report.heads
     ]
     listed = table(("head", "rise of the loss", "95 % interval", "outside of noise"), rows)
-    heading = f"{report.examples:,} examples of the {report.split} set; the loss with all heads is {report.loss:.4f} nats"
+    heading = (
+        f"{report.examples:,} examples of the {report.split} set; the loss with all heads is {report.loss:.4f} ({report.unit})"
+    )
     return page(title, heading, [chart, f"<h2>All heads</h2>\n{listed}"])
 
 
 def _different(explanation: Explanation) -> str:
     shown = f"{explanation.difference:.1e}"
-    return f"The scores on this page differ from those of the answer by up to {shown}: the answer was computed less exactly."
+    return f"The scores on this page differ from those of the answer by up to {shown}, more than float32 explains."
 
 
 def _asked(explanation: Explanation) -> str:
@@ -196,10 +199,10 @@ def _tree_figure(tree: SearchTree) -> str:
         f'aria-label="the tree of the search">{"".join(lines)}{"".join(words)}</svg></div>'
     )
     rows = [
-        (one.text, str(one.step), "" if one.parent is None else str(one.parent), f"{one.log_probability:.4f}", one.fate)
-        for one in tree.nodes
+        (str(at), one.text, str(one.step), "" if one.parent is None else str(one.parent), f"{one.log_probability:.4f}", one.fate)
+        for at, one in enumerate(tree.nodes)
     ]
-    listed = table(("", "step", "after", "log-probability", "fate"), rows)
+    listed = table(("number", "said", "step", "after number", "log-probability", "fate"), rows, texts=2)
     return figure("Continuations that were weighed", svg, listed, note="bold: the answer; struck out: dropped")
 
 
@@ -260,12 +263,12 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def _view(group: str, name: str, rows: str, columns: list[str], values: NDArray[Any]) -> dict[str, Any]:
-    """A map as signed bytes, 127 for the largest value; `scale` is what one of them stands for."""
+    """A map as signed numbers of two bytes, the low one first; `scale` is what 1 stands for."""
     largest = float(np.abs(values).max(initial=0.0)) or 1.0
-    rounded = np.round(values.astype(np.float64) / largest * 127).astype(np.int8)
+    rounded = np.round(values.astype(np.float64) / largest * LARGEST_NUMBER).astype("<i2")
     encoded = base64.b64encode(rounded.tobytes()).decode()
     about = {"group": group, "name": name, "rows": rows, "columns": columns}
-    return {**about, "shape": list(values.shape), "scale": largest / 127, "bytes": encoded}
+    return {**about, "shape": list(values.shape), "scale": largest / LARGEST_NUMBER, "bytes": encoded}
 
 
 def _line(side: Side) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from headway.inference.decoding import Candidate, Fate, Hypothesis
+from headway.inference.decoding import Candidate, Fate
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,19 @@ class SearchTree:
 
 def search_tree(
     history: Sequence[Sequence[Candidate]],
-    found: Sequence[Hypothesis],
+    length_penalty: float,
     piece_of: Callable[[int], str],
     text_of: Callable[[list[int]], str],
 ) -> SearchTree:
-    """The tree of what `generate` remembered of one source.
+    """The tree of what `generate` remembered of one source; its endings are all answers that were finished, the best first.
 
     Args:
-        found: its answers, best first.
         piece_of, text_of: what a token and a whole answer are shown as.
     """
     nodes: list[Node] = []
     tokens: list[list[int]] = []  # of each node, its own last
     beams: list[int | None] = [None]
-    endings: dict[tuple[int, ...], int] = {}
+    endings: list[tuple[float, int]] = []
     for step, candidates in enumerate(history):
         following: list[int | None] = []
         for one in candidates:
@@ -62,12 +61,8 @@ def search_tree(
             if one.fate == "open":
                 following.append(len(nodes) - 1)
             elif one.fate == "finished":
-                endings[tuple(tokens[-1][:-1])] = len(nodes) - 1
+                endings.append((one.log_probability / (step + 1) ** length_penalty, len(nodes) - 1))
         beams = following
-    best = found[0].score if found else 0.0
-    ended = [
-        Ending(endings[tuple(one.ids)], text_of(one.ids), one.score, best - one.score)
-        for one in found
-        if tuple(one.ids) in endings
-    ]
-    return SearchTree(nodes, ended)
+    ranked = sorted(endings, key=lambda ending: -ending[0])
+    best = ranked[0][0] if ranked else 0.0
+    return SearchTree(nodes, [Ending(node, text_of(tokens[node][:-1]), score, best - score) for score, node in ranked])

@@ -62,7 +62,7 @@ def word_numbers(pieces: Sequence[str], marks: Sequence[bool]) -> list[int]:
     numbers: list[int] = []
     begins = True
     for place, (piece, mark) in enumerate(zip(pieces, marks, strict=True)):
-        goes_on = place > 0 and not mark and (piece.startswith(INSIDE) or not begins)
+        goes_on = place > 0 and not mark and not marks[place - 1] and (piece.startswith(INSIDE) or not begins)
         numbers.append(numbers[-1] + (not goes_on) if numbers else 0)
         begins = piece != BLANK
     return numbers

@@ -6,6 +6,7 @@ Both compute in float32.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ from torch import Tensor
 from headway.config import Config
 from headway.data.labelled import Labelled
 from headway.data.pairs import SentencePreparation, forbidden_ids
-from headway.data.preprocessing import Preprocessor
+from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import Question, QuestionPreparation
 from headway.data.tagged import Tagged, TaggedPreparation, inner_tags
-from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
+from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizer
 from headway.errors import UsageError
 from headway.explain.search import SearchTree, search_tree
-from headway.explain.sides import END, HIDDEN, Side, read_side, shown_pieces
+from headway.explain.sides import END, HIDDEN, INSIDE, Side, read_side, shown_pieces
 from headway.explain.subject import Output, Subject
 from headway.inference.decoding import Candidate, generate
 from headway.inference.direction import choose_direction
@@ -81,7 +82,7 @@ def subject_of(
     """
     loaded = run if isinstance(run, LoadedModel) else load_model(run)
     text = whole_characters(text)
-    if not text.strip() and loaded.config.task != "language_model":
+    if is_blank(text) and loaded.config.task != "language_model":
         raise UsageError("there is nothing to explain", where="TEXT", remedy="give a text")
     if loaded.config.task not in SUBJECTS:
         problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"
@@ -110,16 +111,17 @@ def _written(request: Request) -> Subject:
     ]
     names = _piece_names(tokenizer)
     options = decoding_options(request.config, request.decoding)
-    options = options.model_copy(update={"n_best": options.beam_size})
+    forbidden = forbidden_ids(request.config, request.loaded.tokenizers)
 
     def search() -> SearchTree:
         history: list[list[Candidate]] = []
         source_1S = torch.tensor([source.ids], device=next(model.parameters()).device)
-        (answers,) = generate(
-            model, source_1S, torch.ones_like(source_1S, dtype=torch.bool), options,
-            bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden_ids(request.config, request.loaded.tokenizers), history=history,
+        mask_1S = torch.ones_like(source_1S, dtype=torch.bool)
+        generate(
+            model, source_1S, mask_1S, options,
+            bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden, history=history,
         )  # fmt: skip
-        return search_tree(history, answers, names, tokenizer.decode)
+        return search_tree(history, options.length_penalty, names, tokenizer.decode)
 
     return Subject(
         task=request.config.task,
@@ -141,15 +143,34 @@ def _continued(request: Request) -> Subject:
     found = next(writer.write([request.text]))[0]
     tokenizer, model, longest = request.tokenizer, request.loaded.model, request.config.data.max_length
     prompt = found.prompt_pieces
-    ids, scores = [*found.ids, EOS_ID][:longest], found.token_scores[:longest]
-    target = read_side(tokenizer, ids[: longest - 1] if len(ids) == longest else ids[:-1], start=True)
-    pieces = [*target.pieces[1:], END if len(ids) == len(target) and ids[-1] == EOS_ID else _piece_names(tokenizer)(ids[-1])]
+    ids, scores, names = [*found.ids, EOS_ID][:longest], found.token_scores[:longest], _piece_names(tokenizer)
+    target = read_side(tokenizer, ids[:-1], start=True)
     outputs = [
         Output(piece, number, place, None if place < prompt else score, given=place < prompt)
-        for place, (piece, number, score) in enumerate(zip(pieces, ids, scores, strict=True))
+        for place, (piece, number, score) in enumerate(zip([*target.pieces[1:], names(ids[-1])], ids, scores, strict=True))
     ]
-    names = _piece_names(tokenizer)
-    return Subject(request.config.task, model, request.text, found.text, None, target, outputs, model.logits, names)
+    options = decoding_options(request.config, request.decoding)
+
+    def search() -> SearchTree:
+        history: list[list[Candidate]] = []
+        generate(
+            model, None, None, options, bos_id=BOS_ID, eos_id=EOS_ID, prefixes=[found.ids[:prompt]],
+            forbidden_ids=FORBIDDEN_IDS, context_length=longest, history=history,
+        )  # fmt: skip
+        return search_tree(history, options.length_penalty, names, lambda new: tokenizer.decode([*found.ids[:prompt], *new]))
+
+    return Subject(
+        task=request.config.task,
+        model=model,
+        text=request.text,
+        answer=found.text,
+        source=None,
+        target=target,
+        outputs=outputs,
+        read_out=model.logits,
+        name_of=names,
+        search=search if options.method == "beam" else None,
+    )
 
 
 def _labelled(request: Request) -> Subject:
@@ -170,7 +191,8 @@ def _labelled(request: Request) -> Subject:
         if labels.kind == "number":
             return (logits_BL * labels.deviation + labels.mean)[:, None]
         if labels.kind == "several":  # yes or no for each label
-            return torch.stack((torch.zeros_like(logits_BL), logits_BL), 2)
+            order = [labels.numbers[output.text] for output in outputs]
+            return torch.stack((torch.zeros_like(logits_BL), logits_BL), 2)[:, order]
         return logits_BL[:, None].expand(-1, len(outputs), -1)
 
     outputs = _label_outputs(answer, labels.kind, labels.names)
@@ -195,14 +217,12 @@ def _temperature(loaded: LoadedModel) -> float:
 
 
 def _label_outputs(answer: LabelAnswer, kind: str, names: tuple[str, ...]) -> list[Output]:
-    """Every label, the answer first; of several the likeliest first; the number."""
+    """Every label, the likeliest first; the number."""
     if kind == "number":
         return [Output(answer.text, 0, None, float(answer.text))]
-    logs = torch.tensor(answer.probabilities, dtype=torch.float64).log().tolist()
-    if kind == "several":
-        return [Output(name, 1, None, score) for name, score in zip(names, logs, strict=True)]
     order = sorted(range(len(names)), key=lambda number: -answer.probabilities[number])
-    return [Output(names[number], number, None, logs[number]) for number in order]
+    logs = [math.log(p) if p else None for p in answer.probabilities]  # none where float32 has no smaller number
+    return [Output(names[number], 1 if kind == "several" else number, None, logs[number]) for number in order]
 
 
 def _tagged(request: Request) -> Subject:
@@ -215,8 +235,8 @@ def _tagged(request: Request) -> Subject:
     begins = [place for place, number in enumerate(target) if number != labels.outputs]
     tags = inner_tags(found.tags, labels.scheme)[: len(begins)]
     outputs = [
-        Output(f"{word} {tag}", labels.numbers[tag], place, None)
-        for word, tag, place in zip(found.words, tags, begins, strict=False)
+        Output(f"{word} {tag}", labels.numbers[tag], place, math.log(sure) if sure else None)
+        for word, tag, sure, place in zip(found.words, tags, found.probabilities, begins, strict=False)
     ]
 
     def read_out(states_BSD: Tensor) -> Tensor:
@@ -298,7 +318,10 @@ def _guessed(request: Request) -> Subject:
         gaps.append(len(ids))
         ids += [tokenizer.vocabulary_size, *tokenizer.encode(part)]
     source = read_side(tokenizer, ids[: request.config.data.max_length], [HIDDEN] * len(extra_pieces(request.config)))
-    gaps = [gap for gap in gaps if gap < len(source) - 1]
+    read = [gap for gap in gaps if gap < len(source) - 1]
+    if len(read) < len(gaps):
+        problem = f"{len(gaps) - len(read)} of its {len(gaps)} gaps stand behind the {len(source) - 1} tokens that are read"
+        raise UsageError(problem, where="TEXT", remedy="give a shorter text")
     source_1S = torch.tensor([source.ids], device=next(model.parameters()).device)
 
     def read_out(states_BSD: Tensor) -> Tensor:
@@ -314,12 +337,17 @@ def _guessed(request: Request) -> Subject:
 
 
 def _piece_names(tokenizer: Tokenizer) -> Callable[[int], str]:
+    marked = any(piece.startswith(("▁", "Ġ")) for piece in tokenizer.vocabulary)
+
     def name(number: int) -> str:
         if number == EOS_ID:
             return END
         if number >= tokenizer.vocabulary_size:
             return HIDDEN
-        return shown_pieces(tokenizer.pieces([number]), [tokenizer.decode([number])])[0]
+        (piece,) = tokenizer.pieces([number])
+        (shown,) = shown_pieces([piece], [tokenizer.decode([number])])
+        inside = marked and not piece.startswith(("▁", "Ġ")) and any(map(str.isalnum, shown))
+        return f"{INSIDE}{shown}" if inside else shown
 
     return name
 

@@ -20,7 +20,7 @@ from headway.explain.subjects import Direction
 from headway.model_dir import load_model
 
 
-def write_heads(run: str, path: Path, split: Split, *, name: str) -> HeadReport:
+def write_heads(run: str, path: Path, split: Split | None, *, name: str) -> HeadReport:
     """Tries a model without each of its heads, and writes what it loses. Raises as `important_heads` does."""
     with _progress() as progress:
         task = progress.add_task("reading the model", total=None)
@@ -29,7 +29,7 @@ def write_heads(run: str, path: Path, split: Split, *, name: str) -> HeadReport:
         def done(number: int, of: int) -> None:
             progress.update(task, description="heads", completed=number, total=of)
 
-        report = important_heads(loaded, split=split, done=done)
+        report = important_heads(loaded, split=split or "validation", done=done)
     if path.suffix.lower() == ".json":
         _write(path, json.dumps(asdict(report), ensure_ascii=False, allow_nan=False) + "\n")
     else:

@@ -3,7 +3,7 @@
 
 const told = JSON.parse(document.getElementById("explanation").textContent);
 const decoded = new Map();
-const chosen = { view: 0, layer: -1, head: -1, row: 0, held: false };
+const chosen = { view: 0, layer: -1, head: -1, row: 0, held: -1 };
 const NAMES = { source: "read", target: "said so far", said: "said" };
 
 function view() { return told.views[chosen.view]; }
@@ -11,9 +11,9 @@ function view() { return told.views[chosen.view]; }
 // All values of a view, in the order of its shape.
 function valuesOf(which) {
   if (!decoded.has(which)) {
-    const raw = atob(which.bytes), values = new Int8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) values[i] = raw.charCodeAt(i);
-    decoded.set(which, values);
+    const raw = atob(which.bytes), bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+    decoded.set(which, new Int16Array(bytes.buffer));
   }
   return decoded.get(which);
 }
@@ -79,7 +79,7 @@ function select(label, options, value, change) {
 function showControls() {
   const controls = document.getElementById("controls");
   const parts = [select("show", told.views.map((one, place) => [place, one.name, one.group]), chosen.view, place => {
-    Object.assign(chosen, { view: place, layer: -1, head: -1, held: false, row: 0 });
+    Object.assign(chosen, { view: place, layer: -1, head: -1, held: -1, row: 0 });
     showAll();
   })];
   if (view().shape.length === 4) {
@@ -88,7 +88,9 @@ function showControls() {
     parts.push(select("layer", counted(layers, "all"), chosen.layer, place => { chosen.layer = place; showChoice(); }));
     parts.push(select("head", counted(heads, "all"), chosen.head, place => { chosen.head = place; showChoice(); }));
   }
+  const focused = document.activeElement?.getAttribute("aria-label");
   controls.replaceChildren(...parts);
+  if (focused) controls.querySelector(`select[aria-label="${focused}"]`)?.focus();
 }
 
 // ---- words ---------------------------------------------------------------------------------------------------------
@@ -123,9 +125,9 @@ function showStrips() {
   strips.replaceChildren(rows, ...columns);
   const buttons = [...rows.querySelectorAll("button")];
   buttons.forEach((button, place) => {
-    button.addEventListener("pointerenter", () => chosen.held || choose(place));
+    button.addEventListener("pointerenter", () => { if (chosen.held < 0) choose(place); });
     button.addEventListener("focus", () => choose(place));
-    button.addEventListener("click", () => { chosen.held = !(chosen.held && chosen.row === place); choose(place); });
+    button.addEventListener("click", () => { chosen.held = chosen.held === place ? -1 : place; choose(place); });
   });
   rows.addEventListener("keydown", event => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -193,6 +195,12 @@ function layout(found) {
   return { left, top, cell, width: left + cell * found.columns + 10, height: top + cell * found.rows + 6 };
 }
 
+let shownPixels = null;
+function currentPixels() {
+  if (shownPixels?.key !== current().key) shownPixels = { key: current().key, image: pixels(current()) };
+  return shownPixels.image;
+}
+
 function drawMatrix() {
   const found = current(), place = layout(found), canvas = document.getElementById("matrix"), sharp = devicePixelRatio || 1;
   canvas.width = place.width * sharp;
@@ -203,7 +211,7 @@ function drawMatrix() {
   pen.scale(sharp, sharp);
   small.width = found.columns;
   small.height = found.rows;
-  small.getContext("2d").putImageData(pixels(found), 0, 0);
+  small.getContext("2d").putImageData(currentPixels(), 0, 0);
   pen.imageSmoothingEnabled = false;
   pen.drawImage(small, place.left, place.top, place.cell * found.columns, place.cell * found.rows);
   pen.strokeStyle = colour("--line");
@@ -250,10 +258,10 @@ function followPointer() {
     tip.hidden = !at;
     if (!at) return;
     tip.textContent = `${rowPieces(which)[at.row]} ← ${columnPieces(which)[at.column]}: ${said(found.values[at.row * found.columns + at.column], which)}`;
-    if (!chosen.held && at.row !== chosen.row) choose(at.row);
+    if (chosen.held < 0 && at.row !== chosen.row) choose(at.row);
   });
   canvas.addEventListener("pointerleave", () => { document.getElementById("tip").hidden = true; });
-  canvas.addEventListener("click", event => { const at = cellAt(event); if (at) { chosen.held = true; choose(at.row); } });
+  canvas.addEventListener("click", event => { const at = cellAt(event); if (at) { chosen.held = chosen.held === at.row ? -1 : at.row; choose(at.row); } });
 }
 
 // ---- all heads -----------------------------------------------------------------------------------------------------
@@ -350,5 +358,5 @@ function showAll() {
 addMapButtons();
 followPointer();
 showAll();
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAll);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { shownPixels = null; showHeads(); showChoice(); });
 addEventListener("resize", drawMatrix);

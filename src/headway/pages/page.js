@@ -15,7 +15,7 @@ function standaloneSvg(svg) {
   const originals = [svg, ...svg.querySelectorAll("*")];
   [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
     const style = getComputedStyle(originals[place]);
-    for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font", "text-anchor"]) {
+    for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font", "text-anchor", "text-decoration-line", "paint-order", "stroke-linejoin"]) {
       const value = style.getPropertyValue(name);
       if (value) element.style.setProperty(name, value);
     }

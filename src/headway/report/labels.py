@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from headway.evaluation.evaluated import Evaluated
+from headway.evaluation.evaluated import OF_KINDS, Evaluated
 from headway.evaluation.formulas import by_label, label_sums
 from headway.evaluation.label_scores import KindScores, kind_scores
 from headway.evaluation.outcome_record import OutcomeRecord, TableRecord
 from headway.evaluation.reliability import reliability
 from headway.pages.charts import MOST_POINTS, Series, bar_chart, heat_map, line_chart, scatter_chart
-from headway.pages.document import table
+from headway.pages.document import table, text
 from headway.report.breakdown import bootstrap_of
 from headway.report.training_text import TrainingText
 
 MOST_BARS = 40
-OF_KINDS = ["precision", "recall", "F1"]  # the columns of a table that has a row for each label
 
 
 def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
@@ -29,7 +28,7 @@ def labels_part(evaluated: Evaluated, training: TrainingText | None) -> str:
         elif not one.head[0]:  # labels against labels
             parts.append(_confusion(one))
         else:
-            parts.append(table(one.head, one.rows))
+            parts.append(f"<h3>{text(one.title)}</h3>{table(one.head, one.rows)}")
     return "\n".join([*parts, _calibration(evaluated)])
 
 

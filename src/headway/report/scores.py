@@ -33,5 +33,5 @@ def scores_part(record: EvaluationRecord | OutcomeRecord) -> str:
     return (
         f'<div class="wide"><table>{head}\n'
         + "\n".join(rows)
-        + f"\n</table></div>\n<p class=soft>{text(drawn_how(record.bootstrap))}</p>"
+        + f"\n</table></div>\n<p class=soft>{text(drawn_how(record.bootstrap, record.format_version))}</p>"
     )

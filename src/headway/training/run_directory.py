@@ -7,7 +7,6 @@ Of several seeds each has such a directory: runs/x/seed1, runs/x/seed2, …
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.data.tokenizer_extension import extend_tokenizers
 from headway.errors import ResourceError, UsageError
+from headway.model_files import SEED_RUN
 from headway.tasks import TASKS
 from headway.training import _fs
 from headway.training.start_from import inherited_tokenizers
@@ -27,7 +27,6 @@ MAY_CHANGE = (
     "decoding.", "evaluation.", "data.test", "data.cache_directory",
 )  # fmt: skip
 
-SEED_RUN = re.compile(r"seed([0-9]{1,9})")
 LOCK, TOKENIZERS, CHECK = "run.lock", "tokenizers", "check.json"
 CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
 # All that a run writes, its configuration last: without it the directory is no run.

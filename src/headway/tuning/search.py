@@ -158,7 +158,7 @@ class _Search:
             environment["CUDA_VISIBLE_DEVICES"] = self.visible_gpus[slot % len(self.visible_gpus)]
         with path.with_suffix(".log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "headway.tuning.trial_process", str(path)],
+                [sys.executable, "-m", "headway.tuning.trial_process", str(path), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -235,6 +235,7 @@ class _Search:
     def _fail(self, trial: Trial, cause: str) -> None:
         trial.set_user_attr("cause", cause[:CAUSE_CHARACTERS])
         self.study.tell(trial, state=TrialState.FAIL)
+        self._forget_weights(trial.number)
         self.shown.event(trial.number, f"failed: {cause}")
 
     def _forget_weights(self, number: int) -> None:

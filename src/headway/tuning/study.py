@@ -221,6 +221,17 @@ def counts(study: optuna.Study) -> Counter[TrialState]:
     return Counter(trial.state for trial in study.get_trials(deepcopy=False))
 
 
+def refuse_other_spaces(study: optuna.Study, search: Search) -> None:
+    """Raises UsageError where a configuration does not search what the study did: a trial would become another one."""
+    begun, spaces = study.user_attrs.get("spaces", {}), {space.name: space.as_json() for space in search.spaces}
+    other = sorted(name for name in {*begun, *spaces} if begun.get(name) != spaces.get(name))
+    if other:
+        remedy = "give the search spaces of `headway tune` once more, in the file or on the command line"
+        raise UsageError(
+            f"the search of {study.study_name} had other spaces: {', '.join(other)}", where="--from-trial", remedy=remedy
+        )
+
+
 def drawn_for_trial(study: optuna.Study, which: str) -> dict[str, Any]:
     """What was drawn for a trial: `which` is its number, or "best". Raises UsageError where there is none."""
     trials = study.get_trials(deepcopy=False)

@@ -1,4 +1,4 @@
-"""The process of one trial: `python -m headway.tuning.trial_process CONFIG`. It trains through the one loop of all trainings.
+"""The process of one trial: `python -m headway.tuning.trial_process CONFIG PARENT`. It trains through the loop of all trainings.
 
 A process of its own, because then a trial can be stopped by the signal that training already knows, a crash or a lack of
 memory is the trial's alone, and its memory is given back whole.
@@ -23,8 +23,8 @@ FAILED = "trial failed: "
 LOCK_SECONDS = 120  # that a predecessor, whose worker has died, may take to finish its step
 
 
-def main(path: str) -> int:
-    _end_with(os.getppid())
+def main(path: str, parent: int) -> int:
+    _end_with(parent)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     try:
         config = load_config(path, paths_as_written=True)
@@ -45,7 +45,7 @@ def main(path: str) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """Stops this process, as a signal would, once its parent is gone."""
+    """Stops this process, as a signal would, once its parent is gone, be it before it has begun."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -69,4 +69,4 @@ def _wait_for_lock(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
