@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_evaluations import outputs, references, saved
 from rich.console import Console
 
 from headway.config import Config
@@ -21,6 +20,7 @@ from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, OutcomeRecord, save_outcome
 from headway.evaluation.request import with_interval
 from headway.evaluation.text import loss_scores
+from made_evaluations import outputs, references, saved
 
 SETS = ("train", "validation", "test")
 

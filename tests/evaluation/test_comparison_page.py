@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_evaluations import outputs, saved
 from test_comparison import saved_labels
 
 from headway.cli import main
@@ -16,6 +15,7 @@ from headway.config import Config, dump_config
 from headway.errors import UsageError
 from headway.evaluation.comparison import compare_runs
 from headway.evaluation.run_differences import run_differences
+from made_evaluations import outputs, saved
 from made_pages import HOSTILE, Page
 
 
