@@ -196,7 +196,8 @@ def explain(arguments: Arguments) -> None:
     if arguments.output == "-":
         raise UsageError("a page is not written to standard output", where="-o", remedy="name a file, such as explanation.html")
     if (arguments.text is None) != arguments.heads:
-        raise UsageError("explains a text, or --heads", where="headway explain", remedy="give one of them")
+        problem = "both a text and --heads are given" if arguments.heads else "there is nothing to explain: the text is missing"
+        raise UsageError(problem, where="TEXT", remedy="give a text in quotes, or --heads in its place")
     path, direction = Path(arguments.output), (arguments.to, arguments.from_)
     picture = path.suffix.lower() in PICTURES
     _refuse_idle_options(arguments, path, picture)

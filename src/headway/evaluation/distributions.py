@@ -69,11 +69,6 @@ def share_at_least(successes: int, trials: int, confidence: float) -> float:
     return beta_quantile(1 - confidence, successes, trials - successes + 1) if successes else 0.0
 
 
-def share_at_most(successes: int, trials: int, confidence: float) -> float:
-    """The one-sided upper bound."""
-    return 1 - share_at_least(trials - successes, trials, confidence)
-
-
 def wilson(share: float, size: float, confidence: float) -> tuple[float, float]:
     """The score interval of Wilson (1927) for a share of `size` trials, which need not be whole."""
     z = NORMAL.inv_cdf((1 + confidence) / 2)

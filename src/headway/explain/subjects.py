@@ -21,7 +21,7 @@ from headway.data.pairs import SentencePreparation, forbidden_ids
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import Question, QuestionPreparation
 from headway.data.tagged import Tagged, TaggedPreparation, inner_tags
-from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, Tokenizer
+from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
 from headway.errors import UsageError
 from headway.explain.search import SearchTree, search_tree
 from headway.explain.sides import END, HIDDEN, INSIDE, Side, read_side, shown_pieces
@@ -109,20 +109,6 @@ def _written(request: Request) -> Subject:
             zip([*target.pieces[1:], END], [*found.ids, EOS_ID], found.token_scores, strict=True)
         )
     ]
-    names = _piece_names(tokenizer)
-    options = decoding_options(request.config, request.decoding)
-    forbidden = forbidden_ids(request.config, request.loaded.tokenizers)
-
-    def search() -> SearchTree:
-        history: list[list[Candidate]] = []
-        source_1S = torch.tensor([source.ids], device=next(model.parameters()).device)
-        mask_1S = torch.ones_like(source_1S, dtype=torch.bool)
-        generate(
-            model, source_1S, mask_1S, options,
-            bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden, history=history,
-        )  # fmt: skip
-        return search_tree(history, options.length_penalty, names, tokenizer.decode)
-
     return Subject(
         task=request.config.task,
         model=model,
@@ -132,8 +118,8 @@ def _written(request: Request) -> Subject:
         target=target,
         outputs=outputs,
         read_out=model.logits,
-        name_of=names,
-        search=search if options.method == "beam" else None,
+        name_of=_piece_names(tokenizer),
+        search=_beam_search(request, tokenizer, source, []),
     )
 
 
@@ -149,16 +135,6 @@ def _continued(request: Request) -> Subject:
         Output(piece, number, place, None if place < prompt else score, given=place < prompt)
         for place, (piece, number, score) in enumerate(zip([*target.pieces[1:], names(ids[-1])], ids, scores, strict=True))
     ]
-    options = decoding_options(request.config, request.decoding)
-
-    def search() -> SearchTree:
-        history: list[list[Candidate]] = []
-        generate(
-            model, None, None, options, bos_id=BOS_ID, eos_id=EOS_ID, prefixes=[found.ids[:prompt]],
-            forbidden_ids=FORBIDDEN_IDS, context_length=longest, history=history,
-        )  # fmt: skip
-        return search_tree(history, options.length_penalty, names, lambda new: tokenizer.decode([*found.ids[:prompt], *new]))
-
     return Subject(
         task=request.config.task,
         model=model,
@@ -169,8 +145,37 @@ def _continued(request: Request) -> Subject:
         outputs=outputs,
         read_out=model.logits,
         name_of=names,
-        search=search if options.method == "beam" else None,
+        search=_beam_search(request, tokenizer, None, found.ids[:prompt]),
     )
+
+
+def _beam_search(
+    request: Request, tokenizer: Tokenizer, source: Side | None, prompt: list[int]
+) -> Callable[[], SearchTree] | None:
+    """What searches once more, and remembers; None where the answer was not searched for by beams."""
+    config, model, names = request.config, request.loaded.model, _piece_names(tokenizer)
+    options = decoding_options(config, request.decoding)
+    if options.method != "beam":
+        return None
+
+    def search() -> SearchTree:
+        history: list[list[Candidate]] = []
+        source_1S = torch.tensor([source.ids], device=next(model.parameters()).device) if source is not None else None
+        generate(
+            model,
+            source_1S,
+            torch.ones_like(source_1S, dtype=torch.bool) if source_1S is not None else None,
+            options,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            prefixes=[prompt],
+            forbidden_ids=forbidden_ids(config, request.loaded.tokenizers),
+            context_length=config.data.max_length if source is None else None,
+            history=history,
+        )
+        return search_tree(history, options.length_penalty, names, lambda said: tokenizer.decode([*prompt, *said]))
+
+    return search
 
 
 def _labelled(request: Request) -> Subject:
