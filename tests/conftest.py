@@ -1,4 +1,4 @@
-"""For all tests: time is no part of a property, the machine may be busy. And a real browser, for pages."""
+"""For all tests: time is no part of a property, the machine may be busy. A browser for pages, and little runs to look into."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from headway.config import load_config
+from headway.samples import write_sample
+from headway.training.loop import train
+
 settings.register_profile("headway", deadline=None)
 settings.load_profile("headway")
 
 LOCAL = ("file:", "blob:", "data:")
+SMALL = (
+    "model.width=32", "model.heads=2", "model.feed_forward_width=32", "training.updates=30", "training.batch_tokens=512",
+    "training.tensorboard=false", "training.threads=1", "training.warmup_updates=5", "tokenizer.vocabulary_size=300",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +52,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
         page.on(
             "request",
-            lambda request: None if request.url.startswith(("file:", "blob:", "data:")) else trouble.append(request.url),
+            lambda request: None if request.url.startswith(LOCAL) else trouble.append(request.url),
         )
         page.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
         page.goto(path.resolve().as_uri())
@@ -54,3 +62,19 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert trouble == []
+
+
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A little run of a task, learned when it is first asked for."""
+    found: dict[str, Path] = {}
+
+    def learned(kind: str) -> Path:
+        if kind not in found:
+            directory = tmp_path_factory.mktemp("explained") / kind
+            write_sample(kind, directory, seed=1, size=150)
+            config = load_config(directory / "config.yaml", [*SMALL, f"run_directory={directory / 'run'}"])
+            found[kind] = train(config)
+        return found[kind]
+
+    return learned

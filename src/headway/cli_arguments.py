@@ -66,7 +66,11 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--json", {"metavar": "FILE", "help": "everything for programs too; - for standard output"}),
         ("-o", "--output", {"metavar": "FILE", "help": "a page to read, such as compare.html"}),
     ],
-    "report": [RUN, SPLIT, ("-o", "--output", {"metavar": "FILE", "help": "default: RUN/report.html"})],
+    "report": [
+        RUN, SPLIT,
+        ("-o", "--output", {"metavar": "FILE", "help": "default: RUN/report.html"}),
+        ("--explain", {"action": "store_true", "help": "explain the worst, best and least sure examples, linked from the page"}),
+    ],
     "predict": [
         RUN,
         ("rest", {

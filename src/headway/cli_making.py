@@ -155,7 +155,6 @@ def tune(arguments: Arguments) -> None:
         print(find(arguments.find, arguments.config, arguments.overrides))
         return
     from headway.tuning.live import best_trial
-    from headway.tuning.page import write_page
     from headway.tuning.search import search
     from headway.tuning.search_space import read_search
 
@@ -163,7 +162,6 @@ def tune(arguments: Arguments) -> None:
     space = read_search(arguments.config, [*arguments.overrides, *workers])
     with_warnings(space.base)
     study = search(space, fresh=arguments.fresh)
-    say(f"page: {write_page(space, study)}")
     again = shlex.join(["headway", "train", arguments.config, *arguments.overrides])
     if (best := best_trial(study)) is None:
         raise ResourceError("no trial is complete", where=str(space.directory), remedy="the page tells why; give it more time")

@@ -54,10 +54,12 @@ def report(arguments: Arguments) -> None:
 
     Learning curves, scores with intervals, labels, calibration, scores by length and by how rare words are, odd answers, the
     worst, the best and the least sure examples, all of them to search, the data and the model card. The page stands alone: it
-    asks for nothing, runs nothing but its own script, and can be sent to anybody who may see the data that is in it.
+    asks for nothing, runs nothing but its own script, and can be sent to anybody who may see the data that is in it. With
+    --explain the explanations go to RUN/explanations; whatever is there is linked from every later report.
 
     examples:
       headway report runs/multi30k
+      headway report runs/multi30k --explain
       headway report runs/multi30k --split validation -o validation.html
     """
     if arguments.output == "-":
@@ -66,7 +68,8 @@ def report(arguments: Arguments) -> None:
         refuse_output(arguments.output)
     from headway.report.page import write_report
 
-    print(write_report(Path(arguments.run), Path(arguments.output) if arguments.output else None, arguments.split))
+    out = Path(arguments.output) if arguments.output else None
+    print(write_report(Path(arguments.run), out, arguments.split, explain=arguments.explain))
 
 
 def compare(arguments: Arguments) -> int:

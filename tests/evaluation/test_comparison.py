@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from headway.config import Config
@@ -15,9 +17,11 @@ from headway.errors import DataError, ModelError
 from headway.evaluation import records
 from headway.evaluation.comparison import Comparison, compare_runs
 from headway.evaluation.comparison_summary import print_comparisons
+from headway.evaluation.evaluated import OF_KINDS, renumbered
+from headway.evaluation.formulas import by_label
 from headway.evaluation.label_scores import one_label_scores
 from headway.evaluation.metrics import Measurement
-from headway.evaluation.outcome_record import AnswerRecord, Outcome, OutcomeRecord, save_outcome
+from headway.evaluation.outcome_record import AnswerRecord, Outcome, OutcomeRecord, TableRecord, save_outcome
 from headway.evaluation.request import with_interval
 from headway.evaluation.text import loss_scores
 from made_evaluations import outputs, references, saved
@@ -168,6 +172,34 @@ def test_losses_are_compared_only_of_the_same_tokens(tmp_path: Path) -> None:
         assert set(found.left_out) == {"loss", "perplexity"}
         assert "accuracy" in found.metrics
         assert re.search(rf"Not compared: loss, perplexity \(.*{why}", shown)
+
+
+def test_labels_that_two_runs_number_differently_are_the_same_labels(tmp_path: Path) -> None:
+    def numbered(run: Path, names: str, wrong: set[int]) -> None:
+        gold = np.array([names.index("ab"[place % 2]) for place in range(200)])
+        chosen = np.array([names.index("ba"[place % 2]) if place in wrong else gold[place] for place in range(200)])
+        kinds = TableRecord(title="", head=["label", *OF_KINDS, "texts"], rows=[[name, "", "", "", ""] for name in names])
+        saved_labels(run, wrong, one_label_scores(chosen, gold, np.full(200, 0.9)), tables=[kinds])
+
+    numbered(tmp_path / "a", "ab", {0, 2, 4, 5})
+    numbered(tmp_path / "b", "ab", set(range(40)))
+    numbered(tmp_path / "c", "zbya", set(range(40)))  # it has learned other labels too
+    same, other = compare(tmp_path / "a", tmp_path / "b")[0], compare(tmp_path / "a", tmp_path / "c")[0]
+    assert not other.left_out
+    for name in ("macro_precision", "macro_recall", "macro_f1"):
+        assert other.metrics[name] == same.metrics[name]
+        assert other.metrics[name].better == "A"
+
+
+@given(st.integers(0, 10**6))
+def test_sums_by_kind_are_numbered_anew(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    sums, numbers = random.integers(0, 3, (9, 3 * 4)), random.permutation(6)[:4]
+    old = Measurement("macro_f1", "", "", sums, "macro_f1")
+    new = renumbered(old, numbers, 6)
+    assert new.statistics.shape == (9, 18)
+    assert new.score == pytest.approx(old.score)
+    assert np.array_equal(by_label(new.statistics)[:, numbers], by_label(sums))
 
 
 def test_macro_scores_of_older_evaluations_can_be_read_but_not_paired(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from headway.errors import DataError
-from headway.evaluation import intervals, metrics
+from headway.evaluation import formulas, intervals, metrics
+from headway.evaluation.distributions import wilson
 from headway.evaluation.formulas import FORMULAS
 from headway.evaluation.intervals import bootstrap_interval, effective_size, score_interval
-from headway.evaluation.label_scores import calibration
+from headway.evaluation.label_scores import calibration, one_label_scores
 from headway.evaluation.paired import paired_bootstrap
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
@@ -70,6 +71,27 @@ def test_the_memory_bound_does_not_change_the_draws(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(intervals, "CHUNK_ELEMENTS", 100)
     np.testing.assert_array_equal(intervals.resampled_scores(statistics, mean_of, 101, seed=3), whole)
     assert not np.array_equal(intervals.resampled_scores(statistics, mean_of, 101, seed=4), whole)
+
+
+def test_a_perfect_score_is_no_surer_than_a_share_of_so_many_examples() -> None:
+    measured = metrics.bleu(["ein Mann läuft im Park"] * 200, ["ein Mann läuft im Park"] * 200)
+    found = score_interval(measured.statistics, measured.formula)
+    assert found.score == pytest.approx(100)
+    assert found.high == found.score
+    assert found.low == pytest.approx(100 * wilson(1.0, 200, 0.95)[0])
+    worst = score_interval(metrics.bleu(["a b c d"] * 50, ["e f g h"] * 50).statistics, "bleu")
+    assert (worst.score, worst.low) == (0, 0)
+    assert 5 < worst.high < 10
+
+
+def test_what_is_left_out_is_left_out_whatever_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, gold = np.random.default_rng(2).integers(0, 4, (2, 300))
+    measured = one_label_scores(chosen, gold, np.full(300, 0.5))["macro_f1"]
+    once = formulas.scores_without(measured.score_function, measured.statistics)
+    each = [measured.over(np.flatnonzero(np.arange(300) != left)) for left in range(300)]
+    np.testing.assert_allclose(once, each)
+    monkeypatch.setattr(formulas, "CHUNK_CELLS", 1000)
+    np.testing.assert_allclose(formulas.scores_without(measured.score_function, measured.statistics)[0], np.mean(each), atol=1)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:

@@ -105,7 +105,7 @@ def test_the_map_is_told_cell_by_cell_and_saved(opened: Any, explained: Explanat
 @pytest.mark.parametrize("kind", TEXTS)
 def test_every_task_has_a_page_without_trouble(run_of: RunOf, kind: str, tmp_path: Path, open_page: Callable[..., Any]) -> None:
     path = tmp_path / "explanation.html"
-    answer = write_explanation(str(run_of(kind)), TEXTS[kind], path, {}, (None, None))
+    answer = write_explanation(str(run_of(kind)), TEXTS[kind], path, {}, (None, None), name="run")
     page = open_page(path, color_scheme="dark")
     assert page.locator("#rows button").count() > 0
     assert answer.split("\n")[0].split()[:1] == page.locator(".asked dd").nth(1).inner_text().split()[:1] or not answer.strip()
@@ -163,7 +163,7 @@ def test_of_many_labels_the_likeliest_are_attributed(explained: Explanation) -> 
 
 def test_all_figures_are_handed_out_as_json(run_of: RunOf, tmp_path: Path) -> None:
     path = tmp_path / "explanation.json"
-    answer = write_explanation(str(run_of("classification")), TEXTS["classification"], path, {}, (None, None))
+    answer = write_explanation(str(run_of("classification")), TEXTS["classification"], path, {}, (None, None), name="run")
     found = json.loads(path.read_text("utf-8"))
     assert found["answer"] == answer
     assert found["difference_from_fast_path"] <= 1e-5

@@ -84,6 +84,12 @@ def test_bars_have_lengths_that_are_in_proportion_and_their_intervals() -> None:
     assert "two: 4 (3–5)" in chart
 
 
+def test_a_bar_without_an_interval_has_no_whisker() -> None:
+    chart = bar_chart("labels", ["seen", "never"], Series("", [], [2.0, 0.0], [1.0, math.nan], [3.0, math.nan]))
+    assert chart.count("whisker") == 1
+    assert "nan" not in chart
+
+
 def test_the_shades_of_a_map_are_shares_of_a_row() -> None:
     chart = heat_map("confusion", ["a", "b"], ["a", "b"], [[3, 1], [0, 5]], row_label="true", column_label="said")
     assert re.findall(r'fill-opacity="([\d.]+)"', chart) == ["0.750", "0.250", "0.000", "1.000"]

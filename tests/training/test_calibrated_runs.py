@@ -95,11 +95,25 @@ def test_what_is_not_sure_enough_is_left_unanswered(run: Path, sample: Path, tmp
     scores = [answer.score for answer in Labeller(run).answer(texts_of(sample))]
     assert [answer == "?" for answer in answers[:-1]] == [(score or 0) < least for score in scores]
     assert answers[-1] == ""
-    counted = len(answers) - answers.count("?")
+    counted = len(answers) - answers.count("?") - 1  # the blank line
     assert f"{counted} of {len(answers)} texts were answered" in capsys.readouterr().err
     for precision, reason in (("0.99999", "is not proven by its 300 validation texts"), ("95", "is no share")):
         assert main([*command, "--precision", precision]) == 2
         assert reason in capsys.readouterr().err
+
+
+def test_examples_that_it_was_fitted_on_are_no_judges(run: Path, capsys: Capture) -> None:
+    assert main(["evaluate", str(run), "--calibrate", "--split", "validation"]) == 0
+    assert "was calibrated on these very examples" in capsys.readouterr().out.replace("\n", " ")
+    assert main(["evaluate", str(run)]) == 0
+    assert "was calibrated on these very examples" not in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_labels_that_the_model_does_not_know_calibrate_nothing(run: Path, sample: Path, tmp_path: Path) -> None:
+    strange = tmp_path / "strange.jsonl"
+    strange.write_text((sample / "validation.jsonl").read_text("utf-8").replace('"label": "', '"label": "un'), "utf-8")
+    with pytest.raises(DataError, match="none of the labels that the model knows"):
+        calibrate_run(run, [f"data.validation.path={strange}"], QUIET)
 
 
 def test_details_are_json(run: Path, sample: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from headway.data.tagged import Tagged, TaggedPreparation, learn_tags, read_tagg
 from headway.data.tags import Scheme
 from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import DataError
+from headway.evaluation.confidence import calibrate_run
 from headway.evaluation.evaluate import evaluate_run
 from headway.evaluation.tag_scores import tag_scores
 from headway.inference.tagger import Tagger
@@ -87,6 +89,18 @@ def test_an_evaluation_tells_of_each_kind(run: Path) -> None:
         assert word in shown
     (kinds,) = found.outcome.tables  # type: ignore[union-attr]
     assert all(re.fullmatch(r"\d+\.\d \(\d+\.\d–\d+\.\d\)", cell) for row in kinds.rows for cell in row[1:4])
+
+
+def test_a_calibrated_tagger_tells_how_sure_it_was_before(run: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(run, tmp_path / "run"))
+    plain = evaluate_run(other)
+    calibrate_run(other, [], Console(quiet=True))
+    found = evaluate_run(other)
+    assert found.scores["calibration_before"] == plain.scores["calibration"] != found.scores["calibration"]
+    assert found.scores["f1"] == plain.scores["f1"]
+    sure = [one.probability for one in found.outcome.answers]  # type: ignore[union-attr]
+    assert all(0 < probability <= 1 for probability in sure)
+    assert len(set(sure)) > 10
 
 
 def test_words_come_with_their_tags(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

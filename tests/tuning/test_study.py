@@ -92,12 +92,16 @@ def test_trials_of_a_dead_worker_are_taken_over_and_those_of_a_living_one_are_no
             assert heir.take_over() == []
 
 
-def test_a_trial_that_waits_for_a_dead_worker_is_taken_before_a_new_one(sample: Path, tmp_path: Path) -> None:
+def test_a_new_trial_belongs_to_its_worker_from_its_first_record_on(sample: Path, tmp_path: Path) -> None:
     search = searched(sample, tmp_path)
-    study = open_study(search)
-    study.enqueue_trial({}, user_attrs={"worker": "dead"})
-    frozen = next_trial(study, search, "me")
+    ours, theirs = open_study(search), open_study(search)
+    before = (search.directory / "journal.jsonl").read_bytes().count(b"\n")
+    frozen = next_trial(ours, search, "me")
+    assert (search.directory / "journal.jsonl").read_bytes().count(b"\n") == before + 1
     assert (frozen.number, frozen.user_attrs["worker"], frozen.state) == (0, "me", TrialState.RUNNING)
+    assert next_trial(theirs, search, "other").number == 1
+    assert next_trial(ours, search, "me").number == 2
+    assert theirs.get_trials()[0].user_attrs["worker"] == "me"
 
 
 def test_nothing_is_forgotten_while_somebody_searches(sample: Path, tmp_path: Path) -> None:

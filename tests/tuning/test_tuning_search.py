@@ -140,6 +140,7 @@ def test_stopped_by_a_signal_it_goes_on_where_it_was(sample: Path, tmp_path: Pat
         _, told = process.communicate()
     assert process.returncode == 143
     assert "the same command goes on from here" in told
+    assert "under way" in (space.directory / "tuning.html").read_text("utf-8")
     reached = json.loads(metrics.read_text("utf-8").splitlines()[-1])["update"]
     assert 20 <= reached < 4000
     again = subprocess.run(headway("tune", path, "tuning.minutes=0.0001"), capture_output=True, text=True)
@@ -147,6 +148,14 @@ def test_stopped_by_a_signal_it_goes_on_where_it_was(sample: Path, tmp_path: Pat
     assert "no trial is complete" in again.stderr
     assert again.returncode == 5
     assert "No trial is complete yet" in (space.directory / "tuning.html").read_text("utf-8")
+
+
+def test_a_search_whose_trials_all_fail_ends(sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headway.tuning.search.HOPELESS", 2)
+    nowhere = {"path": {"choice": ["/no/such/a.json", "/no/such/b.json"]}}
+    path = small_search(sample, tmp_path, tokenizer=nowhere, tuning={"trials": None, "minutes": 5, "workers": 1})
+    study = search(read_search(path))
+    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL] * 2
 
 
 @pytest.mark.parametrize(

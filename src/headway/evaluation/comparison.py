@@ -16,7 +16,7 @@ import numpy as np
 
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
-from headway.evaluation.evaluated import OF_ONE_EXAMPLE, Evaluated, kinds_of, load_evaluated
+from headway.evaluation.evaluated import OF_ONE_EXAMPLE, Evaluated, kinds_of, load_evaluated, on_common_kinds
 from headway.evaluation.formulas import DECIMALS, DrawFunction
 from headway.evaluation.outcome_record import AnswerRecord
 from headway.evaluation.paired import PairedDifference, approximate_randomisation, holm, paired_bootstrap
@@ -191,6 +191,8 @@ def _compare(
             left_out[one.label] = why
             continue
         other = second.measurements[name]
+        if name.startswith("macro_") and kinds_of(first.record) != kinds_of(second.record):
+            one, other = on_common_kinds(first, second, name)
         both = other.statistics, one.statistics, one.score_function
         test, p_randomised = paired_bootstrap(*both, *bootstrap), approximate_randomisation(*both, samples, seed)
         p_value, places = max(test.p_value, p_randomised), DECIMALS.get(one.formula, 2)
@@ -246,13 +248,12 @@ def _why_not(name: str, first: Evaluated, second: Evaluated) -> str:
             return "other tokens were hidden: noise differs"
         if not np.array_equal(one.statistics[:, 1], other.statistics[:, 1]):
             return "the texts were cut into other tokens"
-    if name.startswith("macro_") and kinds_of(first.record) != kinds_of(second.record):
-        return "the runs number their labels differently: they were trained on other data, or name other kinds"
     if one.formula != other.formula:
         return f"they were computed in different ways: {records.AGAIN}"
     # Other references (of other preprocessing) make another score of it. Decisions are as many as a text has.
     same = name != "paper_bleu" or first.paper_references == second.paper_references
-    width = isinstance(one.score_function, DrawFunction) or one.statistics.shape[1] == other.statistics.shape[1]
+    any_width = name.startswith("macro_") or isinstance(one.score_function, DrawFunction)
+    width = any_width or one.statistics.shape[1] == other.statistics.shape[1]
     return "" if same and width and len(one.statistics) == len(other.statistics) else "it was measured in another way"
 
 

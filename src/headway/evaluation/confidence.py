@@ -15,7 +15,7 @@ from torch import Tensor
 from headway.config import TrainingConfig
 from headway.data.labelled import Labelled
 from headway.data.labels import Labels
-from headway.errors import UsageError
+from headway.errors import DataError, UsageError
 from headway.evaluation.calibration import Calibration, temperature_of_one, temperature_of_several, thresholds
 from headway.evaluation.distributions import wilson
 from headway.evaluation.outcome_record import TableRecord
@@ -84,6 +84,9 @@ def calibration_of(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labe
         temperature, before, after = temperature_of_several(logits, gold_matrix(examples, every)[:, : labels.outputs])
     else:
         known = [row for row, example in enumerate(examples) if example.labels[0] in labels.numbers]
+        if not known:
+            problem = "the validation set has none of the labels that the model knows"
+            raise DataError(problem, where="data.validation", remedy="calibrate on texts with labels that it has learned")
         gold = np.array([labels.numbers[examples[row].labels[0]] for row in known], dtype=np.int64)
         temperature, before, after = temperature_of_one(logits[known], gold)
     confidence_N, right_N = sure_and_right(label_answers(logits_NL / temperature, labels), examples)

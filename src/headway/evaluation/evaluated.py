@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from headway.evaluation import records
+from headway.evaluation.formulas import NONE, DrawFunction
 from headway.evaluation.metrics import Measurement, corpus_scores, tokenised_lowercased_bleu
 from headway.evaluation.outcome_record import AnswerRecord, OutcomeRecord, PassageRecord, load_outcome
 from headway.evaluation.records import EvaluationRecord, SentenceRecord
@@ -44,6 +47,12 @@ class Evaluated:
         """Fingerprint of the settings by which text was damaged, where it was."""
         return self.record.fingerprints.get("noise", "")
 
+    @property
+    def bootstrap(self) -> tuple[int, float, int]:
+        """Samples, confidence and seed of its intervals."""
+        drawn = self.record.bootstrap
+        return int(drawn["samples"]), float(drawn["confidence"]), int(drawn["seed"])
+
     def of_one_example(self) -> Measurement | None:
         """The score that says how good the answer to one example is; None where no score does."""
         return next((self.measurements[name] for name in OF_ONE_EXAMPLE if name in self.measurements), None)
@@ -53,6 +62,29 @@ def kinds_of(record: EvaluationRecord | OutcomeRecord) -> list[str]:
     """The labels or kinds that macro-averaged scores number, in the order of their numbers; none where there are no such."""
     tables = record.tables if isinstance(record, OutcomeRecord) else []
     return next(([row[0] for row in one.rows] for one in tables if one.head[1:4] == OF_KINDS), [])
+
+
+def on_common_kinds(first: Evaluated, second: Evaluated, name: str) -> tuple[Measurement, Measurement]:
+    """A macro-averaged score of two runs which number their labels differently, by the numbers of all labels of both."""
+    kinds = [kinds_of(one.record) for one in (first, second)]
+    number_of = {kind: number for number, kind in enumerate(sorted({*kinds[0], *kinds[1]}))}
+    one, other = (
+        renumbered(evaluated.measurements[name], np.array([number_of[kind] for kind in some], dtype=np.int64), len(number_of))
+        for evaluated, some in zip((first, second), kinds, strict=True)
+    )
+    return one, other
+
+
+def renumbered(measured: Measurement, numbers: np.ndarray, count: int) -> Measurement:
+    """With `numbers[n]` in place of the label n, of `count` labels: of decisions [N, M] or sums [N, 3 L]."""
+    old = measured.statistics.astype(np.int64)
+    if isinstance(measured.score_function, DrawFunction):
+        new = np.full_like(old, NONE)
+        new[old >= 0] = 3 * numbers[old[old >= 0] // 3] + old[old >= 0] % 3
+    else:
+        new = np.zeros((len(old), 3, max(1, count)), dtype=np.int64)
+        new[:, :, numbers] = old.reshape(len(old), 3, -1)[:, :, : len(numbers)]
+    return replace(measured, statistics=new.reshape(len(old), -1))
 
 
 def load_evaluated(run: Path, split: str) -> list[Evaluated]:

@@ -25,6 +25,13 @@ class DrawFunction:
     function: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+def bounds(formula: str) -> tuple[float, float]:
+    """The least and the most that a score can be."""
+    if formula in CORRELATIONS:
+        return -1.0, 1.0
+    return 0.0, math.inf if formula in UNBOUNDED else 100.0
+
+
 def score_of(function: ScoreFunction | DrawFunction, statistics: np.ndarray) -> float:
     """The score of all examples."""
     if isinstance(function, DrawFunction):
@@ -48,9 +55,11 @@ def scores_without(function: ScoreFunction | DrawFunction, statistics: np.ndarra
         return function(statistics.sum(axis=0) - statistics)
     examples = np.arange(len(statistics))
     groups = min(len(statistics), max(JACKKNIFE_GROUPS, CHUNK_CELLS // len(statistics)))
-    weights = np.ones((groups, len(statistics)))
-    weights[examples % len(weights), examples] = 0
-    return function.function(statistics, weights)
+    found = []
+    for some in np.array_split(np.arange(groups), -(-groups * len(statistics) // CHUNK_CELLS)):
+        left_out = examples % groups == some[:, None]
+        found.append(function.function(statistics, np.where(left_out, 0.0, 1.0)))
+    return np.concatenate(found)
 
 
 BLEU_ORDER, CHRF_BETA = 4, 2
@@ -248,6 +257,9 @@ FORMULAS: dict[str, ScoreFunction | DrawFunction] = {
     "chrf": chrf,
     "ter": ter,
 }
+PER_CENT = {name for name in FORMULAS if name.startswith(("macro_", "label_macro_"))} | {"bleu", "chrf", "ter"}  # no plain shares
+UNBOUNDED = ("mean", "root_mean", "exponential_mean", "mean_bits", "ter")  # above; the others end at 100, or at 1:
+CORRELATIONS = ("pearson", "spearman")
 # Scores are in per cent and shown with two decimals; these are not, and have four.
 DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson", "spearman"), 4)
 # Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences; F1 of nothing.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from headway.errors import DataError
 from headway.evaluation.distributions import NORMAL, chi_squared_quantile, t_quantile, wilson
 from headway.evaluation.formulas import (
     FORMULAS,
+    PER_CENT,
     SHARES,
     DrawFunction,
     ScoreFunction,
@@ -61,7 +62,12 @@ def score_interval(
         score = score_of(function, statistics)
         low, high = calibration_interval(statistics, confidence)
         return Interval(score, low, max(score, high), confidence, samples, seed)
-    return bootstrap_interval(statistics, function, samples, confidence, seed)
+    found = bootstrap_interval(statistics, function, samples, confidence, seed)
+    if formula in PER_CENT and math.isclose(found.low, found.high):
+        # Examples that are all alike tell the bootstrap nothing: the score is no surer than a share of so many of them.
+        low, high = (100 * end for end in wilson(min(1.0, found.score / 100), len(statistics), confidence))
+        return replace(found, low=min(found.score, low), high=max(found.score, high))
+    return found
 
 
 # ---- shares --------------------------------------------------------------------------------------------------------

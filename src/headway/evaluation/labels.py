@@ -36,8 +36,8 @@ def label_outcome(request: Request) -> Outcome:
     measurements = label_scores(logits_NL, examples, labels)
     if calibration is not None:
         logits_NL = logits_NL / calibration.temperature
-        before = replace(measurements["calibration"], name="calibration_before", label="calibration error, uncalibrated")
-        measurements = label_scores(logits_NL, examples, labels) | {before.name: before}
+        before = uncalibrated(measurements["calibration"])
+        measurements = label_scores(logits_NL, examples, labels) | before
     answers = _answers(logits_NL, labels)
     tables = _tables(measurements, examples, labels, config.evaluation.confidence)
     if calibration is not None:
@@ -49,6 +49,11 @@ def label_outcome(request: Request) -> Outcome:
         tables=tables,
         baselines=_baselines(request, labels),
     )
+
+
+def uncalibrated(measured: Measurement) -> dict[str, Measurement]:
+    """A calibration error from before the confidence was calibrated, under a name of its own."""
+    return {"calibration_before": replace(measured, name="calibration_before", label="calibration error, uncalibrated")}
 
 
 def _answers(logits_NL: Tensor, labels: Labels) -> list[LabelAnswer]:

@@ -38,7 +38,7 @@ class AnswerRecord(ExampleRecord):
     source: str
     reference: str
     answer: str
-    probability: float | None = None  # of a label, or of the answer against there being none
+    probability: float | None = None  # of a label, of the least sure tag, of the answer against there being none
     log_probability: float | None = None  # of a written answer, under the model
     passage: str | None = None  # that a question is asked about
 
@@ -79,7 +79,7 @@ class OutcomeRecord(Record):
     split: str
     examples: int
     scores: dict[str, ScoreRecord]
-    baselines: dict[str, dict[str, ScoreRecord]]
+    baselines: dict[str, dict[str, ScoreRecord]] = Field(default_factory=dict)
     tables: list[TableRecord]
     wrong: list[Wrong]  # some of them
     bootstrap: dict[str, int | float]

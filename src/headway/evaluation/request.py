@@ -83,7 +83,11 @@ class Request:
                 "tokenizer": self.loaded.tokenizers.target.digest,
                 "noise": hashlib.sha256(noise.encode()).hexdigest() if self.config.task in WITHOUT_TARGET else "",
             },
-            "warnings": _same_files(self.config, self.split) + _made_data(self.parts),
+            "warnings": [
+                *_same_files(self.config, self.split),
+                *(_calibrated_here(self.config, self.split) if self.loaded.calibration else []),
+                *_made_data(self.parts),
+            ],
         }
 
 
@@ -185,6 +189,13 @@ def _same_files(config: Config, split: Split) -> list[str]:
         return []
     what = f"the {split} set is" if all(same) else f"a part of the {split} set is one of"
     return [f"{what} the training set: these scores say nothing about new sentences"]
+
+
+def _calibrated_here(config: Config, split: Split) -> list[str]:
+    fitted = [corpus_paths(part) for part in config.data.parts("validation")]
+    if not any(corpus_paths(part) in fitted for part in config.data.parts(split)):
+        return []
+    return ["the confidence was calibrated on these very examples: how well it fits here says nothing about new ones"]
 
 
 def _made_data(parts: Iterable[CorpusConfig]) -> list[str]:

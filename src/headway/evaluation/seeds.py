@@ -18,7 +18,7 @@ from headway.evaluation import records
 from headway.evaluation.confidence import calibrate_run
 from headway.evaluation.distributions import t_quantile
 from headway.evaluation.evaluate import DirectionsResult, EvaluationResult, evaluate_run
-from headway.evaluation.formulas import SHARES
+from headway.evaluation.formulas import bounds
 from headway.evaluation.outcome import OutcomeResult
 from headway.evaluation.records import FORMAT_VERSION, Record, ScoreRecord
 from headway.training.run_directory import seed_runs
@@ -46,8 +46,7 @@ class SeedScore(Record):
         middle, deviation = fmean(values), stdev(values)
         half = t_quantile((1 + CONFIDENCE) / 2, len(values) - 1) * deviation / math.sqrt(len(values))
         first = scores[0]
-        share = (first.formula or "").removeprefix("label_").removeprefix("macro_") in SHARES
-        least, most = (0.0, 100.0) if share else (-math.inf, math.inf)
+        least, most = bounds(first.formula) if first.formula else (-math.inf, math.inf)
         return cls(
             label=label,
             values=values,

@@ -14,7 +14,7 @@ from headway.data.tags import Scheme, entities
 from headway.errors import HeadwayError
 from headway.evaluation.formulas import by_label
 from headway.evaluation.label_scores import calibration, kind_scores, rows_of_kinds
-from headway.evaluation.labels import say_no_baseline
+from headway.evaluation.labels import say_no_baseline, uncalibrated
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import AnswerRecord, Outcome, TableRecord, Wrong
 from headway.evaluation.request import Request
@@ -32,14 +32,25 @@ def tag_outcome(request: Request) -> Outcome:
     assert labels is not None
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))  # that of this machine, whatever it was trained on
-    temperature = loaded.calibration.temperature if loaded.calibration else 1.0
-    answered = tag_sentences(model, examples, preparation, labels, temperature)
-    found, gold = [one.tags for one in answered], [example.tags for example in examples]
+    gold = [example.tags for example in examples]
+    answered = tag_sentences(model, examples, preparation, labels)
+    calibrations = {"calibration": _calibration(answered, gold)}
+    if loaded.calibration is not None:
+        calibrations |= uncalibrated(calibrations["calibration"])
+        answered = tag_sentences(model, examples, preparation, labels, loaded.calibration.temperature)
+        calibrations["calibration"] = _calibration(answered, gold)
+    found = [one.tags for one in answered]
     return Outcome(
-        measurements=tag_scores(found, gold, labels.scheme) | _calibration(answered, gold),
+        measurements=tag_scores(found, gold, labels.scheme) | calibrations,
         answers=[
-            AnswerRecord(line=one.line, source=one.source, reference=" ".join(one.tags), answer=" ".join(tags))
-            for one, tags in zip(examples, found, strict=True)
+            AnswerRecord(
+                line=one.line,
+                source=one.source,
+                reference=" ".join(one.tags),
+                answer=" ".join(tags.tags),
+                probability=min((sure for sure in tags.probabilities if sure is not None), default=None),
+            )
+            for one, tags in zip(examples, answered, strict=True)
         ],
         wrong=[wrong for one, tags in zip(examples, found, strict=True) if (wrong := _wrong(one, tags, labels.scheme))],
         tables=_tables(found, gold, labels.scheme, config.evaluation.confidence),
@@ -47,7 +58,7 @@ def tag_outcome(request: Request) -> Outcome:
     )
 
 
-def _calibration(answered: Sequence[FoundTags], gold: Sequence[Sequence[str]]) -> dict[str, Measurement]:
+def _calibration(answered: Sequence[FoundTags], gold: Sequence[Sequence[str]]) -> Measurement:
     """Of the words that were read, whose tags are right or wrong by themselves."""
     words = [
         (ours == theirs, sure, text)
@@ -56,7 +67,7 @@ def _calibration(answered: Sequence[FoundTags], gold: Sequence[Sequence[str]]) -
         if sure is not None
     ]
     right, sure, text = (np.array(column) for column in zip(*words, strict=True))
-    return {"calibration": calibration(right, sure, text, len(gold))}
+    return calibration(right, sure, text, len(gold))
 
 
 def _wrong(example: Tagged, tags: Sequence[str], scheme: Scheme) -> Wrong | None:

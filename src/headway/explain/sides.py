@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 END, START, HIDDEN = "∎", "◦", "▢"  # of the sentence; and what a mask hides
 INSIDE, BLANK, BREAK = "·", "␣", "⏎"
+WORD_STARTS, WORDPIECE = ("▁", "Ġ"), "##"  # how a piece begins that begins a word, and one that goes on with it
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,15 @@ def shown_pieces(pieces: Sequence[str], texts: Sequence[str]) -> list[str]:
         pieces: as they are written in the vocabulary.
         texts: what each of them stands for; empty for one that stands for nothing, such as ``<unk>``.
     """
-    starts = [number == 0 or piece.startswith(("▁", "Ġ")) for number, piece in enumerate(pieces)]
+    marked = any(piece.startswith(WORD_STARTS) for piece in pieces)
+    if not marked and any(piece.startswith(WORDPIECE) for piece in pieces):  # of BERT: what goes on is marked, and no beginning
+        named = [(piece, text.strip().removeprefix(WORDPIECE) or piece) for piece, text in zip(pieces, texts, strict=True)]
+        return [f"{INSIDE}{name}" if piece.startswith(WORDPIECE) else name for piece, name in named]
+    starts = [number == 0 or piece.startswith(WORD_STARTS) for number, piece in enumerate(pieces)]
     spaced = sum(starts) > 1  # else the script has no spaces, or it is all one word
     shown = []
     for piece, text, start in zip(pieces, texts, starts, strict=True):
-        plain = text.strip() or (BREAK if "\n" in text else BLANK if text or piece in ("▁", "Ġ") else piece)
+        plain = text.strip() or (BREAK if "\n" in text else BLANK if text or piece in WORD_STARTS else piece)
         inside = spaced and not start and any(map(str.isalnum, plain))
         shown.append(f"{INSIDE}{plain}" if inside else plain)
     return shown

@@ -24,7 +24,7 @@ from headway.data.tagged import Tagged, TaggedPreparation, inner_tags
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
 from headway.errors import UsageError
 from headway.explain.search import SearchTree, search_tree
-from headway.explain.sides import END, HIDDEN, INSIDE, Side, read_side, shown_pieces
+from headway.explain.sides import END, HIDDEN, INSIDE, WORD_STARTS, Side, read_side, shown_pieces
 from headway.explain.subject import Output, Subject
 from headway.inference.decoding import Candidate, generate
 from headway.inference.direction import choose_direction
@@ -342,7 +342,7 @@ def _guessed(request: Request) -> Subject:
 
 
 def _piece_names(tokenizer: Tokenizer) -> Callable[[int], str]:
-    marked = any(piece.startswith(("▁", "Ġ")) for piece in tokenizer.vocabulary)
+    marked = any(piece.startswith(WORD_STARTS) for piece in tokenizer.vocabulary)
 
     def name(number: int) -> str:
         if number == EOS_ID:
@@ -351,7 +351,7 @@ def _piece_names(tokenizer: Tokenizer) -> Callable[[int], str]:
             return HIDDEN
         (piece,) = tokenizer.pieces([number])
         (shown,) = shown_pieces([piece], [tokenizer.decode([number])])
-        inside = marked and not piece.startswith(("▁", "Ġ")) and any(map(str.isalnum, shown))
+        inside = marked and not piece.startswith(WORD_STARTS) and any(map(str.isalnum, shown))
         return f"{INSIDE}{shown}" if inside else shown
 
     return name

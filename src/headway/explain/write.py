@@ -17,7 +17,7 @@ from headway.explain.explanation import explain
 from headway.explain.heads import HeadReport, important_heads
 from headway.explain.page import explanation_page, heads_page
 from headway.explain.subjects import Direction
-from headway.model_dir import load_model
+from headway.model_dir import LoadedModel, load_model
 
 
 def write_heads(run: str, path: Path, split: Split | None, *, name: str) -> HeadReport:
@@ -48,32 +48,34 @@ def _write(path: Path, content: str) -> None:
 
 
 def write_explanation(
-    run: str,
+    run: str | LoadedModel,
     text: str,
     path: Path,
     decoding: Mapping[str, Any],
     direction: Direction,
     *,
+    name: str,
     neighbours: bool = False,
-    name: str | None = None,
+    progress: str = "",
 ) -> str:
     """Explains the answer to a text, writes the file whose ending says in which form, and returns the answer.
 
     Args:
-        run: a run directory or a model directory.
-        name: what the run is called on the page.
+        run: a run directory, a model directory, or a model that is loaded.
+        name: of what is explained, for the title of the page.
+        progress: what the progress bar says before what is computed.
 
     Raises: as `explain`; ResourceError where the file cannot be written.
     """
-    with _progress() as progress:
-        task = progress.add_task("reading the model", total=None)
+    with _progress() as bar:
+        task = bar.add_task(f"{progress}reading the model", total=None)
 
         def done(what: str, number: int, of: int) -> None:
-            progress.update(task, description=what, completed=number, total=of or None)
+            bar.update(task, description=f"{progress}{what}", completed=number, total=of or None)
 
         found = explain(run, text, decoding=decoding, direction=direction, neighbours=neighbours, done=done)
     if path.suffix.lower() == ".json":
         _write(path, json.dumps(found.as_json(), ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        _write(path, explanation_page(found, f"Explanation of {name or run}"))
+        _write(path, explanation_page(found, f"Explanation of {name}"))
     return found.subject.answer

@@ -66,9 +66,9 @@ class Labeller:
             raise UsageError("is not calibrated, and can promise nothing", where=self._where, remedy=remedy)
         self._threshold = calibration.promise(precision)
         if self._threshold is None:
-            best = max(map(calibration.proven, calibration.thresholds))
+            best = int(1000 * max(map(calibration.proven, calibration.thresholds))) / 1000
             problem = f"a precision of {precision:g} is not proven by its {calibration.examples:,} validation texts"
-            remedy = f"ask for {int(1000 * best) / 1000:g} or less, or calibrate with more texts"
+            remedy = f"{f'ask for {best:g} or less, or ' if best else ''}calibrate with more texts"
             raise UsageError(problem, where="--precision", remedy=remedy)
         return self._threshold
 
@@ -92,7 +92,7 @@ class Labeller:
                     cut.add(rows.cut, len(examples))
                     for example, answer in zip(examples, self._answers(rows), strict=True):
                         shown = NO_ANSWER if is_blank(example.source) else answer
-                        answered += not shown.abstains
+                        answered += not (shown.abstains or shown is NO_ANSWER)
                         yield [shown]
             if self._threshold is not None:
                 message = "%d of %d texts were answered (%.1f %%), each with a confidence of %.4f or more"

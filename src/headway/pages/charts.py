@@ -185,7 +185,7 @@ def scatter_chart(title: str, series: Sequence[Series], x_label: str, y_label: s
 
 
 def bar_chart(title: str, names: Sequence[str], bars: Series, y_label: str = "", *, note: str = "") -> str:
-    """A bar to the right for each name, with its interval where there is one; the x of `bars` is not used."""
+    """A bar to the right for each name, with its interval where its ends are numbers; the x of `bars` is not used."""
     row, left = 24, 16 + 7.2 * min(28, max(map(len, names), default=0))
     height = TOP + row * len(names) + BOTTOM
     scale = Scale([*bars.y, *bars.low, *bars.high], left, WIDTH - 80, from_zero=True)
@@ -197,15 +197,16 @@ def bar_chart(title: str, names: Sequence[str], bars: Series, y_label: str = "",
     for place, (name, value) in enumerate(zip(names, bars.y, strict=True)):
         middle = TOP + row * place + row / 2
         start, end = sorted((scale(0.0), scale(value)))
-        interval = f" ({number(bars.low[place])}–{number(bars.high[place])})" if bars.low else ""
+        known = bool(bars.low) and math.isfinite(bars.low[place])
+        interval = f" ({number(bars.low[place])}–{number(bars.high[place])})" if known else ""
         tip = text(f"{name}: {number(value)}{interval}")
         shown = name if len(name) <= 28 else f"{name[:27]}…"
         body.append(f'<text class=name x="{left - 8:.1f}" y="{middle + 4:.1f}" text-anchor="end">{text(shown)}</text>')
         size = f'width="{max(end - start, 0.5):.1f}" height="16"'
         body.append(f'<rect class=bar x="{start:.1f}" y="{middle - 8:.1f}" {size} data-tip="{tip}"/>')
-        if bars.low:
+        if known:
             body.append(f'<path class=whisker d="M{scale(bars.low[place]):.1f} {middle:.1f}H{scale(bars.high[place]):.1f}"/>')
-        furthest = max(end, scale(bars.high[place])) if bars.high else end
+        furthest = max(end, scale(bars.high[place])) if known else end
         body.append(f'<text class=value x="{furthest + 6:.1f}" y="{middle + 4:.1f}">{number(value)}</text>')
     body.append(
         f'<text class=label x="{(left + WIDTH - 80) / 2:.0f}" y="{height - 6}" text-anchor="middle">{text(y_label)}</text>'

@@ -37,12 +37,15 @@ document.querySelectorAll(".command").forEach(line => {
   line.append(copyButton(code.textContent, "copy", code));
 });
 
+// Words, the space between them, and each sign of a script that sets no words apart.
+const WORDS = /(\s+|[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}])/u;
+
 // The words of a text, those marked that the other text has not, or not as often.
 function compared(text, other, kind) {
   const plain = word => word.toLowerCase().replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");
   const left = new Map();
-  for (const word of other.split(/\s+/)) left.set(plain(word), (left.get(plain(word)) ?? 0) + 1);
-  return text.split(/(\s+)/).map(word => {
+  for (const word of other.split(WORDS)) left.set(plain(word), (left.get(plain(word)) ?? 0) + 1);
+  return text.split(WORDS).map(word => {
     const key = plain(word), count = left.get(key) ?? 0;
     left.set(key, count - 1);
     return !key || count > 0 ? word : element("mark", { className: kind, textContent: word });
@@ -54,7 +57,7 @@ function drawTable(place, data) {
   const columns = [["where", null], ["example", null]];
   for (const [name, key] of [[data.score, "score"], ["confidence", "confidence"]])
     if (data.rows.some(row => row[key] !== null)) columns.push([name, key]);
-  if (data.rows.some(row => row.command)) columns.push(["explain", null]);
+  if (data.rows.some(row => row.command || row.explanation)) columns.push(["explain", null]);
   let order = null, descending = false, shown = STEP, found = data.rows;
 
   const search = element("input", { type: "search", placeholder: "a word, a label, a place" });
@@ -90,6 +93,11 @@ function drawTable(place, data) {
 
   function figure(row, key) {
     if (key !== null) return element("td", { className: "figure", textContent: row[key] === null ? "–" : row[key].toFixed(key === "score" ? 2 : 3) });
+    if (row.explanation) {
+      const link = element("a", { href: row.explanation, textContent: "open" });
+      link.setAttribute("aria-label", "the explanation of " + row.place);
+      return element("td", {}, link);
+    }
     const button = copyButton(row.command, "copy");
     button.setAttribute("aria-label", "copy the command that explains " + row.place);
     return element("td", {}, ...(row.command ? [button] : []));

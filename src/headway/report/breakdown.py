@@ -29,12 +29,6 @@ def languages_of(evaluated: Evaluated, config: Config) -> tuple[str, str]:
     return config.data.source_language, config.data.target_language
 
 
-def bootstrap_of(evaluated: Evaluated) -> tuple[int, float, int]:
-    """Samples, confidence and seed of its intervals."""
-    drawn = evaluated.record.bootstrap
-    return int(drawn["samples"]), float(drawn["confidence"]), int(drawn["seed"])
-
-
 def lengths_part(evaluated: Evaluated, config: Config) -> str:
     """The score of the examples of each length; of what is wanted where that is a text, else of what is read."""
     measured = evaluated.of_one_example()
@@ -64,7 +58,7 @@ def frequency_part(evaluated: Evaluated, config: Config, labels: Labels | None, 
 def _words_chart(evaluated: Evaluated, language: str, training: TrainingText) -> str:
     counts = training.counts(language)
     written, wanted = ([words(raw, language) for raw in some] for some in _texts(evaluated))
-    found = scores_by_frequency(written, wanted, lambda word: counts[word], bootstrap_of(evaluated)[1])
+    found = scores_by_frequency(written, wanted, lambda word: counts[word], evaluated.bootstrap[1])
     return _kinds_chart("F1 of the words of the references, by how often training wrote them", "times in training", found)
 
 
@@ -80,7 +74,7 @@ def _entities_chart(evaluated: Evaluated, scheme: Scheme, training: TrainingText
 
     found, wanted = ([of(getattr(one, side), one.source) for one in evaluated.answers] for side in ("answer", "reference"))
     counts = training.entities
-    scores = scores_by_frequency(found, wanted, lambda entity: counts[entity.partition("\t")[2]], bootstrap_of(evaluated)[1])
+    scores = scores_by_frequency(found, wanted, lambda entity: counts[entity.partition("\t")[2]], evaluated.bootstrap[1])
     return _kinds_chart("F1 of entities, by how often training saw the same words as one", "times in training", scores)
 
 
@@ -105,7 +99,7 @@ def _rarest_chart(evaluated: Evaluated, language: str, training: TrainingText) -
 def _group_chart(
     title: str, label: str, measured: Measurement, groups: Sequence[tuple[str, np.ndarray]], evaluated: Evaluated
 ) -> str:
-    found = group_scores(measured, groups, bootstrap_of(evaluated))
+    found = group_scores(measured, groups, evaluated.bootstrap)
     names = [f"{one.name} ({one.examples:,})" for one in found]
     bars = Series("", [], [one.score for one in found], [one.low for one in found], [one.high for one in found])
     return bar_chart(title, names, bars, measured.label, note=f"{label}, and in brackets the number of examples")

@@ -1,4 +1,4 @@
-"""The examples of an evaluation as a report shows them: texts, score, confidence, oddities, the command that explains them."""
+"""The examples of an evaluation as a report shows them: texts, score, confidence, oddities, and how they are explained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headway.report.breakdown import languages_of
 from headway.report.material import Material
 from headway.visible import in_a_shell
 
-MOST_COMMAND = 2000  # characters of a text that a command may hold
+MOST_COMMAND = 2000  # characters of a text that a person may copy into a shell
 PARTS = {"pair_classification": ("first", "second"), "sentence_embedding": ("first", "second")}  # of a source with a tab
 
 
@@ -28,7 +28,7 @@ class Example:
         sides: what each text is called, the text, and its language.
         score: of the answer alone;  confidence: the probability that the model gave to its answer.
         marks: what is odd about the answer.
-        command: that explains it; empty where there is none to type.
+        asked: the line that `headway explain` takes, empty where it takes none;  to: the language that it is to write.
     """
 
     place: str
@@ -36,7 +36,15 @@ class Example:
     score: float | None
     confidence: float | None
     marks: tuple[str, ...]
-    command: str
+    asked: str
+    to: str | None
+
+    def command(self, run: Path) -> str:
+        """What explains it; empty where it is too long to type."""
+        if not self.asked or len(self.asked) > MOST_COMMAND:
+            return ""
+        towards = f" --to {self.to}" if self.to else ""
+        return f"headway explain {in_a_shell(str(run))} {in_a_shell(self.asked)}{towards}"
 
 
 def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequence[str]]) -> list[Example]:
@@ -47,13 +55,15 @@ def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequen
     """
     source, target = languages_of(evaluated, material.config)
     if not evaluated.answers:
+        # What hides words or spans is explained of a text with gaps, and not of the whole text.
+        explained = evaluated.task == "language_model"
         return [
-            Example(f"row {row}", (("text", one.text, source),), one.loss, None, (), _command(material.run, one.text))
+            Example(f"row {row}", (("text", one.text, source),), one.loss, None, (), one.text if explained else "", None)
             for row, one in enumerate(evaluated.passages, 1)
         ]
     measured = evaluated.of_one_example()
     scores: list[float | None] = measured.sentence_scores().tolist() if measured else [None] * len(evaluated.answers)
-    towards = f" --to {target}" if material.config.language_tags else ""
+    towards = target if material.config.language_tags else None
     return [
         Example(
             one.place,
@@ -61,7 +71,8 @@ def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequen
             score,
             _confidence(one, target),
             tuple(odd),
-            command + towards if (command := _command_of(one, evaluated.task, material.run)) else "",
+            _asked(one, evaluated.task),
+            towards,
         )
         for one, score, odd in zip(evaluated.answers, scores, marks, strict=True)
     ]
@@ -96,14 +107,8 @@ def _confidence(one: AnswerRecord, language: str) -> float | None:
     return math.exp(min(0.0, one.log_probability) / (1 + len(words(one.answer, language))))
 
 
-def _command_of(one: AnswerRecord, task: str, run: Path) -> str:
-    """The text is that of a line which `headway predict` takes."""
+def _asked(one: AnswerRecord, task: str) -> str:
+    """The line that `headway predict` takes."""
     if task == "question_answering":
-        return _command(run, f"{one.source}\t{one.passage}") if one.passage is not None else ""
-    return _command(run, one.source)
-
-
-def _command(run: Path, text: str) -> str:
-    if not text.strip() or len(text) > MOST_COMMAND:
-        return ""
-    return f"headway explain {in_a_shell(str(run))} {in_a_shell(text)}"
+        return f"{one.source}\t{one.passage}" if one.passage is not None else ""
+    return one.source if one.source.strip() else ""

@@ -11,7 +11,6 @@ from headway.evaluation.outcome_record import OutcomeRecord, TableRecord
 from headway.evaluation.reliability import reliability
 from headway.pages.charts import MOST_POINTS, Series, bar_chart, heat_map, line_chart, scatter_chart
 from headway.pages.document import table, text
-from headway.report.breakdown import bootstrap_of
 from headway.report.training_text import TrainingText
 
 MOST_BARS = 40
@@ -63,7 +62,7 @@ def _each(evaluated: Evaluated, figures: TableRecord, training: TrainingText | N
 def _kinds(evaluated: Evaluated, names: list[str]) -> list[KindScores]:
     """The figures that the table of the evaluation tells as text."""
     measured = evaluated.measurements["macro_f1"]
-    confidence, statistics = bootstrap_of(evaluated)[1], measured.statistics
+    confidence, statistics = evaluated.bootstrap[1], measured.statistics
     if measured.formula == "macro_f1":  # a text may have several entities of a kind
         parts_NK3 = by_label(statistics)
         return kind_scores(parts_NK3.sum(0), names, confidence, parts_NK3)
@@ -83,7 +82,7 @@ def _calibration(evaluated: Evaluated) -> str:
         return ""
     probability_N = np.array([one.probability for one in answers])
     right_N = np.array([set(one.answer.split(", ")) == set(one.reference.split(", ")) for one in answers])
-    confidence = bootstrap_of(evaluated)[1]
+    confidence = evaluated.bootstrap[1]
     bins = reliability(probability_N, right_N, confidence)
     curve = Series(
         "answers of like confidence", [one.confidence for one in bins], [one.share for one in bins],

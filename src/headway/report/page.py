@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from headway.evaluation.evaluated import Evaluated
@@ -11,10 +12,11 @@ from headway.report.breakdown import frequency_part, lengths_part
 from headway.report.card import card_part
 from headway.report.data import data_part
 from headway.report.examples import Example, examples_of
+from headway.report.explained import Explanations
 from headway.report.labels import labels_part
 from headway.report.learning import learning_part
 from headway.report.material import Material, gather
-from headway.report.reading import chosen_part, table_part
+from headway.report.reading import chosen, chosen_part, table_part
 from headway.report.scores import scores_part
 from headway.report.written import marks_of, written_part
 from headway.visible import in_a_shell
@@ -22,30 +24,39 @@ from headway.visible import in_a_shell
 NAME = "report.html"
 
 
-def write_report(run: Path, out: Path | None = None, split: str = "test") -> Path:
+def write_report(run: Path, out: Path | None = None, split: str = "test", *, explain: bool = False) -> Path:
     """Writes the report of a run to `out`, by default RUN/report.html; returns its path.
 
+    Args:
+        explain: first explain the examples that it shows as the worst, the best and the most uncertain.
+
     Raises:
-        ModelError: there is no run. DataError: what evaluation left is damaged. ResourceError: the file cannot be written.
+        ModelError: there is no run. DataError: what evaluation left is damaged, or is not of the model that is to be explained.
+        ResourceError: the file cannot be written.
     """
     material = gather(run, split)
     path = out or material.directory / NAME
-    write_whole(path, report_page(material))
+    write_whole(path, report_page(material, path.parent, explain=explain))
     return path
 
 
-def report_page(material: Material) -> str:
-    """The whole page."""
+def report_page(material: Material, beside: Path | None = None, *, explain: bool = False) -> str:
+    """The whole page, which is to stand in `beside`, by default in the directory of the run."""
     several = len(material.evaluated) > 1
     scores: dict[str, str] = {}
     others: dict[str, str] = {}
     tables = []
     for one in material.evaluated:
         of = f", {one.name.partition(', ')[2]}" if several else ""
-        examples, parts = _evaluated_parts(one, material)
+        marks = marks_of(one.answers, one, material.config, material.training)
+        examples = examples_of(one, material, marks)
+        explanations = _explanations(one, material, beside or material.directory)
+        if explain:
+            explanations.make([example for some in chosen(one, examples).values() for example in some])
+        parts = _evaluated_parts(one, material, marks, examples, explanations)
         scores[f"Scores{of}"] = scores_part(one.record)
         others |= {f"{name}{of}": part for name, part in parts.items()}
-        tables.append((one, examples))
+        tables.append((one, examples, explanations))
     sections = {
         **(scores or {"Scores": _not_evaluated(material)}),
         "Learning": learning_part(material),
@@ -76,20 +87,29 @@ def _heading(material: Material) -> str:
     return "; ".join(shown)
 
 
-def _evaluated_parts(one: Evaluated, material: Material) -> tuple[list[Example], dict[str, str]]:
-    """The sections of one evaluation, by their titles, and its examples."""
+def _explanations(one: Evaluated, material: Material, beside: Path) -> Explanations:
+    written, used = material.config.decoding.model_dump(mode="json"), getattr(one.record, "decoding", {})
+    other = {name: value for name, value in used.items() if written.get(name) != value}
+    return Explanations(material.run, material.directory, one.record.fingerprints.get("model", ""), other, beside)
+
+
+def _evaluated_parts(
+    one: Evaluated,
+    material: Material,
+    marks: Sequence[Sequence[str]],
+    examples: Sequence[Example],
+    explanations: Explanations,
+) -> dict[str, str]:
+    """The sections of one evaluation, by their titles."""
     config, training = material.config, material.training
-    marks = marks_of(one.answers, one, config, training)
-    examples = examples_of(one, material, marks)
     rare = f"<p class=soft>{text(material.training_note)}</p>" if material.training_note else ""
-    parts = {
+    return {
         "Labels": labels_part(one, training),
         "By length": lengths_part(one, config),
         "By frequency": rare + frequency_part(one, config, material.labels, training),
         "Repetition, truncation, hallucination": written_part(one, config, marks),
-        "Worst, best, most uncertain": chosen_part(one, examples),
+        "Worst, best, most uncertain": chosen_part(one, examples, explanations),
     }
-    return examples, parts
 
 
 def _not_evaluated(material: Material) -> str:

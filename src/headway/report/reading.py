@@ -11,6 +11,7 @@ from headway.evaluation.metrics import Measurement
 from headway.pages.charts import number
 from headway.pages.document import data_block, text
 from headway.report.examples import Example
+from headway.report.explained import Explanations
 from headway.report.training_text import WRITTEN
 from headway.visible import visible
 
@@ -20,20 +21,26 @@ SHOWN = 5  # of the worst, of the best, of the most uncertain
 MOST_CHARACTERS = 2000  # of a text
 
 
-def chosen_part(evaluated: Evaluated, examples: Sequence[Example]) -> str:
-    """The worst, the best and the most uncertain, each with the command that explains it."""
+def chosen(evaluated: Evaluated, examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """The worst, the best and the most uncertain, by what they are called; none where no score tells."""
     quality = _quality(evaluated)
     if quality is None:
-        return ""
+        return {}
     lengths = [len(one.sides[-2:][0][1]) for one in examples]  # of what was wanted: where there is more of it, more is told
     worst, best = worst_and_best(quality, lengths, SHOWN, confidence=[one.confidence or 0.0 for one in examples])
     known = [place for place, one in enumerate(examples) if one.confidence is not None]
     uncertain = sorted(known, key=lambda place: (examples[place].confidence, place))[:SHOWN]
-    chosen = {f"The worst, by {quality.label}": worst, f"The best, by {quality.label}": best, "The most uncertain": uncertain}
+    found = {f"The worst, by {quality.label}": worst, f"The best, by {quality.label}": best, "The most uncertain": uncertain}
+    return {title: [examples[place] for place in places] for title, places in found.items() if places}
+
+
+def chosen_part(evaluated: Evaluated, examples: Sequence[Example], explanations: Explanations) -> str:
+    """Those that are chosen, each with its explanation, or the command that makes it."""
+    quality = _quality(evaluated)
     return "\n".join(
-        f"<h3>{text(title)}</h3>\n" + "\n".join(_article(examples[place], quality) for place in places)
-        for title, places in chosen.items()
-        if places
+        f"<h3>{text(title)}</h3>\n" + "\n".join(_article(one, quality, explanations) for one in some)
+        for title, some in chosen(evaluated, examples).items()
+        if quality is not None
     )
 
 
@@ -41,15 +48,19 @@ def _quality(evaluated: Evaluated) -> Measurement | None:
     return evaluated.of_one_example() if evaluated.answers else evaluated.measurements.get("loss")
 
 
-def _article(one: Example, quality: Measurement) -> str:
+def _article(one: Example, quality: Measurement, explanations: Explanations) -> str:
     figures = [f"{quality.label} {number(one.score)}"] if one.score is not None else []
     figures += [f"confidence {one.confidence:.3f}"] if one.confidence is not None else []
     sides = "".join(
         f'<dt>{name}<dd dir="auto" lang="{text(language)}">{_lines(raw) or "<i>(empty)</i>"}' for name, raw, language in one.sides
     )
-    command = f'<p class="command"><code>{text(one.command)}</code></p>' if one.command else ""
+    if link := explanations.link(one):
+        way = f'<p><a href="{text(link)}">why: the explanation of {text(one.place)}</a></p>'
+    else:
+        command = one.command(explanations.run)
+        way = f'<p class="command"><code>{text(command)}</code></p>' if command else ""
     heading = text(f"{one.place}: {', '.join([*figures, *one.marks])}")
-    return f'<article><p class="soft">{heading}</p><dl>{sides}</dl>{command}</article>'
+    return f'<article><p class="soft">{heading}</p><dl>{sides}</dl>{way}</article>'
 
 
 def _lines(raw: str) -> str:
@@ -63,13 +74,13 @@ def _shown(raw: str) -> str:
     return "\n".join(map(visible, short.expandtabs(4).split("\n")))
 
 
-def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example]]]) -> str:
+def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example], Explanations]]) -> str:
     """At most `MOST_EXAMPLES`, which examples.js draws, searches, filters and sorts."""
-    every = [(evaluated, one) for evaluated, examples in tables for one in examples]
+    every = [(evaluated, one, explanations) for evaluated, examples, explanations in tables for one in examples]
     if not every:
         return ""
     step = -(-len(every) // MOST_EXAMPLES)
-    some, (first, _) = every[::step], every[0]
+    some, first = every[::step], every[0][0]
     note = f"{len(some):,} of {len(every):,} examples, one in {step}" if step > 1 else f"All {len(every):,} examples"
     if compares := first.task in WRITTEN:
         note += "; words of an answer that are not wanted, and wanted ones that it lacks, are underlined"
@@ -80,12 +91,12 @@ def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example]]]) -> str:
         "compares": compares,
         "judged": bool(first.answers) and not compares and quality is not None and quality.formula in ("share", "f1"),
         "labels": labels if len(labels) <= MOST_LABELS else [],
-        "rows": [_row(one, evaluated.name if len(tables) > 1 else "") for evaluated, one in some],
+        "rows": [_row(one, evaluated.name if len(tables) > 1 else "", known) for evaluated, one, known in some],
     }
     return f'<p class=soft>{note}.</p><div id="examples"></div>{data_block("examples-data", block)}'
 
 
-def _row(one: Example, name: str) -> dict[str, Any]:
+def _row(one: Example, name: str, explanations: Explanations) -> dict[str, Any]:
     """As examples.js reads it.
 
     Args:
@@ -97,5 +108,6 @@ def _row(one: Example, name: str) -> dict[str, Any]:
         "score": round(one.score, 4) if one.score is not None else None,
         "confidence": round(one.confidence, 4) if one.confidence is not None else None,
         "marks": one.marks,
-        "command": one.command,
+        "command": one.command(explanations.run),
+        "explanation": explanations.link(one),
     }

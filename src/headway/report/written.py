@@ -12,7 +12,7 @@ from headway.evaluation.evaluated import Evaluated
 from headway.evaluation.frequency import words
 from headway.evaluation.outcome_record import AnswerRecord
 from headway.pages.document import table, text
-from headway.report.breakdown import bootstrap_of, languages_of
+from headway.report.breakdown import languages_of
 from headway.report.training_text import WRITTEN, TrainingText
 
 UNSEEN = "a word never seen"
@@ -56,7 +56,7 @@ def written_part(evaluated: Evaluated, config: Config, every: Sequence[Sequence[
     if evaluated.task not in WRITTEN:
         return ""
     language, count = languages_of(evaluated, config)[1], len(every)
-    confidence = bootstrap_of(evaluated)[1]
+    confidence = evaluated.bootstrap[1]
     found = Counter(mark for odd in every for mark in odd)
     rows = []
     for mark, meaning in MEANINGS.items():

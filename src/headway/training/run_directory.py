@@ -32,7 +32,7 @@ CONFIG_ASIDE, TOKENIZERS_ASIDE = ".config.yaml.tmp", ".tokenizers.tmp"
 # All that a run writes, its configuration last: without it the directory is no run.
 WRITTEN = (
     "checkpoints", "model", "adapter", "evaluation", "tensorboard", TOKENIZERS, TOKENIZERS_ASIDE, "metrics.jsonl", "metrics.tmp",
-    "starts.jsonl", CHECK, "report.html", CONFIG_ASIDE, "config.yaml",
+    "starts.jsonl", CHECK, "report.html", "explanations", "explain", CONFIG_ASIDE, "config.yaml",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -36,6 +37,8 @@ def train_seeds(config: Config, count: int, *, fresh: bool = False) -> list[Path
     if os.environ.get("WORLD_SIZE", "1") != "1":
         remedy = f"start each by itself: training.seed=N run_directory={directory}/seedN"
         raise UsageError("several processes train one seed at a time", where="--seeds", remedy=remedy)
+    if fresh:
+        shutil.rmtree(directory / "evaluation", ignore_errors=True)  # which sums up what is forgotten
     cache, first = str(cache_directory(config)), config.training.seed
     data = config.data.model_copy(update={"cache_directory": cache})
     return [
@@ -56,8 +59,8 @@ def train_seeds(config: Config, count: int, *, fresh: bool = False) -> list[Path
 def validation_summary(config: Config) -> str:
     """What the seeds have reached at their best validation, in words."""
     runs = seed_runs(Path(config.run_directory))
-    best = {seed: score for seed, run in runs.items() if (score := _best(run)) is not None}
-    what = "loss" if config.training.best_by == "loss" else "score"
+    what = config.training.best_by
+    best = {seed: -score if what == "loss" else score for seed, run in runs.items() if (score := _best(run)) is not None}
     shown = ", ".join(f"seed {seed}: {score:.3f}" for seed, score in best.items())
     if len(best) < 2:
         return f"best validation {what}: {shown or 'none yet'}"
@@ -65,10 +68,10 @@ def validation_summary(config: Config) -> str:
 
 
 def _best(run: Path) -> float | None:
-    """The score of the best model so far, as the newest checkpoint tells."""
+    """The score of the best model so far, as the newest checkpoint tells: the larger the better, so that a loss is negated."""
     states = sorted((run / "checkpoints").glob("step-*/state.json"))
     try:
         score = read_json(states[-1]).get("best_score") if states else None
     except HeadwayError:
         return None
-    return abs(float(score[0])) if score else None
+    return float(score[0]) if score else None

@@ -87,10 +87,8 @@ def _better(search: Search) -> Callable[[Sequence[float]], float]:
 
 
 def _history(search: Search, trials: Sequence[FrozenTrial]) -> str:
-    groups: dict[str, list[FrozenTrial]] = {"complete": [], "stopped early": []}
-    for trial in _with_values(trials):
-        groups["complete" if trial.state == TrialState.COMPLETE else "stopped early"].append(trial)
-    complete = groups["complete"]
+    groups = {word: [one for one in _with_values(trials) if one.state == state] for state, (word, _) in STATES.items()}
+    complete = [trial for trial in _with_values(trials) if trial.state == TrialState.COMPLETE]
     best = [_better(search)([_value(one) for one in complete[: place + 1]]) for place in range(len(complete))]
     series = [Series("best so far", [float(trial.number) for trial in complete], best)]
     series += [

@@ -28,6 +28,7 @@ from headway.training.parallel import available_cores
 from headway.training.stop_signals import StopSignal, stop_signals
 from headway.tuning.live import Shown, shown_settings
 from headway.tuning.metrics import Metrics, read_metrics
+from headway.tuning.page import write_page
 from headway.tuning.search_space import Search, trial_directory
 from headway.tuning.study import begin_trial, counts, next_trial, open_study
 from headway.tuning.trial_process import FAILED
@@ -37,6 +38,7 @@ POLL_SECONDS = 0.2
 RECORD_SECONDS = 20.0  # between two notes that the search is at work, and two looks for dead workers
 STOP_SECONDS = 60.0  # that a trial may take to finish its step
 CAUSE_CHARACTERS = 2000
+HOPELESS = 10  # trials that fail before one succeeds: no other is begun
 WEIGHTS = ("checkpoints", "model", "adapter")
 
 
@@ -59,7 +61,7 @@ class Running:
 
 
 def search(space: Search, *, fresh: bool = False) -> optuna.Study:
-    """Searches until the budget is used up; returns the study with everything that is known.
+    """Searches until the budget is used up, and writes the page; returns the study with everything that is known.
 
     Raises:
         HeadwayError: what stands in the way.
@@ -70,6 +72,7 @@ def search(space: Search, *, fresh: bool = False) -> optuna.Study:
         if not counts(study):
             _look_at_data(space, shown)
         _Search(space, study, worker, stop, shown).run()
+    shown.say(f"page: {write_page(space, study)}")
     if stop.number is not None:
         raise Interrupted(
             stop.number,
@@ -92,6 +95,7 @@ class _Search:
     def __init__(self, space: Search, study: optuna.Study, worker: Worker, stop: StopSignal, shown: Shown) -> None:
         self.space, self.study, self.worker, self.stop, self.shown = space, study, worker, stop, shown
         self.running: list[Running] = []
+        self.failures = 0
         self.threads = max(1, available_cores() // space.settings.workers)
         self.visible_gpus = _gpus(space)
 
@@ -120,6 +124,8 @@ class _Search:
         self.worker.at_work()
         if self.stop.number is None and self._time_is_up():
             self.shown.say("the time is used up")
+        if self._is_hopeless():
+            self.shown.say(f"{self.failures} trials failed and none succeeded: the search ends")
 
     # ---- beginning ---------------------------------------------------------------------------------------------------
 
@@ -127,15 +133,20 @@ class _Search:
         minutes = self.space.settings.minutes
         return minutes is not None and minutes_at_work(self.study) >= minutes
 
+    def _is_hopeless(self) -> bool:
+        states = counts(self.study)
+        return self.failures >= HOPELESS and not (states[TrialState.COMPLETE] or states[TrialState.PRUNED])
+
     def _left_behind(self) -> list[FrozenTrial]:
         """Trials of this worker that do not train: those that it took over."""
         numbers = {one.number for one in self.running}
         return [trial for trial in self.worker.own() if trial.number not in numbers]
 
     def _may_begin(self) -> bool:
-        most, states = self.space.settings.most_trials, counts(self.study)
-        begun = sum(states.values()) - states[TrialState.WAITING]
-        return most is None or begun < most or bool(self._left_behind())
+        if self._is_hopeless():
+            return False
+        most = self.space.settings.most_trials
+        return most is None or sum(counts(self.study).values()) < most or bool(self._left_behind())
 
     def _fill_slots(self) -> None:
         while len(self.running) < self.space.settings.workers and self._may_begin():
@@ -235,6 +246,7 @@ class _Search:
     def _fail(self, trial: Trial, cause: str) -> None:
         trial.set_user_attr("cause", cause[:CAUSE_CHARACTERS])
         self.study.tell(trial, state=TrialState.FAIL)
+        self.failures += 1
         self._forget_weights(trial.number)
         self.shown.event(trial.number, f"failed: {cause}")
 

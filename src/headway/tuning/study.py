@@ -22,7 +22,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from headway.config import config_difference, dump_config, parse_config
 from headway.errors import ResourceError, UsageError
@@ -198,14 +198,13 @@ def _sampler(search: Search, number: int) -> BaseSampler:
 
 
 def next_trial(study: optuna.Study, search: Search, worker: str) -> FrozenTrial:
-    """A new trial of a worker, or one that waits since its worker died. It runs from now on."""
+    """A new trial of a worker, which runs from now on. It is born with all that in one record, so that no other worker can draw
+    it, and no kill leaves a trial without its worker."""
     first = {space.name: space.first_drawn() for space in search.spaces if space.first is not None}
     begins = not study.get_trials(deepcopy=False)
-    study.enqueue_trial(first if begins else {}, user_attrs={WORKER: worker})  # one record: no trial without its worker
-    found = study.ask()
-    if found.user_attrs.get(WORKER) != worker:
-        found.set_user_attr(WORKER, worker)
-    return study.get_trials(deepcopy=False)[found.number]
+    fixed = {"fixed_params": first if begins else {}}  # as Study.enqueue_trial writes them
+    study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs={WORKER: worker}, system_attrs=fixed))
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(WORKER) == worker][-1]
 
 
 def begin_trial(study: optuna.Study, search: Search, frozen: FrozenTrial) -> Trial:
