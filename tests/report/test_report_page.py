@@ -18,6 +18,7 @@ from headway.evaluation.outcome_record import AnswerRecord, PassageRecord
 from headway.evaluation.text import loss_scores
 from headway.report.material import gather
 from headway.report.page import report_page, write_report
+from headway.training.run_lock import LOCK
 from made_evaluations import outputs, references, saved
 from made_pages import HOSTILE, Page
 
@@ -115,6 +116,10 @@ def test_a_run_without_a_history_and_a_directory_without_a_run(tmp_path: Path) -
     assert "There is no metrics.jsonl" in report_page(gather(tmp_path / "run", "test"))
     with pytest.raises(ModelError, match="there is no run here"):
         write_report(tmp_path)
+    made_run(tmp_path / "several" / "seed1")
+    (tmp_path / "several" / "seed1" / LOCK).touch()
+    with pytest.raises(ModelError, match=r"holds several runs\n.*name a run of one seed: .*several/seed1"):
+        write_report(tmp_path / "several")
 
 
 def test_a_damaged_evaluation_is_refused(translator: Path) -> None:

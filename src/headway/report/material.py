@@ -19,7 +19,7 @@ from headway.evaluation.evaluated import Evaluated, load_evaluated
 from headway.evaluation.records import record_path, run_of
 from headway.report.training_text import TrainingText, read_training_text
 from headway.training.corpus import joined_fingerprint
-from headway.training.run_directory import CHECK, TOKENIZERS
+from headway.training.run_directory import CHECK, TOKENIZERS, seed_runs
 from headway.training.starts import Start, read_starts
 
 
@@ -56,7 +56,9 @@ def gather(run: Path, split: str) -> Material:
     directory = run_of(run)
     path = next((path for path in (directory / "config.yaml", directory / "model" / "config.yaml") if path.is_file()), None)
     if path is None:
-        raise ModelError("there is no run here", where=str(run), remedy="name a directory that `headway train` wrote")
+        several = next(iter(seed_runs(directory).values()), None)
+        remedy = "name a directory that `headway train` wrote" if several is None else f"name a run of one seed: {several}"
+        raise ModelError("there is no run here" if several is None else "holds several runs", where=str(run), remedy=remedy)
     config = load_config(path, paths_as_written=True)
     tokenizers = _tokenizers(directory)
     labels = tokenizers.labels if tokenizers else None
