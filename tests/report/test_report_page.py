@@ -18,7 +18,7 @@ from headway.evaluation.outcome_record import AnswerRecord, PassageRecord
 from headway.evaluation.text import loss_scores
 from headway.report.material import gather
 from headway.report.page import report_page, write_report
-from headway.training.run_lock import LOCK
+from headway.training.run_directory import LOCK
 from made_evaluations import outputs, references, saved
 from made_pages import HOSTILE, Page
 
