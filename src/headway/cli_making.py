@@ -154,7 +154,7 @@ def tune(arguments: Arguments) -> None:
 
         print(find(arguments.find, arguments.config, arguments.overrides))
         return
-    from headway.tuning.live import best_trial
+    from headway.tuning.finals import best_trial
     from headway.tuning.search import search
     from headway.tuning.search_space import read_search
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -16,10 +17,13 @@ from optuna.trial import TrialState
 from small_search import headway, small_search
 
 from headway.cli import main
+from headway.config import load_config
+from headway.tuning.finals import best_trial, values_of_seeds
 from headway.tuning.page import write_page
-from headway.tuning.search import _cause, search
+from headway.tuning.search import search
 from headway.tuning.search_space import Search, read_search, trial_directory
-from headway.tuning.trial_process import FAILED
+from headway.tuning.study import drawn_for_trial
+from headway.tuning.trial_process import FAILED, ended_cause
 
 SEED = 2  # with it some trials end each way
 SPACES: dict[str, Any] = {
@@ -126,6 +130,53 @@ def test_the_page_tells_the_search(found: Found, open_page: Callable[..., Any]) 
     assert opened.locator("figure.chart").count() >= 3
 
 
+def test_the_best_trials_meet_again_with_other_seeds(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], open_page: Callable[..., Any]
+) -> None:
+    tuning = {"trials": 3, "startup_trials": 3, "pruning": "none", "workers": 2, "finalists": 2, "final_seeds": 3}
+    path = small_search(sample, tmp_path, tuning=tuning, training={"updates": 20, "best_by": "loss"})
+    space = read_search(path)
+    study = search(space)
+    finals = values_of_seeds(study)
+    values = sorted(trial.value for trial in study.get_trials())
+    assert sorted(own for own, *_ in finals.values()) == values[:2]
+    assert all(len(some) == len(set(some)) == 3 for some in finals.values())
+    best = best_trial(study)
+    assert best is not None
+    assert fmean(finals[best.number]) == min(map(fmean, finals.values()))
+    assert drawn_for_trial(study, "best") == best.params
+    seeds = [load_config(one).training.seed for one in sorted((space.directory / "trials").glob("*-seed?.yaml"))]
+    assert sorted(seeds) == [2, 2, 3, 3]
+    before = sorted(path.stat().st_mtime_ns for path in (space.directory / "trials").glob("*-seed?/metrics.jsonl"))
+    assert main(["tune", str(path)]) == 0
+    assert f"best: trial {best.number}, loss" in capsys.readouterr().err
+    assert sorted(path.stat().st_mtime_ns for path in (space.directory / "trials").glob("*-seed?/metrics.jsonl")) == before
+    shown = open_page(space.directory / "tuning.html").locator("h2:text-is('Finals') ~ div table").first.inner_text()
+    assert f"trial {best.number}" in shown
+    assert "±" in shown
+
+
+def test_finals_that_are_stopped_go_on(sample: Path, tmp_path: Path) -> None:
+    tuning = {"trials": 1, "finalists": 1, "final_seeds": 2}
+    path = small_search(sample, tmp_path, tuning=tuning, training={"updates": 400, "save_every": 5, "validate_every": 100})
+    space = read_search(path)
+    final = space.directory / "trials" / "0000-seed2" / "metrics.jsonl"
+    with subprocess.Popen(headway("tune", path), stderr=subprocess.PIPE, text=True) as process:
+        while not final.exists() or final.read_bytes().count(b"\n") < 4:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
+    reached = [json.loads(line)["update"] for line in final.read_text("utf-8").splitlines()]
+    assert max(reached) < 400
+    study = search(space)
+    assert len(values_of_seeds(study)[0]) == 2
+    after = [json.loads(line)["update"] for line in final.read_text("utf-8").splitlines()]
+    assert after[: len(reached) - 1] == reached[:-1]  # it went on
+    assert max(after) == 400
+
+
 def test_stopped_by_a_signal_it_goes_on_where_it_was(sample: Path, tmp_path: Path) -> None:
     path = small_search(
         sample, tmp_path, training={"updates": 4000, "validate_every": 1000, "save_every": 5}, tuning={"trials": 1}
@@ -169,4 +220,4 @@ def test_a_search_whose_trials_all_fail_ends(sample: Path, tmp_path: Path, monke
 )
 def test_the_cause_is_what_was_said_last(tmp_path: Path, log: str, code: int, cause: str) -> None:
     (tmp_path / "0001.log").write_text(log, encoding="utf-8")
-    assert _cause(tmp_path / "0001.log", code) == cause
+    assert ended_cause(tmp_path / "0001.log", code) == cause

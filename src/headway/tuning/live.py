@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.config_reader import short
+from headway.tuning.finals import best_trial
 from headway.tuning.search_space import Search
 from headway.tuning.workers import minutes_at_work
 from headway.visible import visible
@@ -92,11 +93,6 @@ class Shown:
         parts.append(f"{minutes_at_work(self._study):.1f}{limit} minutes")
         parts.append(f"best: {best.value:.4g} of trial {best.number}" if best else "none complete yet")
         return " · ".join(parts)
-
-
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The best of the complete trials."""
-    return study.best_trial if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) else None
 
 
 def shown_value(trial: FrozenTrial) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import optuna
@@ -14,8 +15,9 @@ from headway.config_reader import short
 from headway.evaluation.records import write_whole
 from headway.pages.charts import Axis, Series, bar_chart, line_chart, number, parallel_chart, scatter_chart
 from headway.pages.document import facts, page, table, text
+from headway.tuning.finals import best_trial, values_of_seeds
 from headway.tuning.importance import Importances, importances
-from headway.tuning.live import STATES, best_trial, short_names, shown_settings
+from headway.tuning.live import STATES, short_names, shown_settings
 from headway.tuning.search_space import Search
 from headway.tuning.study import PAGE
 from headway.tuning.workers import minutes_at_work
@@ -34,7 +36,7 @@ def search_page(search: Search, study: optuna.Study) -> str:
     trials = study.get_trials(deepcopy=False)
     best = best_trial(study)
     ended = sum(trial.state.is_finished() for trial in trials)
-    parts = [_best_part(search, best), _facts_part(search, study, trials)]
+    parts = [_best_part(search, best), _finals_part(search, study), _facts_part(search, study, trials)]
     if any(trial.intermediate_values for trial in trials):
         parts += ["<h2>How it went</h2>", _history(search, trials), _curves(search, trials)]
         parts += ["<h2>What matters</h2>", _parallel(search, trials), _importances(importances(search, trials))]
@@ -50,6 +52,20 @@ def _best_part(search: Search, best: FrozenTrial | None) -> str:
     written = search.as_yaml(best.params)
     told = f"Trial {best.number}: {search.metric} {number(_value(best))}. To train with them: --from-trial {best.number}"
     return f"<h2>Best settings</h2>\n<p>{text(told)}</p>\n<pre>{_lines(written)}</pre>"
+
+
+def _finals_part(search: Search, study: optuna.Study) -> str:
+    finals = values_of_seeds(study)
+    if not finals:
+        return ""
+    order = sorted(finals, key=lambda number: fmean(finals[number]), reverse=search.higher_is_better)
+    rows = [
+        [f"trial {one}", f"{number(fmean(finals[one]))} ± {number(stdev(finals[one]))}", ", ".join(map(number, finals[one]))]
+        for one in order
+    ]
+    note = "The best of many trials is the luckiest too: these trained again with other seeds, and the best mean was chosen."
+    head = ("", f"{search.metric}, mean ± deviation", "each seed")
+    return f"<h2>Finals</h2>\n<p class=soft>{note}</p>\n{table(head, rows, texts=1)}"
 
 
 def _lines(raw: str) -> str:

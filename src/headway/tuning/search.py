@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,23 +19,21 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from headway.config import dump_config
 from headway.data.check import check
-from headway.data.files import written_aside
 from headway.errors import DataError, Interrupted, UsageError
 from headway.training.parallel import available_cores
 from headway.training.stop_signals import StopSignal, stop_signals
+from headway.tuning.finals import run_finals
 from headway.tuning.live import Shown, shown_settings
 from headway.tuning.metrics import Metrics, read_metrics
 from headway.tuning.page import write_page
 from headway.tuning.search_space import Search, trial_directory
 from headway.tuning.study import begin_trial, counts, next_trial, open_study
-from headway.tuning.trial_process import FAILED
+from headway.tuning.trial_process import STOP_SECONDS, ended_cause, on_gpu, start_trial
 from headway.tuning.workers import Worker, minutes_at_work
 
 POLL_SECONDS = 0.2
 RECORD_SECONDS = 20.0  # between two notes that the search is at work, and two looks for dead workers
-STOP_SECONDS = 60.0  # that a trial may take to finish its step
 CAUSE_CHARACTERS = 2000
 HOPELESS = 10  # trials that fail before one succeeds: no other is begun
 WEIGHTS = ("checkpoints", "model", "adapter")
@@ -72,6 +69,7 @@ def search(space: Search, *, fresh: bool = False) -> optuna.Study:
         if not counts(study):
             _look_at_data(space, shown)
         _Search(space, study, worker, stop, shown).run()
+        run_finals(space, study, _threads(space), _gpus(space), lambda: stop.number is not None, shown.event)
     shown.say(f"page: {write_page(space, study)}")
     if stop.number is not None:
         raise Interrupted(
@@ -96,8 +94,8 @@ class _Search:
         self.space, self.study, self.worker, self.stop, self.shown = space, study, worker, stop, shown
         self.running: list[Running] = []
         self.failures = 0
-        self.threads = max(1, available_cores() // space.settings.workers)
-        self.visible_gpus = _gpus(space)
+        self.threads = _threads(space)
+        self.gpus = _gpus(space)
 
     def run(self) -> None:
         for pruned in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
@@ -161,20 +159,8 @@ class _Search:
             self._fail(trial, str(error))
             return
         path = trial_directory(self.space.directory, trial.number).with_suffix(".yaml")
-        with written_aside(path) as aside:
-            aside.write_text(dump_config(config), encoding="utf-8")
         slot = min(set(range(self.space.settings.workers)) - {one.slot for one in self.running})
-        environment = dict(os.environ)
-        if self.visible_gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self.visible_gpus[slot % len(self.visible_gpus)]
-        with path.with_suffix(".log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "headway.tuning.trial_process", str(path), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
+        process = start_trial(config, path, on_gpu(self.gpus, slot))
         updates = config.training.updates
         validations = math.ceil(updates / config.training.validate_every)
         self.running.append(Running(trial, updates, validations, slot, process))
@@ -198,7 +184,7 @@ class _Search:
         elif ended == 0:
             self._complete(one)
         elif one.stop_until is None and self.stop.number is None:
-            self._fail(one.trial, _cause(path.parent.with_suffix(".log"), ended))
+            self._fail(one.trial, ended_cause(path.parent.with_suffix(".log"), ended))
 
     def _report(self, one: Running) -> None:
         """Tells the study of new validations, and prunes."""
@@ -231,7 +217,7 @@ class _Search:
         self.shown.event(one.number, f"complete: {best:.4g}")
         if self.space.settings.keep == "best":
             for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-                if trial.number != self.study.best_trial.number:
+                if trial.number != self.study.best_trial.number:  # the finals come later
                     self._forget_weights(trial.number)
 
     def _record(self, one: Running) -> None:
@@ -256,6 +242,11 @@ class _Search:
                 shutil.rmtree(trial_directory(self.space.directory, number) / name, ignore_errors=True)
 
 
+def _threads(space: Search) -> int:
+    """Of each trial."""
+    return max(1, available_cores() // space.settings.workers)
+
+
 def _gpus(space: Search) -> list[str]:
     """Names of the GPUs that trials may be put on, for CUDA_VISIBLE_DEVICES."""
     if space.base.training.device == "cpu":
@@ -265,17 +256,6 @@ def _gpus(space: Search) -> list[str]:
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]
-
-
-def _cause(log: Path, code: int) -> str:
-    """Why the process of a trial ended: what it said last, or the signal that killed it."""
-    text = log.read_text(encoding="utf-8", errors="replace")
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = ", perhaps by the system for want of memory" if name == "SIGKILL" else ""
-        return f"the process was ended by {name}{hint}"
-    _, marked, cause = text.rpartition(FAILED)
-    return cause.strip() if marked else f"the process ended with code {code}: {text.strip()[-300:]}"
 
 
 def _parameters(directory: Path) -> int | None:

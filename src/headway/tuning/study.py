@@ -27,6 +27,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from headway.config import config_difference, dump_config, parse_config
 from headway.errors import ResourceError, UsageError
 from headway.training.run_lock import RunLock
+from headway.tuning.finals import best_trial
 from headway.tuning.search_space import Search
 
 JOURNAL, TRIALS, WORKERS, PAGE = "journal.jsonl", "trials", "workers", "tuning.html"
@@ -234,8 +235,8 @@ def refuse_other_spaces(study: optuna.Study, search: Search) -> None:
 def drawn_for_trial(study: optuna.Study, which: str) -> dict[str, Any]:
     """What was drawn for a trial: `which` is its number, or "best". Raises UsageError where there is none."""
     trials = study.get_trials(deepcopy=False)
-    if which == "best" and any(trial.state == TrialState.COMPLETE for trial in trials):
-        return study.best_trial.params
+    if which == "best" and (best := best_trial(study)) is not None:
+        return best.params
     if which.isdecimal() and int(which) < len(trials) and trials[int(which)].params:
         return trials[int(which)].params
     known = f"there are trials 0 to {len(trials) - 1}" if trials else "there is no trial yet"

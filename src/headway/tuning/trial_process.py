@@ -9,18 +9,65 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headway.config import load_config
+from headway.config import Config, dump_config, load_config
+from headway.data.files import written_aside
 from headway.errors import HeadwayError, Interrupted, ResourceError
 from headway.training.run_lock import RunLock
 
 FAILED = "trial failed: "
+STOP_SECONDS = 60.0  # that a trial may take to finish its step
 LOCK_SECONDS = 120  # that a predecessor, whose worker has died, may take to finish its step
+
+
+def start_trial(config: Config, path: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Writes the configuration of a trial and starts the process that trains it; what it says goes to a log beside it."""
+    with written_aside(path) as aside:
+        aside.write_text(dump_config(config), encoding="utf-8")
+    with path.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "headway.tuning.trial_process", str(path), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+
+
+def on_gpu(gpus: Sequence[str], slot: int) -> dict[str, str]:
+    """The environment of the process in a slot, which sees one of the GPUs, where there are any."""
+    return {**os.environ, **({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {})}
+
+
+def end_softly(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Asks processes to finish their step and waits for that; kills those that take too long."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def ended_cause(log: Path, code: int) -> str:
+    """Why the process of a trial ended: what it said last, or the signal that killed it."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ", perhaps by the system for want of memory" if name == "SIGKILL" else ""
+        return f"the process was ended by {name}{hint}"
+    _, marked, cause = text.rpartition(FAILED)
+    return cause.strip() if marked else f"the process ended with code {code}: {text.strip()[-300:]}"
 
 
 def main(path: str, parent: int) -> int:
