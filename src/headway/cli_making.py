@@ -154,7 +154,7 @@ def tune(arguments: Arguments) -> None:
 
         print(find(arguments.find, arguments.config, arguments.overrides))
         return
-    from headway.tuning.finals import best_trial
+    from headway.tuning.finals import best_trial, told_best
     from headway.tuning.search import search
     from headway.tuning.search_space import read_search
 
@@ -164,8 +164,8 @@ def tune(arguments: Arguments) -> None:
     study = search(space, fresh=arguments.fresh)
     again = shlex.join(["headway", "train", arguments.config, *arguments.overrides])
     if (best := best_trial(study)) is None:
-        raise ResourceError("no trial is complete", where=str(space.directory), remedy="the page tells why; give it more time")
-    say(f"best: trial {best.number}, {space.metric} {best.value:.4g}; next: {again} --from-trial best")
+        raise ResourceError("no trial is complete", where=str(space.directory), remedy="the page tells what became of each")
+    say(f"best: {told_best(study, space.metric)}; next: {again} --from-trial best")
     print(space.as_yaml(best.params), end="")
 
 

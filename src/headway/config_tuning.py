@@ -37,7 +37,12 @@ class TuningConfig(Section):
     )
     reduction_factor: int = Field(3, ge=2, le=100, description="of so many trials one goes on at each rung")
     first_rung: int = Field(1, gt=0, le=MANY, description="validations before a trial may be pruned")
-    finalists: int = Field(0, ge=0, le=1000, description="the best so many train again with other seeds; then their means decide")
+    finalists: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="the best so many train again with other seeds when the trials are over; then the means decide",
+    )
     final_seeds: int = Field(3, ge=2, le=100, description="of each finalist in all")
     workers: int = Field(1, gt=0, le=1024, description="trials that train at the same time; --workers")
     storage: str | None = Field(None, min_length=1, description="URL of a database; default: a journal in the directory")

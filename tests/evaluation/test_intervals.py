@@ -82,6 +82,12 @@ def test_a_perfect_score_is_no_surer_than_a_share_of_so_many_examples() -> None:
     worst = score_interval(metrics.bleu(["a b c d"] * 50, ["e f g h"] * 50).statistics, "bleu")
     assert (worst.score, worst.low) == (0, 0)
     assert 5 < worst.high < 10
+    rare = one_label_scores(np.array([0] * 198 + [1, 2]), np.array([0] * 198 + [1, 2]), np.full(200, 0.9))["macro_f1"]
+    unsure = score_interval(rare.statistics, rare.formula)
+    assert unsure.score == 100
+    assert unsure.low < 40  # two of the three labels stand on one text each
+    long = score_interval(metrics.ter(["a b c d e f"] * 50, ["g"] * 50).statistics, "ter")
+    assert long.low == long.high == long.score > 100
 
 
 def test_what_is_left_out_is_left_out_whatever_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

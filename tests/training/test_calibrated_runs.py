@@ -107,6 +107,10 @@ def test_examples_that_it_was_fitted_on_are_no_judges(run: Path, capsys: Capture
     assert "was calibrated on these very examples" in capsys.readouterr().out.replace("\n", " ")
     assert main(["evaluate", str(run)]) == 0
     assert "was calibrated on these very examples" not in capsys.readouterr().out.replace("\n", " ")
+    test = load_model(run).config.data.parts("test")[0].path
+    calibrate_run(run, [f"data.validation.path={test}"], QUIET)
+    assert main(["evaluate", str(run)]) == 0
+    assert "was calibrated on these very examples" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_labels_that_the_model_does_not_know_calibrate_nothing(run: Path, sample: Path, tmp_path: Path) -> None:
@@ -154,6 +158,15 @@ def test_several_seeds_are_trained_once_and_summed_up(sample: Path, tmp_path: Pa
     with pytest.raises(DataError, match="a run for each of 3 seeds"):
         compare_runs([tmp_path / "several", runs[0]])
     assert len(compare_runs(third)) == 2
+
+
+def test_beginning_seeds_anew_leaves_what_others_wrote(sample: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "several" / "evaluation" / "mine.py"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (mine.parent / "test.json").write_text("{}")
+    train_seeds(label_config(sample, tmp_path / "several", training={"updates": 4, "warmup_updates": 1}), 2, fresh=True)
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.py"]
 
 
 def test_seeds_that_cannot_be_trained_are_refused(sample: Path, trained: Path, tmp_path: Path) -> None:

@@ -18,12 +18,14 @@ from small_search import headway, small_search
 
 from headway.cli import main
 from headway.config import load_config
-from headway.tuning.finals import best_trial, values_of_seeds
+from headway.training.run_lock import RunLock
+from headway.tuning.finals import best_trial, choose_finalists, finals, key, told_best, waiting
 from headway.tuning.page import write_page
 from headway.tuning.search import search
 from headway.tuning.search_space import Search, read_search, trial_directory
-from headway.tuning.study import drawn_for_trial
+from headway.tuning.study import begin_trial, drawn_for_trial, next_trial, open_study
 from headway.tuning.trial_process import FAILED, ended_cause
+from headway.tuning.workers import Worker
 
 SEED = 2  # with it some trials end each way
 SPACES: dict[str, Any] = {
@@ -137,13 +139,15 @@ def test_the_best_trials_meet_again_with_other_seeds(
     path = small_search(sample, tmp_path, tuning=tuning, training={"updates": 20, "best_by": "loss"})
     space = read_search(path)
     study = search(space)
-    finals = values_of_seeds(study)
+    held = finals(study)
     values = sorted(trial.value for trial in study.get_trials())
-    assert sorted(own for own, *_ in finals.values()) == values[:2]
-    assert all(len(some) == len(set(some)) == 3 for some in finals.values())
+    assert sorted(one.own for one in held) == values[:2]
+    assert all(list(one.others) == [2, 3] and len(set(one.values)) == 3 for one in held)
     best = best_trial(study)
     assert best is not None
-    assert fmean(finals[best.number]) == min(map(fmean, finals.values()))
+    means = {one.number: fmean(one.values) for one in held}
+    assert means[best.number] == min(means.values())
+    assert f"{means[best.number]:.4g} in the mean of 3 seeds" in told_best(study, "loss")
     assert drawn_for_trial(study, "best") == best.params
     seeds = [load_config(one).training.seed for one in sorted((space.directory / "trials").glob("*-seed?.yaml"))]
     assert sorted(seeds) == [2, 2, 3, 3]
@@ -151,9 +155,48 @@ def test_the_best_trials_meet_again_with_other_seeds(
     assert main(["tune", str(path)]) == 0
     assert f"best: trial {best.number}, loss" in capsys.readouterr().err
     assert sorted(path.stat().st_mtime_ns for path in (space.directory / "trials").glob("*-seed?/metrics.jsonl")) == before
+    assert not list((space.directory / "trials").glob("*-seed?/model"))
     shown = open_page(space.directory / "tuning.html").locator("h2:text-is('Finals') ~ div table").first.inner_text()
     assert f"trial {best.number}" in shown
     assert "±" in shown
+
+
+def test_finals_decide_when_they_are_over_and_none_failed(sample: Path, tmp_path: Path) -> None:
+    space = read_search(small_search(sample, tmp_path, tuning={"finalists": 2, "final_seeds": 3}))
+    study = open_study(space)
+    for value in (90.0, 88.0, 50.0):
+        study.tell(begin_trial(study, space, next_trial(study, space, "me")), value)
+    choose_finalists(space, study)
+    assert waiting(study) == [(0, 2), (1, 2), (0, 3), (1, 3)]
+    for (number, seed), value in zip(waiting(study), (60.0, 89.0, 61.0, 90.0), strict=True):
+        assert best_trial(study) == study.get_trials()[0]  # by its own value, until all is known
+        study.set_user_attr(key(number, seed), value)
+    assert best_trial(study) == study.get_trials()[1]
+    study.set_user_attr(key(1, 3), None)  # that training failed
+    assert best_trial(study) == study.get_trials()[0]
+    study.set_user_attr(key(1, 3), 90.0)
+    study.tell(begin_trial(study, space, next_trial(study, space, "me")), 99.0)
+    assert best_trial(study) == study.get_trials()[3]  # who has become the best since was in no finals
+    choose_finalists(space, study)
+    assert waiting(study) == [(3, 2), (3, 3)]  # trial 0 has met these seeds
+
+
+def test_one_worker_holds_the_finals_and_none_begins_them_early(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuning = {"trials": 1, "finalists": 1, "final_seeds": 2}
+    path = small_search(sample, tmp_path, tuning=tuning, training={"updates": 20})
+    space = read_search(path)
+    study = search(read_search(path, ["tuning.finalists=0"]))
+    with Worker(space.directory, study) as other:
+        next_trial(study, space, other.name)
+        assert finals(search(space)) == []
+        assert "the finals are left to it" in capsys.readouterr().err
+    study.tell(1, state=TrialState.FAIL)
+    with RunLock(space.directory / "trials" / "finals"):
+        assert finals(search(space)) == []
+        assert "another worker holds the finals" in capsys.readouterr().err
+    assert len(finals(search(space))) == 1
 
 
 def test_finals_that_are_stopped_go_on(sample: Path, tmp_path: Path) -> None:
@@ -171,7 +214,7 @@ def test_finals_that_are_stopped_go_on(sample: Path, tmp_path: Path) -> None:
     reached = [json.loads(line)["update"] for line in final.read_text("utf-8").splitlines()]
     assert max(reached) < 400
     study = search(space)
-    assert len(values_of_seeds(study)[0]) == 2
+    assert len(finals(study)[0].values) == 2
     after = [json.loads(line)["update"] for line in final.read_text("utf-8").splitlines()]
     assert after[: len(reached) - 1] == reached[:-1]  # it went on
     assert max(after) == 400

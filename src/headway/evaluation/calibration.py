@@ -40,6 +40,7 @@ class Calibration:
         examples: that it was fitted on.
         loss_before, loss_after: their mean negative log-likelihood, without the temperature and with it.
         thresholds: at most `STEPS`, the highest first.
+        data: fingerprint of the files that it was fitted on.
     """
 
     temperature: float
@@ -47,6 +48,7 @@ class Calibration:
     loss_before: float
     loss_after: float
     thresholds: tuple[Threshold, ...]
+    data: str = ""
 
     def proven(self, threshold: Threshold) -> float:
         """The precision above a threshold that the validation texts prove, at `RISK`, whichever of the thresholds is chosen.

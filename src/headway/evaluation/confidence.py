@@ -3,7 +3,8 @@ what it promised on another set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def calibrate_run(run: Path, overrides: Sequence[str], console: Console) -> Cali
         calibration = _calibration_of_tags(request)
     else:
         calibration = calibration_of(logits_of(request), request.examples, labels)
+    calibration = replace(calibration, data=request.data)
     directory = add_calibration(request.loaded.directory, calibration)
     console.print(
         f"Temperature {calibration.temperature:.3f}, fitted on {calibration.examples:,} validation texts: "
@@ -63,8 +65,15 @@ def _calibration_of_tags(request: Request) -> Calibration:
     model = loaded.model.to(choose_device(TrainingConfig()))
     found = [two for _, *two in word_logits(model, preparation.rows_of_all(request.examples), preparation)]
     logits_WL, gold_W = (torch.cat(parts).numpy() for parts in zip(*found, strict=True))
+    _refuse_nothing(gold_W)
     temperature, before, after = temperature_of_one(logits_WL.astype(np.float64), gold_W)
     return Calibration(temperature, len(request.examples), before, after, ())
+
+
+def _refuse_nothing(known: Sized) -> None:
+    if not len(known):
+        problem = "the validation set has none of the labels that the model knows"
+        raise DataError(problem, where="data.validation", remedy="calibrate on texts with labels that it has learned")
 
 
 def logits_of(request: Request) -> Tensor:
@@ -84,9 +93,7 @@ def calibration_of(logits_NL: Tensor, examples: Sequence[Labelled], labels: Labe
         temperature, before, after = temperature_of_several(logits, gold_matrix(examples, every)[:, : labels.outputs])
     else:
         known = [row for row, example in enumerate(examples) if example.labels[0] in labels.numbers]
-        if not known:
-            problem = "the validation set has none of the labels that the model knows"
-            raise DataError(problem, where="data.validation", remedy="calibrate on texts with labels that it has learned")
+        _refuse_nothing(known)
         gold = np.array([labels.numbers[examples[row].labels[0]] for row in known], dtype=np.int64)
         temperature, before, after = temperature_of_one(logits[known], gold)
     confidence_N, right_N = sure_and_right(label_answers(logits_NL / temperature, labels), examples)

@@ -26,7 +26,7 @@ class DrawFunction:
 
 
 def bounds(formula: str) -> tuple[float, float]:
-    """The least and the most that a score can be."""
+    """What a score cannot be below and above."""
     if formula in CORRELATIONS:
         return -1.0, 1.0
     return 0.0, math.inf if formula in UNBOUNDED else 100.0

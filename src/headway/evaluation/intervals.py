@@ -22,6 +22,8 @@ from headway.evaluation.formulas import (
     SHARES,
     DrawFunction,
     ScoreFunction,
+    by_label,
+    label_sums,
     score_of,
     scores_of_resamples,
     scores_without,
@@ -63,11 +65,23 @@ def score_interval(
         low, high = calibration_interval(statistics, confidence)
         return Interval(score, low, max(score, high), confidence, samples, seed)
     found = bootstrap_interval(statistics, function, samples, confidence, seed)
-    if formula in PER_CENT and math.isclose(found.low, found.high):
+    if formula in PER_CENT and math.isclose(found.low, found.high) and round(found.score, 6) <= 100:
         # Examples that are all alike tell the bootstrap nothing: the score is no surer than a share of so many of them.
-        low, high = (100 * end for end in wilson(min(1.0, found.score / 100), len(statistics), confidence))
+        low, high = (100 * end for end in wilson(min(1.0, found.score / 100), _alike(statistics, formula), confidence))
         return replace(found, low=min(found.score, low), high=max(found.score, high))
     return found
+
+
+def _alike(statistics: np.ndarray, formula: str) -> float:
+    """As how many examples a score is sure where all are alike; of labels, which weigh the same, the harmonic mean of theirs."""
+    if formula.startswith("label_macro_"):
+        counts_L = label_sums(statistics, np.ones((1, len(statistics))))[0].sum(1)
+    elif formula.startswith("macro_"):
+        counts_L = by_label(statistics.sum(0)).sum(1)
+    else:
+        return float(len(statistics))
+    present = counts_L[counts_L > 0]
+    return float(1 / np.mean(1 / present)) if len(present) else float(len(statistics))
 
 
 # ---- shares --------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headway.model_dir import LoadedModel
 
 DATA_SETS = ("data.train", "data.validation", "data.test")
+JUDGED_ON_ITSELF = "the confidence was calibrated on these very examples: how well it fits here says nothing about new ones"
 MAY_CHANGE = ("decoding.", "evaluation.", *(f"{name}." for name in DATA_SETS))  # what a trained model leaves open
 
 
@@ -85,7 +86,7 @@ class Request:
             },
             "warnings": [
                 *_same_files(self.config, self.split),
-                *(_calibrated_here(self.config, self.split) if self.loaded.calibration else []),
+                *([JUDGED_ON_ITSELF] if self.loaded.calibration and self.loaded.calibration.data == self.data else []),
                 *_made_data(self.parts),
             ],
         }
@@ -189,13 +190,6 @@ def _same_files(config: Config, split: Split) -> list[str]:
         return []
     what = f"the {split} set is" if all(same) else f"a part of the {split} set is one of"
     return [f"{what} the training set: these scores say nothing about new sentences"]
-
-
-def _calibrated_here(config: Config, split: Split) -> list[str]:
-    fitted = [corpus_paths(part) for part in config.data.parts("validation")]
-    if not any(corpus_paths(part) in fitted for part in config.data.parts(split)):
-        return []
-    return ["the confidence was calibrated on these very examples: how well it fits here says nothing about new ones"]
 
 
 def _made_data(parts: Iterable[CorpusConfig]) -> list[str]:

@@ -25,7 +25,7 @@ class Explanations:
 
     Attributes:
         run: as the user named it;  directory: of the run.
-        model: fingerprint of the model whose answers are reported.
+        model: fingerprint of the model whose answers are reported, and its calibration, if it has one.
         decoding: settings by which it answered, that are not those of its configuration.
         beside: the folder of the report.
     """
@@ -44,7 +44,7 @@ class Explanations:
     def link(self, one: Example) -> str:
         """Relative to the report; empty where the example has not been explained."""
         path = self.path(one)
-        return quote(os.path.relpath(path, self.beside)) if one.asked and path.is_file() else ""
+        return quote(os.path.relpath(path.resolve(), self.beside.resolve())) if one.asked and path.is_file() else ""
 
     def make(self, examples: Sequence[Example]) -> None:
         """Explains those that can be, and have not been yet.
@@ -59,12 +59,12 @@ class Explanations:
         from headway.model_dir import load_model
 
         loaded = load_model(self.run)
-        if loaded.fingerprint != self.model:
+        if loaded.fingerprint != self.model.partition(" ")[0]:
             problem = "the model has changed since it was evaluated"
             raise DataError(problem, where=str(self.run), remedy=f"evaluate it again: headway evaluate {self.run}")
         (self.directory / FOLDER).mkdir(exist_ok=True)
         for number, (path, one) in enumerate(wanted.items(), 1):
-            name, progress = f"{one.place} of {self.run}", f"explanation {number} of {len(wanted)}, "
+            name, progress = f"an answer of {self.run}", f"explanation {number} of {len(wanted)}, "
             try:
                 write_explanation(loaded, one.asked, path, self.decoding, (one.to, None), name=name, progress=progress)
             except UsageError as error:

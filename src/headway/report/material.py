@@ -17,6 +17,7 @@ from headway.data.tokenizer import Tokenizers
 from headway.errors import HeadwayError, ModelError
 from headway.evaluation.evaluated import Evaluated, load_evaluated
 from headway.evaluation.records import record_path, run_of
+from headway.model_dir import CALIBRATION
 from headway.report.training_text import TrainingText, read_training_text
 from headway.training.corpus import joined_fingerprint
 from headway.training.run_directory import CHECK, TOKENIZERS, seed_runs
@@ -49,6 +50,11 @@ class Material:
     training: TrainingText | None
     training_note: str
     model: dict[str, Any]
+
+    @property
+    def calibration(self) -> str:
+        """SHA-256 of that of the model, where its confidence was fitted."""
+        return str(self.model.get("files", {}).get(CALIBRATION, {}).get("sha256", ""))
 
 
 def gather(run: Path, split: str) -> Material:

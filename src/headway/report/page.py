@@ -90,7 +90,8 @@ def _heading(material: Material) -> str:
 def _explanations(one: Evaluated, material: Material, beside: Path) -> Explanations:
     written, used = material.config.decoding.model_dump(mode="json"), getattr(one.record, "decoding", {})
     other = {name: value for name, value in used.items() if written.get(name) != value}
-    return Explanations(material.run, material.directory, one.record.fingerprints.get("model", ""), other, beside)
+    model = f"{one.record.fingerprints.get('model', '')} {material.calibration}".strip()
+    return Explanations(material.run, material.directory, model, other, beside)
 
 
 def _evaluated_parts(

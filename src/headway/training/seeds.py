@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from statistics import mean, stdev
 
-from headway.config import Config
+from headway.config import SPLITS, Config
 from headway.errors import HeadwayError, UsageError
 from headway.training.loop import train
 from headway.training.manifest import read_json
@@ -37,23 +36,17 @@ def train_seeds(config: Config, count: int, *, fresh: bool = False) -> list[Path
     if os.environ.get("WORLD_SIZE", "1") != "1":
         remedy = f"start each by itself: training.seed=N run_directory={directory}/seedN"
         raise UsageError("several processes train one seed at a time", where="--seeds", remedy=remedy)
-    if fresh:
-        shutil.rmtree(directory / "evaluation", ignore_errors=True)  # which sums up what is forgotten
     cache, first = str(cache_directory(config)), config.training.seed
     data = config.data.model_copy(update={"cache_directory": cache})
-    return [
-        train(
-            config.model_copy(
-                update={
-                    "run_directory": str(directory / f"seed{seed}"),
-                    "data": data,
-                    "training": config.training.model_copy(update={"seed": seed}),
-                }
-            ),
-            fresh=fresh,
-        )
-        for seed in range(first, first + count)
-    ]
+    runs = []
+    for seed in range(first, first + count):
+        training = config.training.model_copy(update={"seed": seed})
+        changes = {"run_directory": str(directory / f"seed{seed}"), "data": data, "training": training}
+        runs.append(train(config.model_copy(update=changes), fresh=fresh))
+        if fresh:
+            for split in SPLITS:  # what sums up the seeds that are forgotten now
+                (directory / "evaluation" / f"{split}.json").unlink(missing_ok=True)
+    return runs
 
 
 def validation_summary(config: Config) -> str:

@@ -1,114 +1,126 @@
 """The finals: the best trials once more with other seeds, because the best of many is the luckiest as well as the best.
 
-What came of it stands in the study, so a search that is killed in its finals goes on with what is missing.
+What came of them stands in the study. They decide once they are over, and as long as their finalists are the best trials.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Sequence
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from subprocess import Popen
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from headway.tuning.metrics import read_metrics
+from headway.config import Config
 from headway.tuning.search_space import Search, trial_directory
-from headway.tuning.trial_process import end_softly, ended_cause, on_gpu, start_trial
 
-AGAIN = "again "  # study attribute: trial and seed → value, or null where that training failed
-POLL_SECONDS = 0.2
-Told = Callable[[int, str], None]
+FINALISTS, AGAIN = "finalists", "again "  # study attributes: trial → its other seeds; trial and seed → value, null of a failure
+
+
+@dataclass(frozen=True)
+class Final:
+    """A trial that trained with several seeds.
+
+    Attributes:
+        own: the value for which it became a finalist.
+        others: those of its other seeds, None where that training failed.
+    """
+
+    number: int
+    own: float
+    others: dict[int, float | None]
+
+    @property
+    def values(self) -> list[float]:
+        """Of all seeds that came to an end."""
+        return [self.own, *(value for value in self.others.values() if value is not None)]
+
+    @property
+    def whole(self) -> bool:
+        return None not in self.others.values()
+
+
+def ranked(study: optuna.Study) -> list[FrozenTrial]:
+    """Complete trials, the best first; of equal ones the earliest."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+    values = {one.number: sign * one.value for one in complete if one.value is not None}
+    return sorted(complete, key=lambda one: (values[one.number], one.number))
+
+
+def choose_finalists(space: Search, study: optuna.Study) -> None:
+    """Notes which trials are in the finals, with which seeds beside their own."""
+    found = {}
+    for trial in ranked(study)[: space.settings.finalists]:
+        own = space.config(trial.params).training.seed
+        others = (seed for seed in itertools.count(space.base.training.seed) if seed != own)
+        found[str(trial.number)] = list(itertools.islice(others, space.settings.final_seeds - 1))
+    study.set_user_attr(FINALISTS, found)
+
+
+def finals(study: optuna.Study) -> list[Final]:
+    """As far as they are over; nothing before that, or where other trials have become the best since."""
+    chosen = study.user_attrs.get(FINALISTS, {})
+    best = ranked(study)[: len(chosen)]
+    if waiting(study) or {str(one.number) for one in best} != set(chosen):
+        return []
+    results = study.user_attrs
+    return [
+        Final(one.number, one.value, {seed: results[key(one.number, seed)] for seed in chosen[str(one.number)]})
+        for one in best
+        if one.value is not None
+    ]
+
+
+def waiting(study: optuna.Study) -> list[tuple[int, int]]:
+    """Trials and seeds that have not trained yet, all trials with one seed before any with the next."""
+    chosen = study.user_attrs.get(FINALISTS, {})
+    rounds = itertools.zip_longest(*([(int(number), seed) for seed in seeds] for number, seeds in chosen.items()))
+    every = [one for some in rounds for one in some if one is not None]
+    return [one for one in every if key(*one) not in study.user_attrs]
+
+
+def key(number: int, seed: int) -> str:
+    """The attribute of the study that holds what a trial reached with another seed."""
+    return f"{AGAIN}{number} {seed}"
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The best of the complete trials; where there were finals that with the best mean over all seeds."""
-    complete = _ranked(study)
-    finals = values_of_seeds(study)
-    whole = max(map(len, finals.values()), default=0)
-    means = {number: fmean(values) for number, values in finals.items() if len(values) == whole}
-    if not complete or not means:
-        return complete[0] if complete else None
-    number = sorted(means, key=lambda number: _order(study, means[number]))[0]
+    """The best of the complete trials; after finals that with the best mean, of those that trained with every seed."""
+    means = {one.number: fmean(one.values) for one in finals(study) if one.whole}
+    if not means:
+        return next(iter(ranked(study)), None)
+    choose = max if study.direction == StudyDirection.MAXIMIZE else min
+    number = choose(means, key=means.__getitem__)
     return study.get_trials(deepcopy=False)[number]
 
 
-def values_of_seeds(study: optuna.Study) -> dict[int, list[float]]:
-    """Of each trial that was in the finals its values, the own first."""
-    trials = study.get_trials(deepcopy=False)
-    found: dict[int, list[float | None]] = {}
-    for name in sorted(study.user_attrs):
-        value = study.user_attrs[name]
-        if name.startswith(AGAIN) and value is not None:
-            number = int(name.removeprefix(AGAIN).split()[0])
-            found.setdefault(number, [trials[number].value]).append(value)
-    return {number: [value for value in values if value is not None] for number, values in found.items()}
+def told_best(study: optuna.Study, metric: str) -> str:
+    """The best trial and what it reached, in words; the mean of the other seeds is not that for which it was chosen."""
+    best = best_trial(study)
+    if best is None or best.value is None:
+        return "none is complete yet"
+    final = next((one for one in finals(study) if one.number == best.number and one.whole), None)
+    if final is None:
+        under_way = "; the finals are not over" if waiting(study) else ""
+        return f"trial {best.number}, {metric} {best.value:.4g}{under_way}"
+    others = [value for value in final.others.values() if value is not None]
+    return (
+        f"trial {best.number}, {metric} {fmean(final.values):.4g} in the mean of {len(final.values)} seeds, "
+        f"{fmean(others):.4g} without that which it was chosen for"
+    )
 
 
-def _ranked(study: optuna.Study) -> list[FrozenTrial]:
-    """Complete trials, the best first; of equal ones the earliest."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    values = {one.number: one.value for one in complete if one.value is not None}
-    return sorted(complete, key=lambda one: (_order(study, values[one.number]), one.number))
+def final_directory(space: Search, number: int, seed: int) -> Path:
+    directory = trial_directory(space.directory, number)
+    return directory.with_name(f"{directory.name}-seed{seed}")
 
 
-def _order(study: optuna.Study, value: float) -> float:
-    return -value if study.direction == StudyDirection.MAXIMIZE else value
-
-
-@dataclass
-class _Final:
-    trial: FrozenTrial
-    seed: int
-    path: Path  # of its configuration
-    process: Popen[bytes]
-    slot: int
-
-
-def run_finals(
-    space: Search, study: optuna.Study, threads: int, gpus: Sequence[str], stopped: Callable[[], bool], told: Told
-) -> None:
-    """Trains the finalists with each of the other seeds, as far as that has not been done yet, as many at a time as there are
-    workers; ends early where `stopped`."""
-    settings = space.settings
-    first = space.base.training.seed
-    waiting = [
-        (trial, seed)
-        for seed in range(first + 1, first + settings.final_seeds)
-        for trial in _ranked(study)[: settings.finalists]
-        if f"{AGAIN}{trial.number} {seed}" not in study.user_attrs
-    ]
-    running: list[_Final] = []
-    while running or (waiting and not stopped()):
-        while waiting and len(running) < settings.workers and not stopped():
-            trial, seed = waiting.pop(0)
-            config = space.trial_config(trial.number, trial.params, threads)
-            directory = trial_directory(space.directory, trial.number)
-            path = directory.with_name(f"{directory.name}-seed{seed}.yaml")
-            training = config.training.model_copy(update={"seed": seed})
-            config = config.model_copy(update={"run_directory": str(path.with_suffix("")), "training": training})
-            slot = min(set(range(settings.workers)) - {one.slot for one in running})
-            running.append(_Final(trial, seed, path, start_trial(config, path, on_gpu(gpus, slot)), slot))
-            told(trial.number, f"once more, with seed {seed}")
-        if stopped():
-            end_softly([one.process for one in running])
-        for one in [one for one in running if one.process.poll() is not None]:
-            running.remove(one)
-            if not stopped():
-                _record(space, study, one, told)
-        time.sleep(POLL_SECONDS)
-
-
-def _record(space: Search, study: optuna.Study, one: _Final, told: Told) -> None:
-    metrics = read_metrics(one.path.with_suffix("") / "metrics.jsonl", space.metric)
-    best = metrics.best(space.higher_is_better)
-    code = one.process.returncode
-    known = code == 0 and math.isfinite(best)
-    study.set_user_attr(f"{AGAIN}{one.trial.number} {one.seed}", best if known else None)
-    cause = f"{best:.4g}" if known else ended_cause(one.path.with_suffix(".log"), code) if code else "no finite validation"
-    told(one.trial.number, f"with seed {one.seed}: {cause}")
+def final_config(space: Search, trial: FrozenTrial, seed: int, threads: int) -> Config:
+    """That of a trial with another seed."""
+    config = space.trial_config(trial.number, trial.params, threads)
+    training = config.training.model_copy(update={"seed": seed})
+    return config.model_copy(update={"run_directory": str(final_directory(space, trial.number, seed)), "training": training})

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.config_reader import short
-from headway.tuning.finals import best_trial
+from headway.tuning.finals import best_trial, told_best
 from headway.tuning.search_space import Search
 from headway.tuning.workers import minutes_at_work
 from headway.visible import visible
@@ -86,12 +86,12 @@ class Shown:
         return Group(table, Text(self._head(trials), style="bold"))
 
     def _head(self, trials: Sequence[FrozenTrial]) -> str:
-        settings, best = self._space.settings, best_trial(self._study)
+        settings = self._space.settings
         ended = sum(trial.state.is_finished() for trial in trials)
         parts = [f"{ended} of {settings.most_trials} trials" if settings.most_trials else f"{ended} trials"]
         limit = f" of {settings.minutes:g}" if settings.minutes else ""
         parts.append(f"{minutes_at_work(self._study):.1f}{limit} minutes")
-        parts.append(f"best: {best.value:.4g} of trial {best.number}" if best else "none complete yet")
+        parts.append(f"best: {told_best(self._study, self._space.metric)}")
         return " · ".join(parts)
 
 

@@ -15,7 +15,7 @@ from headway.config_reader import short
 from headway.evaluation.records import write_whole
 from headway.pages.charts import Axis, Series, bar_chart, line_chart, number, parallel_chart, scatter_chart
 from headway.pages.document import facts, page, table, text
-from headway.tuning.finals import best_trial, values_of_seeds
+from headway.tuning.finals import best_trial, finals, told_best, waiting
 from headway.tuning.importance import Importances, importances
 from headway.tuning.live import STATES, short_names, shown_settings
 from headway.tuning.search_space import Search
@@ -36,7 +36,7 @@ def search_page(search: Search, study: optuna.Study) -> str:
     trials = study.get_trials(deepcopy=False)
     best = best_trial(study)
     ended = sum(trial.state.is_finished() for trial in trials)
-    parts = [_best_part(search, best), _finals_part(search, study), _facts_part(search, study, trials)]
+    parts = [_best_part(search, study, best), _finals_part(search, study), _facts_part(search, study, trials)]
     if any(trial.intermediate_values for trial in trials):
         parts += ["<h2>How it went</h2>", _history(search, trials), _curves(search, trials)]
         parts += ["<h2>What matters</h2>", _parallel(search, trials), _importances(importances(search, trials))]
@@ -46,26 +46,26 @@ def search_page(search: Search, study: optuna.Study) -> str:
     return page(title, f"{ended} of {len(trials)} trials have ended, compared by the validation {search.metric}", parts)
 
 
-def _best_part(search: Search, best: FrozenTrial | None) -> str:
+def _best_part(search: Search, study: optuna.Study, best: FrozenTrial | None) -> str:
     if best is None:
         return "<h2>Best settings</h2>\n<p>No trial is complete yet.</p>"
     written = search.as_yaml(best.params)
-    told = f"Trial {best.number}: {search.metric} {number(_value(best))}. To train with them: --from-trial {best.number}"
+    told = f"{told_best(study, search.metric).capitalize()}. To train with them: --from-trial {best.number}"
     return f"<h2>Best settings</h2>\n<p>{text(told)}</p>\n<pre>{_lines(written)}</pre>"
 
 
 def _finals_part(search: Search, study: optuna.Study) -> str:
-    finals = values_of_seeds(study)
-    if not finals:
-        return ""
-    order = sorted(finals, key=lambda number: fmean(finals[number]), reverse=search.higher_is_better)
-    rows = [
-        [f"trial {one}", f"{number(fmean(finals[one]))} ± {number(stdev(finals[one]))}", ", ".join(map(number, finals[one]))]
-        for one in order
-    ]
+    if waiting(study):
+        return "<h2>Finals</h2>\n<p>They are not over: until then the best single training counts.</p>"
+    held = sorted(finals(study), key=lambda one: fmean(one.values), reverse=search.higher_is_better)
+    rows = []
+    for one in held:
+        spread = f" ± {number(stdev(one.values))}" if len(one.values) > 1 else ""
+        others = ", ".join(f"seed {seed}: {'failed' if value is None else number(value)}" for seed, value in one.others.items())
+        rows.append([f"trial {one.number}", f"{number(fmean(one.values))}{spread}", number(one.own), others])
     note = "The best of many trials is the luckiest too: these trained again with other seeds, and the best mean was chosen."
-    head = ("", f"{search.metric}, mean ± deviation", "each seed")
-    return f"<h2>Finals</h2>\n<p class=soft>{note}</p>\n{table(head, rows, texts=1)}"
+    head = ("", f"{search.metric}, mean ± deviation", "chosen for", "other seeds")
+    return f"<h2>Finals</h2>\n<p class=soft>{note}</p>\n{table(head, rows, texts=1)}" if held else ""
 
 
 def _lines(raw: str) -> str:

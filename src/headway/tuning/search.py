@@ -13,24 +13,27 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from headway.config import Config
 from headway.data.check import check
-from headway.errors import DataError, Interrupted, UsageError
+from headway.errors import DataError, Interrupted, ResourceError, UsageError
 from headway.training.parallel import available_cores
+from headway.training.run_lock import RunLock
 from headway.training.stop_signals import StopSignal, stop_signals
-from headway.tuning.finals import run_finals
+from headway.tuning.finals import best_trial, choose_finalists, final_config, key, ranked, waiting
 from headway.tuning.live import Shown, shown_settings
 from headway.tuning.metrics import Metrics, read_metrics
 from headway.tuning.page import write_page
 from headway.tuning.search_space import Search, trial_directory
-from headway.tuning.study import begin_trial, counts, next_trial, open_study
+from headway.tuning.study import TRIALS, WORKER, begin_trial, counts, next_trial, open_study
 from headway.tuning.trial_process import STOP_SECONDS, ended_cause, on_gpu, start_trial
-from headway.tuning.workers import Worker, minutes_at_work
+from headway.tuning.workers import Worker, minutes_at_work, running_trials
 
 POLL_SECONDS = 0.2
 RECORD_SECONDS = 20.0  # between two notes that the search is at work, and two looks for dead workers
@@ -43,11 +46,13 @@ WEIGHTS = ("checkpoints", "model", "adapter")
 class Running:
     """A trial that trains, and its process."""
 
-    trial: Trial
+    trial: Trial | FrozenTrial  # that of a final has ended
+    directory: Path
     updates: int
     validations: int  # of a whole training
     slot: int
     process: subprocess.Popen[bytes]
+    seed: int | None = None  # in the finals
     metrics: Metrics = field(default_factory=Metrics)
     pruned: bool = False
     stop_until: float | None = None  # when it is asked to stop: the time at which it is killed
@@ -69,12 +74,11 @@ def search(space: Search, *, fresh: bool = False) -> optuna.Study:
         if not counts(study):
             _look_at_data(space, shown)
         _Search(space, study, worker, stop, shown).run()
-        run_finals(space, study, _threads(space), _gpus(space), lambda: stop.number is not None, shown.event)
     shown.say(f"page: {write_page(space, study)}")
     if stop.number is not None:
         raise Interrupted(
             stop.number,
-            f"stopped, trials under way: {counts(study)[TrialState.RUNNING]}; everything is saved",
+            f"stopped, under way: {counts(study)[TrialState.RUNNING]} trials, {len(waiting(study))} finals; everything is saved",
             where=str(space.directory),
             remedy="the same command goes on from here",
         )
@@ -94,12 +98,24 @@ class _Search:
         self.space, self.study, self.worker, self.stop, self.shown = space, study, worker, stop, shown
         self.running: list[Running] = []
         self.failures = 0
-        self.threads = _threads(space)
+        self.threads = max(1, available_cores() // space.settings.workers)
         self.gpus = _gpus(space)
 
     def run(self) -> None:
         for pruned in self.study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
             self._forget_weights(pruned.number)  # a kill may have come before
+        self._loop(self._fill_slots, self._may_begin, lambda: self.stop.number is not None or self._time_is_up())
+        if self.stop.number is None and self._time_is_up():
+            self.shown.say("the time is used up")
+        if self._is_hopeless():
+            self.shown.say(f"{self.failures} trials failed and none succeeded: the search ends")
+        if self.space.settings.finalists and self.stop.number is None:
+            self._hold_finals()
+        if self.space.settings.keep == "best" and not waiting(self.study):
+            self._keep([best_trial(self.study)])
+
+    def _loop(self, fill: Callable[[], None], more: Callable[[], bool], over: Callable[[], bool]) -> None:
+        """Lets `fill` begin what can be begun and looks after all that trains, until there is no more or it is over."""
         noted = -math.inf
         while True:
             if time.monotonic() - noted >= RECORD_SECONDS:
@@ -107,23 +123,31 @@ class _Search:
                 self.worker.at_work()
                 for number in self.worker.take_over():
                     self.shown.event(number, "goes on: its worker had ended")
-            ending = self.stop.number is not None or self._time_is_up()
+            ending = over()
             if ending:
                 for one in self.running:
                     self._ask_to_stop(one)
             else:
-                self._fill_slots()
+                fill()
             for one in list(self.running):
                 self._look_at(one)
             self.shown.refresh(self.running)
-            if not self.running and (ending or not self._may_begin()):
+            if not self.running and (ending or not more()):
                 break
             time.sleep(POLL_SECONDS)
         self.worker.at_work()
-        if self.stop.number is None and self._time_is_up():
-            self.shown.say("the time is used up")
-        if self._is_hopeless():
-            self.shown.say(f"{self.failures} trials failed and none succeeded: the search ends")
+
+    def _hold_finals(self) -> None:
+        """Once no other worker trains a trial; one worker alone holds them."""
+        if any(trial.user_attrs.get(WORKER) != self.worker.name for trial in running_trials(self.study)):
+            self.shown.say("another worker is still at work: the finals are left to it")
+            return
+        try:
+            with RunLock(self.space.directory / TRIALS / "finals"):
+                choose_finalists(self.space, self.study)
+                self._loop(self._fill_finals, lambda: bool(waiting(self.study)), lambda: self.stop.number is not None)
+        except ResourceError:
+            self.shown.say("another worker holds the finals")
 
     # ---- beginning ---------------------------------------------------------------------------------------------------
 
@@ -158,33 +182,49 @@ class _Search:
         except UsageError as error:
             self._fail(trial, str(error))
             return
-        path = trial_directory(self.space.directory, trial.number).with_suffix(".yaml")
+        self._start(trial, config)
+        self.shown.event(trial.number, f"begins: {shown_settings(self.space.settings_of(trial.params))}")
+
+    def _fill_finals(self) -> None:
+        under_way = {(one.number, one.seed) for one in self.running}
+        for number, seed in waiting(self.study):
+            if len(self.running) == self.space.settings.workers:
+                break
+            if (number, seed) not in under_way:
+                trial = self.study.get_trials(deepcopy=False)[number]
+                self._start(trial, final_config(self.space, trial, seed, self.threads), seed)
+                self.shown.event(number, f"once more, with seed {seed}")
+
+    def _start(self, trial: Trial | FrozenTrial, config: Config, seed: int | None = None) -> None:
         slot = min(set(range(self.space.settings.workers)) - {one.slot for one in self.running})
-        process = start_trial(config, path, on_gpu(self.gpus, slot))
+        directory = Path(config.run_directory)
+        process = start_trial(config, directory.with_suffix(".yaml"), on_gpu(self.gpus, slot))
         updates = config.training.updates
         validations = math.ceil(updates / config.training.validate_every)
-        self.running.append(Running(trial, updates, validations, slot, process))
-        self.shown.event(trial.number, f"begins: {shown_settings(self.space.settings_of(trial.params))}")
+        self.running.append(Running(trial, directory, updates, validations, slot, process, seed=seed))
 
     # ---- watching ----------------------------------------------------------------------------------------------------
 
     def _look_at(self, one: Running) -> None:
         ended = one.process.poll()  # before the metrics are read: what ended has written all of them
-        path = trial_directory(self.space.directory, one.number) / "metrics.jsonl"
-        one.metrics = read_metrics(path, self.space.metric)
-        if not one.pruned:
+        one.metrics = read_metrics(one.directory / "metrics.jsonl", self.space.metric)
+        if not one.pruned and one.seed is None:
             self._report(one)
         if ended is None:
             if one.stop_until is not None and time.monotonic() > one.stop_until:
                 one.process.kill()
             return
         self.running.remove(one)
+        stopped = one.stop_until is not None or self.stop.number is not None
         if one.pruned:
             self._forget_weights(one.number)
+        elif one.seed is not None:
+            if ended == 0 or not stopped:
+                self._end_final(one, one.seed, ended)
         elif ended == 0:
             self._complete(one)
-        elif one.stop_until is None and self.stop.number is None:
-            self._fail(one.trial, ended_cause(path.parent.with_suffix(".log"), ended))
+        elif not stopped:
+            self._fail(one.trial, ended_cause(one.directory.with_suffix(".log"), ended))
 
     def _report(self, one: Running) -> None:
         """Tells the study of new validations, and prunes."""
@@ -194,7 +234,7 @@ class _Search:
             one.trial.report(best, validation)
             if validation < one.validations and one.trial.should_prune():
                 self._record(one)
-                self.study.tell(one.trial, state=TrialState.PRUNED)
+                self.study.tell(one.number, state=TrialState.PRUNED)
                 one.pruned = True
                 self._ask_to_stop(one)
                 self.shown.event(one.number, f"pruned at update {one.metrics.update:,}: {best:.4g}")
@@ -213,12 +253,25 @@ class _Search:
             self._fail(one.trial, f"no validation gave a finite {self.space.metric}")
             return
         self._record(one)
-        self.study.tell(one.trial, best)
+        self.study.tell(one.number, best)
         self.shown.event(one.number, f"complete: {best:.4g}")
         if self.space.settings.keep == "best":
-            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-                if trial.number != self.study.best_trial.number:  # the finals come later
-                    self._forget_weights(trial.number)
+            self._keep(ranked(self.study)[: max(1, self.space.settings.finalists)])
+
+    def _end_final(self, one: Running, seed: int, code: int) -> None:
+        best = one.metrics.best(self.space.higher_is_better)
+        known = code == 0 and math.isfinite(best)
+        self.study.set_user_attr(key(one.number, seed), best if known else None)
+        cause = ended_cause(one.directory.with_suffix(".log"), code) if code else "no validation gave a finite value"
+        self.shown.event(one.number, f"with seed {seed}: {f'{best:.4g}' if known else f'failed: {cause}'}")
+        self._forget_weights_in(one.directory)
+
+    def _keep(self, kept: Sequence[FrozenTrial | None]) -> None:
+        """Forgets the weights of all other complete trials."""
+        numbers = {trial.number for trial in kept if trial is not None}
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            if trial.number not in numbers:
+                self._forget_weights(trial.number)
 
     def _record(self, one: Running) -> None:
         """What a page wants to know of a trial beside its value."""
@@ -229,22 +282,20 @@ class _Search:
         if parameters is not None:
             one.trial.set_user_attr("parameters", parameters)
 
-    def _fail(self, trial: Trial, cause: str) -> None:
+    def _fail(self, trial: Trial | FrozenTrial, cause: str) -> None:
         trial.set_user_attr("cause", cause[:CAUSE_CHARACTERS])
-        self.study.tell(trial, state=TrialState.FAIL)
+        self.study.tell(trial.number, state=TrialState.FAIL)
         self.failures += 1
         self._forget_weights(trial.number)
         self.shown.event(trial.number, f"failed: {cause}")
 
     def _forget_weights(self, number: int) -> None:
+        self._forget_weights_in(trial_directory(self.space.directory, number))
+
+    def _forget_weights_in(self, directory: Path) -> None:
         if self.space.settings.keep != "all":
             for name in WEIGHTS:
-                shutil.rmtree(trial_directory(self.space.directory, number) / name, ignore_errors=True)
-
-
-def _threads(space: Search) -> int:
-    """Of each trial."""
-    return max(1, available_cores() // space.settings.workers)
+                shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def _gpus(space: Search) -> list[str]:

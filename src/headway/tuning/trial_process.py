@@ -46,19 +46,6 @@ def on_gpu(gpus: Sequence[str], slot: int) -> dict[str, str]:
     return {**os.environ, **({"CUDA_VISIBLE_DEVICES": gpus[slot % len(gpus)]} if gpus else {})}
 
 
-def end_softly(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Asks processes to finish their step and waits for that; kills those that take too long."""
-    for process in processes:
-        process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 def ended_cause(log: Path, code: int) -> str:
     """Why the process of a trial ended: what it said last, or the signal that killed it."""
     text = log.read_text(encoding="utf-8", errors="replace")

@@ -46,7 +46,7 @@ class Worker:
 
     def own(self) -> list[optuna.trial.FrozenTrial]:
         """Trials that are this worker's to train."""
-        return [trial for trial in _running(self._study) if trial.user_attrs.get(WORKER) == self.name]
+        return [trial for trial in running_trials(self._study) if trial.user_attrs.get(WORKER) == self.name]
 
     def take_over(self) -> list[int]:
         """Makes the unfinished trials of dead workers its own; their numbers."""
@@ -56,7 +56,7 @@ class Worker:
                 continue
             try:
                 with RunLock(other):
-                    for trial in _running(self._study):
+                    for trial in running_trials(self._study):
                         if trial.user_attrs.get(WORKER) == other.name:
                             Trial(self._study, trial._trial_id).set_user_attr(WORKER, self.name)
                             taken.append(trial.number)
@@ -66,7 +66,7 @@ class Worker:
         return taken
 
 
-def _running(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+def running_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
