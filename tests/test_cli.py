@@ -299,7 +299,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     stand_in("headway.evaluation.seeds", evaluate_all=evaluate_all)
     stand_in("headway.evaluation.comparison", compare_runs=compare_runs)
     stand_in("headway.evaluation.comparison_summary", print_comparisons=lambda *given: None)
-    stand_in("headway.report.page", write_report=lambda *given: calls.append(given) or Path("run/report.html"))
+    stand_in("headway.report.page", write_report=lambda *given, **named: calls.append((given, named)) or Path("run/report.html"))
     stand_in("headway.model_dir", find_model=lambda run: Path(run, "model"))
     stand_in("headway.explain.write", write_explanation=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
     stand_in("headway.explain.picture", draw_attention=lambda *given, **named: calls.append((given, named)) or "Ein Mann.")
@@ -312,7 +312,7 @@ def test_evaluate_compare_and_explain(stand_in: Callable[..., None], capsys: Cap
     assert calls == [
         ((Path("run"), ["decoding.beam_size=1"], ANY), {"split": "validation", "calibrate": False}),
         (([Path("a"), Path("b")],), {"split": "test"}),
-        (Path("run"), Path("x.html"), "test"),
+        ((Path("run"), Path("x.html"), "test"), {"explain": False}),
         (("run/model", "A man.", Path("x.png"), {}), {"layer": -2, "direction": (None, None)}),
         (("run/model", "A man.", Path("explanation.html"), {}, ("de", None)), {"neighbours": False, "name": "run"}),
     ]

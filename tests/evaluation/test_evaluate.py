@@ -59,7 +59,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
         directory = state.run / "model"
         config = load_config(directory / "config.yaml")
         tokenizers = SimpleNamespace(labels=None, target=SimpleNamespace(digest="d" * 64))
-        return SimpleNamespace(directory=directory, config=config, tokenizers=tokenizers, fingerprint="f" * 64)
+        return SimpleNamespace(directory=directory, config=config, tokenizers=tokenizers, fingerprint="f" * 64, calibration=None)
 
     def open_translator(loaded: SimpleNamespace, config: Config) -> evaluate.Translate:
         state.decoding = config.decoding

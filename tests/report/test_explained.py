@@ -44,7 +44,7 @@ def test_what_has_been_explained_stays_linked_and_is_not_made_again(
     assert {path: path.stat().st_mtime_ns for path in (evaluated / "explanations").iterdir()} == made
     page = open_page(write_report(evaluated, tmp_path / "a page.html"))
     page.goto(page.locator("article a").first.evaluate("link => link.href"))
-    assert "Explanation of line" in page.title()
+    assert "Explanation of an answer of" in page.title()
     opened = open_page(tmp_path / "a page.html").locator("#examples a")
     assert 0 < opened.count() <= len(made)
     assert opened.first.get_attribute("aria-label").startswith("the explanation of line")

@@ -154,7 +154,7 @@ def test_the_page_on_tuning_names_every_key_of_its_section() -> None:
     assert TuningConfig.model_validate(told)
     defaults = TuningConfig().model_dump()
     differ = {name for name, value in told.items() if value != defaults[name]}
-    assert differ == {"trials", "minutes", "metric", "workers"}
+    assert differ == {"trials", "minutes", "metric", "finalists", "workers"}
 
 
 def test_a_space_may_come_from_the_command_line(sample: Path, tmp_path: Path) -> None:
