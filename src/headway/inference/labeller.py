@@ -8,7 +8,6 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from headway.data.labelled import Labelled
 from headway.data.preparation import MemoryRows
 from headway.data.preprocessing import is_blank
 from headway.errors import UsageError
@@ -87,7 +86,7 @@ class Labeller:
             for texts in pieces:
                 for start in range(0, len(texts), PIECE_LINES):
                     some = enumerate(texts[start : start + PIECE_LINES], cut.texts + 1)
-                    examples = [Labelled(whole_characters(text), ("0",), line) for line, text in some]
+                    examples = [self._preparation.example_of(whole_characters(text), line) for line, text in some]
                     rows = self._preparation.rows_of_all(examples)
                     cut.add(rows.cut, len(examples))
                     for example, answer in zip(examples, self._answers(rows), strict=True):

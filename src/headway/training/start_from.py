@@ -16,6 +16,7 @@ from torch import Tensor
 
 from headway.config import Config, ModelConfig
 from headway.data.checks.report import Finding
+from headway.data.preparation import texts_of
 from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers, train_tokenizers
 from headway.data.tokenizer_extension import cuts_of_new_pieces, extends
 from headway.errors import HeadwayError, UsageError
@@ -156,7 +157,7 @@ def start_findings(config: Config) -> list[Finding]:
         if tokenizers is None:
             return []
         if config.tokenizer.path is not None:
-            tokenizers = train_tokenizers(config, TASKS[config.task].preparation.read)
+            tokenizers = train_tokenizers(config, texts_of(TASKS[config.task].preparation))
         refuse_misfits(sources(config.model), config, tokenizers)
     except HeadwayError as error:
         places = (error.where,) if error.where else ()
