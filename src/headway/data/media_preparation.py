@@ -159,7 +159,8 @@ class MediaPreparation(CutUpOnce):
     def prepare(self, examples: Sequence[MediaExample], dropped: Counter[str]) -> Prepared:
         dropped.update(dict.fromkeys((EMPTY_TARGET, TOO_LONG, UNREADABLE), 0))
         answers = self.answers(examples)
-        kept, sources, cut = [], [], 0
+        kept: list[int] = []
+        sources: list[Any] = []  # arrays are read as lists are
         for number, (example, row) in enumerate(zip(examples, self._decoded(examples), strict=True)):
             if isinstance(row, UnreadableMedia):
                 self._skip(example, row, dropped)
@@ -170,7 +171,7 @@ class MediaPreparation(CutUpOnce):
             else:
                 kept.append(number)
                 sources.append(row)
-        return Prepared([examples[one].line for one in kept], (sources, [answers[one] for one in kept]), cut=cut)
+        return Prepared([examples[one].line for one in kept], (sources, [answers[one] for one in kept]))
 
     def _skip(self, example: MediaExample, reason: UnreadableMedia, dropped: Counter[str]) -> None:
         if self.settings.bad_files == "stop":
@@ -218,12 +219,12 @@ class MediaPreparation(CutUpOnce):
 
     def rows_of_all(self, examples: Sequence[MediaExample]) -> MemoryRows:
         """Raises DataError for a file that cannot be read: a set that is judged by is whole or not at all."""
-        rows = []
+        rows: list[Any] = []  # arrays are read as lists are
         for example, row in zip(examples, self._decoded(examples), strict=True):
             if isinstance(row, UnreadableMedia):
                 raise unreadable(example, row)
             rows.append(row)
-        return MemoryRows(rows, self.answers(examples))  # type: ignore[arg-type]
+        return MemoryRows(rows, self.answers(examples))
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         collate = partial(self.collate, seed=seed, epoch=epoch)

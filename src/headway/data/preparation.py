@@ -23,7 +23,7 @@ from headway.data.readers import corpus_files
 from headway.data.tokenizer import Tokenizers
 
 SIDES = ("source", "target")
-Tokens: TypeAlias = Sequence[int] | NDArray[np.integer]
+Tokens: TypeAlias = Sequence[int]
 PIECE_EXAMPLES = 10_000  # prepared together; changing it changes what a seed samples, and so the format of the cache
 
 

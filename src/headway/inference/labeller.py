@@ -8,6 +8,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from headway.data.labelled import LabelledPreparation
+from headway.data.media_preparation import LabelledMediaPreparation
 from headway.data.preparation import MemoryRows
 from headway.data.preprocessing import is_blank
 from headway.errors import UsageError
@@ -40,7 +42,9 @@ class Labeller:
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
         self._max_length = config.data.max_length
-        self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
+        preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
+        assert isinstance(preparation, LabelledPreparation | LabelledMediaPreparation)
+        self._preparation = preparation
         self._model = ready_to_compute(loaded, decoding)
         self._where, self._calibration = str(loaded.directory), loaded.calibration
         self._threshold: Threshold | None = None

@@ -223,7 +223,10 @@ def _refuse_two_tables(encoder: LoadedModel, decoder: LoadedModel) -> None:
     assert encoder.model.source_embedding is not None
     assert decoder.model.target_embedding is not None
     pieces = min(encoder.tokenizers.source.vocabulary_size, decoder.tokenizers.target.vocabulary_size)
-    tables = (encoder.model.source_embedding.tokens.weight, decoder.model.target_embedding.tokens.weight)
+    read = encoder.model.source_embedding.tokens
+    if read is None:  # of pictures and recordings: there is one table only
+        return
+    tables = (read.weight, decoder.model.target_embedding.tokens.weight)
     if torch.equal(*(table[:pieces] for table in tables)):
         return
     places = " and ".join(dict.fromkeys(str(one.directory) for one in (encoder, decoder)))
