@@ -124,8 +124,12 @@ class Transformer(nn.Module):
         """Reads the source, ids [B, S] or positions of media [B, S, F]; returns the memory [B, S, D]."""
         assert self.source_embedding is not None
         positions_S = torch.arange(source_ids_BS.shape[1], device=source_ids_BS.device)
+        return self.encode_vectors(self.source_embedding(source_ids_BS, positions_S, self.compute_dtype), source_mask_BS)
+
+    def encode_vectors(self, x_BSD: Tensor, source_mask_BS: Tensor) -> Tensor:
+        """The memory [B, S, D] of what comes out of the source's embedding, places and all, [B, S, D]."""
+        positions_S = torch.arange(x_BSD.shape[1], device=x_BSD.device)
         mask = self._attention_mask(source_mask_BS)
-        x_BSD = self.source_embedding(source_ids_BS, positions_S, self.compute_dtype)
         bias = self.encoder_bias(positions_S, positions_S) if self.encoder_bias is not None else None
         rotation = self._rotation(positions_S)
         for block in self.encoder:
