@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 # Sizes that a program writes into a WAV file when it does not know the end, because it writes to a pipe.
@@ -72,25 +72,24 @@ def is_cut_off(stream: BinaryIO, container: str) -> bool:
 
 
 def _mp4_is_cut_off(stream: BinaryIO, length: int) -> bool:
-    return any(end > length for end in _mp4_ends(stream, length))
+    """Every outermost box must end within the file (ISO/IEC 14496-12, 4.2), and no fragment lack its content.
 
-
-def _mp4_ends(stream: BinaryIO, length: int) -> Iterator[int]:
-    """Where each of the outermost boxes ends (ISO/IEC 14496-12, 4.2)."""
-    place = 0
+    Where a clip in fragments ends between two of them, nothing tells that more should come.
+    """
+    place, name = 0, b""
     for _ in range(_MOST_PARTS):
         if place >= length:
-            return
+            break
         stream.seek(place)
-        (size,) = struct.unpack(">I", stream.read(8)[:4])
+        size, name = struct.unpack(">I4s", stream.read(8))
         if size == 1:
             (size,) = struct.unpack(">Q", stream.read(8))
         if size == 0:  # up to the end of the file
-            return
+            return False
         if size < 8:
             raise struct.error
         place += size
-        yield place
+    return place > length or name == b"moof"
 
 
 def _matroska_is_cut_off(stream: BinaryIO, length: int) -> bool:

@@ -220,7 +220,7 @@ def _as_8_bits(image: Any) -> Any:
 def _animation(image: Any, frames: int, color: bool) -> np.ndarray:
     """uint8 [T, H, W, C] of an animation: its frames last as long as they say, or 100 ms."""
     # Other files of several pictures hold pages, or one picture in several sizes.
-    if image.format not in ("GIF", "PNG", "WEBP", "AVIF") or not image.is_animated:
+    if image.format not in ("GIF", "PNG", "WEBP", "AVIF") or not getattr(image, "is_animated", False):
         return np.repeat(_pixels(image, color)[None], frames, axis=0)
     check_clip(frames, 0, MOST_ANIMATED_PIXELS, image.width, image.height)
     ends = np.cumsum(list(_durations(image)))

@@ -16,7 +16,7 @@ class UnreadableMedia(Exception):
 
 
 def too_many_pixels(pixels: int) -> UnreadableMedia:
-    return UnreadableMedia(f"has {pixels / 1e6:,.0f} million pixels, more than {MOST_PIXELS // 1_000_000} million")
+    return UnreadableMedia(f"has {pixels:,} pixels, more than {MOST_PIXELS:,}")
 
 
 def check_pixels(width: int, height: int) -> None:
