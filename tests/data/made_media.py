@@ -1,50 +1,92 @@
-"""Little files of media, and manifests that name them."""
+"""Small files of pictures, clips and sound, made on the spot."""
 
 from __future__ import annotations
 
-import json
+import io
+from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import av
 import numpy as np
 import soundfile
 from PIL import Image
 
-COLOURS = {"red": (200, 20, 20), "green": (20, 180, 20), "blue": (20, 20, 200), "grey": (120, 120, 120)}
-RATE = 8000
+
+def smooth_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 [H, W, 3] without sharp edges, so that lossy formats keep it nearly as it is."""
+    small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)).copy()
 
 
-def write_picture(path: Path, colour: str, *, size: tuple[int, int] = (16, 16), seed: int = 0) -> Path:
-    """A picture of one colour with a little noise."""
-    noise = np.random.default_rng(seed).integers(-15, 16, (size[1], size[0], 3))
-    Image.fromarray((np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)).save(path)
-    return path
+def picture_file(picture: np.ndarray | Image.Image, kind: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(stream, kind, **options)
+    return stream.getvalue()
 
 
-def write_recording(path: Path, hertz: float, *, seconds: float = 0.4, seed: int = 0) -> Path:
-    """A tone with a little noise."""
-    time = np.arange(round(seconds * RATE)) / RATE
-    noise = 0.02 * np.random.default_rng(seed).standard_normal(len(time))
-    soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time) + noise, RATE)
-    return path
+def animation_file(pictures: list[np.ndarray], kind: str, **options: Any) -> bytes:
+    first, *others = map(Image.fromarray, pictures)
+    return picture_file(first, kind, save_all=True, append_images=others, **options)
 
 
-def write_manifest(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
+def grey_frames(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
+    """Frames that tell their number by how bright they are: 20, 20 + 200 / count, and so on."""
+    return [np.full((height, width, 3), level_of(number, count), dtype=np.uint8) for number in range(count)]
 
 
-def write_colours(directory: Path, count: int = 24) -> Path:
-    """train, validation and test of pictures, each with its label, a caption or two, and a question with its answer."""
-    (directory / "images").mkdir(parents=True)
-    for part, seed in (("train", 0), ("validation", 1000), ("test", 2000)):
-        rows = []
-        for number in range(count if part == "train" else 8):
-            colour = list(COLOURS)[number % 4]
-            name = f"images/{part}{number}.png"
-            write_picture(directory / name, colour, seed=seed + number)
-            captions = [f"a {colour} picture"] + ([f"all is {colour}"] if number % 2 else [])
-            asked = {"question": f"is it {colour} ?" if number % 3 else "is it pink ?", "answer": "yes" if number % 3 else "no"}
-            rows.append({"image": name, "label": colour, "captions": captions, **asked})
-        write_manifest(directory / f"{part}.jsonl", rows)
-    return directory
+def level_of(number: int, count: int) -> int:
+    return 20 + 200 * number // count
+
+
+def clip_file(
+    pictures: Iterable[np.ndarray],
+    container: str = "mp4",
+    codec: str = "libx264",
+    *,
+    times: list[int] | None = None,
+    options: dict[str, str] | None = None,
+    coding: dict[str, str] | None = None,
+) -> bytes:
+    """A clip at 30 frames a second, or of frames shown at ``times`` in milliseconds."""
+    with TemporaryDirectory() as folder:  # to put the index first FFmpeg must open its file a second time
+        path = Path(folder) / "clip"
+        _write_clip(path, pictures, container, codec, times, options or {}, coding or {})
+        return path.read_bytes()
+
+
+def _write_clip(
+    path: Path,
+    pictures: Iterable[np.ndarray],
+    container: str,
+    codec: str,
+    times: list[int] | None,
+    options: dict[str, str],
+    coding: dict[str, str],
+) -> None:
+    with av.open(path, "w", format=container, options=options) as file:
+        video: Any = None
+        for number, picture in enumerate(pictures):
+            if video is None:
+                video = file.add_stream(codec, rate=30 if times is None else 1000, options=coding)
+                video.height, video.width = picture.shape[:2]
+                video.pix_fmt = "yuv420p"
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[number], Fraction(1, 1000)
+            file.mux(video.encode(frame))
+        file.mux(video.encode())
+
+
+def tone(seconds: float, rate: int = 16000, hertz: float = 440.0, level: float = 0.5) -> np.ndarray:
+    """float32 [N]."""
+    return (level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def sound_file(wave: np.ndarray, rate: int = 16000, kind: str = "WAV", subtype: str | None = None) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, wave, rate, format=kind, subtype=subtype)
+    return stream.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_media import write_manifest, write_picture
+from made_manifests import write_manifest, write_picture
 
 from headway.config import CorpusConfig, DataConfig
 from headway.data.media_examples import media_files, read_labelled_media, read_media, read_media_texts

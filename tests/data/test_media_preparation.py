@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_media import RATE, write_colours, write_manifest, write_picture, write_recording
+from made_manifests import RATE, write_colours, write_manifest, write_picture, write_recording
 
 from headway.config import Config
 from headway.config_media import MEDIA, PLACES, TEXT

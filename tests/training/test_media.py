@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from made_media import RATE, write_colours, write_manifest, write_picture, write_recording
+from made_manifests import RATE, write_colours, write_manifest, write_picture, write_recording
 from test_loop import assert_same_checkpoint, train_and_die
 from test_media_preparation import COLUMNS
 from tiny_run import TINY_MODEL, TINY_TRAINING
