@@ -243,6 +243,11 @@ def ter(sums: np.ndarray) -> np.ndarray:
     return np.where(words > 0, 100.0 * edits / np.maximum(words, 1.0), np.where(edits > 0, 100.0, 0.0))
 
 
+def cider(sums: np.ndarray) -> np.ndarray:
+    """The mean of what coco-caption gives each picture, 0 to 10, times 100, as papers print it. [..., 2] → [...]"""
+    return 100.0 * mean(sums)
+
+
 def error_rate(sums: np.ndarray) -> np.ndarray:
     """WER and CER: what was substituted, deleted and inserted, for each wanted piece. [..., 4] → [...]; 0 is perfect.
 
@@ -274,7 +279,7 @@ FORMULAS: dict[str, ScoreFunction | DrawFunction] = {
     "chrf": chrf,
     "ter": ter,
     **{f"bleu{order}": partial(bleu, most=order, smoothed=False) for order in range(1, BLEU_ORDER + 1)},
-    "cider": share,  # but of values up to 10, and so no share
+    "cider": cider,
     "error_rate": error_rate,
 }
 # No plain shares.
