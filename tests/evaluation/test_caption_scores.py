@@ -165,6 +165,12 @@ def test_exact_match_folds_case_and_blanks_alone() -> None:
     assert found.sentence_scores().tolist() == [100, 100, 0]
 
 
+def test_a_single_reference_may_stand_without_a_list() -> None:
+    once, again = caption_scores(["a dog", "x"], ["a dog", "y"]), caption_scores(["a dog", "x"], [["a dog"], ["y"]])
+    assert {name: one.score for name, one in once.items()} == {name: one.score for name, one in again.items()}
+    assert once["exact"].score == 50
+
+
 # ---- words -----------------------------------------------------------------------------------------------------------
 
 

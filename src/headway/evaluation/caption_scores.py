@@ -19,7 +19,7 @@ import numpy as np
 from headway.evaluation.formulas import BLEU_ORDER
 from headway.evaluation.frequency import words
 from headway.evaluation.label_scores import measurement_of
-from headway.evaluation.metrics import Measurement, check_pairs, measured_by
+from headway.evaluation.metrics import Measurement, References, check_pairs, each_list, measured_by
 from headway.languages import base_language, writes_spaces
 
 Grams: TypeAlias = Counter[tuple[str, ...]]
@@ -31,9 +31,7 @@ _SET_APART = re.compile(rf"\s+(?=(?:{_CLITIC})(?!\S))")  # as text has them that
 _PARTS = re.compile(rf"(?<=\w)(?=(?:{_CLITIC})$)|(?<=^can)(?=not$)")
 
 
-def caption_scores(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, language: str = "en"
-) -> dict[str, Measurement]:
+def caption_scores(hypotheses: Sequence[str], references: References, *, language: str = "en") -> dict[str, Measurement]:
     """CIDEr, BLEU-1 to -4, ROUGE-L and exact match of a caption for each picture, which has one reference or several.
 
     The document frequencies of CIDEr are those of all these references, also in resamples and choices of the pictures: the
@@ -44,10 +42,10 @@ def caption_scores(
     """
     check_pairs(hypotheses, references)
     found = [caption_words(text, language) for text in hypotheses]
-    wanted = [[caption_words(text, language) for text in some] for some in references]
+    wanted = [[caption_words(text, language) for text in some] for some in each_list(references)]
     unit = _unit(language)
     rouge = [rouge_l(ours, theirs) for ours, theirs in zip(found, wanted, strict=True)]
-    exact = [_plain(text) in map(_plain, some) for text, some in zip(hypotheses, references, strict=True)]
+    exact = [_plain(text) in map(_plain, some) for text, some in zip(hypotheses, each_list(references), strict=True)]
     every = [
         _cider(found, wanted, unit),
         *_bleu(found, wanted, unit),
@@ -57,11 +55,11 @@ def caption_scores(
     return {one.name: one for one in every}
 
 
-def cider(hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, language: str = "en") -> Measurement:
+def cider(hypotheses: Sequence[str], references: References, *, language: str = "en") -> Measurement:
     """CIDEr-D alone. Raises as `caption_scores` does."""
     check_pairs(hypotheses, references)
     found = [caption_words(text, language) for text in hypotheses]
-    return _cider(found, [[caption_words(text, language) for text in some] for some in references], _unit(language))
+    return _cider(found, [[caption_words(text, language) for text in some] for some in each_list(references)], _unit(language))
 
 
 def caption_words(text: str, language: str) -> list[str]:
