@@ -228,6 +228,18 @@ class MediaPreparation(CutUpOnce):
             rows.append(row)
         return MemoryRows(rows, self.answers(examples))
 
+    def rows_to_answer(self, examples: Sequence[MediaExample]) -> tuple[MemoryRows, list[int]]:
+        """Rows of the lines of `predict` whose files can be read, and the places of these; the others are named."""
+        rows: list[Any] = []
+        places = []
+        for place, (example, row) in enumerate(zip(examples, self._decoded(examples), strict=True)):
+            if not isinstance(row, UnreadableMedia):
+                rows.append(row)
+                places.append(place)
+            elif example.name.strip():
+                _log.warning("%s %s: it has no answer", example.name, row)
+        return MemoryRows(rows, [[] for _ in rows]), places
+
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         collate = partial(self.collate, seed=seed, epoch=epoch)
         return BucketedEpoch(self._measure(rows), batch_tokens, seed, epoch, collate=collate)
