@@ -213,8 +213,8 @@ def test_a_playlist_opens_nothing(tmp_path: Any) -> None:
             read_clip(playlist, frames=1, color=True)
 
 
-def test_a_size_that_changes_midway() -> None:
-    """All frames get the size of the first."""
+def test_a_size_that_changes_midway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All frames get the size of the first, and none may be larger than pictures are."""
     first, second = clip_file(grey_frames(5, 48, 64), "webm", "libvpx"), clip_file(grey_frames(5, 96, 128), "webm", "libvpx")
     stream = io.BytesIO()
     with av.open(stream, "w", format="webm") as file:
@@ -231,3 +231,6 @@ def test_a_size_that_changes_midway() -> None:
                         file.mux(packet)
     seen = read_clip(stream.getvalue(), frames=10, color=True)
     assert seen.shape == (10, 48, 64, 3)
+    monkeypatch.setattr(clip_frames, "MOST_PIXELS", 48 * 64)
+    with pytest.raises(UnreadableMedia, match="is cut off or damaged"):
+        read_clip(stream.getvalue(), frames=10, color=True)

@@ -139,6 +139,7 @@ def test_bombs_are_refused_before_they_are_decoded() -> None:
     assert reason(read_picture, png_of(60000, 60000), color=True) == "has 3,600,000,000 pixels, more than 64,000,000"
     assert reason(read_picture, png_of(8001, 8000), color=True) == "has 64,008,000 pixels, more than 64,000,000"
     assert reason(read_clip, png_of(60000, 60000), frames=4, color=True) == "has 3,600,000,000 pixels, more than 64,000,000"
+    assert reason(read_picture, png_of(100_000, 1), color=True) == "has a side of 100,000 pixels, more than 65,535"
     assert reason(read_picture, png_of(100, 100), color=True) == "is cut off or damaged"
 
 
