@@ -15,7 +15,7 @@ from rich.text import Text
 from headway.config import WITHOUT_TARGET
 from headway.data.preparation import cut_warning
 from headway.evaluation.embeddings import embedding_outcome
-from headway.evaluation.generated import generated_outcome
+from headway.evaluation.generated import SCORES, generated_outcome
 from headway.evaluation.labels import label_outcome
 from headway.evaluation.metrics import Measurement
 from headway.evaluation.outcome_record import Outcome, OutcomeRecord, TableRecord, save_outcome
@@ -29,8 +29,7 @@ from headway.visible import visible
 
 KEPT_WRONG, SHOWN_WRONG = 20, 5
 OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
-    "summarisation": generated_outcome,
-    "dialogue": generated_outcome,
+    **dict.fromkeys(SCORES, generated_outcome),
     **dict.fromkeys(WITHOUT_TARGET, text_outcome),
     "classification": label_outcome,
     "pair_classification": label_outcome,
