@@ -37,6 +37,7 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger |
     from headway.errors import UsageError
     from headway.inference.embedder import Embedder
     from headway.inference.labeller import Labeller
+    from headway.inference.media_predictor import MediaPredictor
     from headway.inference.predictor import Predictor
     from headway.inference.reader import Reader
     from headway.inference.tagger import Tagger
@@ -47,7 +48,9 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger |
     kinds: dict[str, type[Predictor | Writer | Labeller | Tagger | Reader | Embedder]] = {
         **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
         "language_model": Writer, "classification": Labeller, "pair_classification": Labeller, "tagging": Tagger,
-        "question_answering": Reader, "sentence_embedding": Embedder,
+        "question_answering": Reader, "sentence_embedding": Embedder, "media_classification": Labeller,
+        "captioning": MediaPredictor, "visual_question_answering": MediaPredictor, "multimodal_translation": MediaPredictor,
+        "speech_recognition": MediaPredictor,
     }  # fmt: skip
     if loaded.config.task not in kinds:
         problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"

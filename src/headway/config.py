@@ -27,6 +27,7 @@ from headway.config_data import (
     Split,
     TokenizerConfig,
 )
+from headway.config_media import MediaConfig
 from headway.config_mistakes import validate
 from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
 from headway.config_sections import (
@@ -41,15 +42,17 @@ from headway.config_sections import (
 from headway.config_tuning import refuse_search_spaces
 
 __all__ = [
-    "CUT_UP_ONCE", "LANGUAGE", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD",
+    "CUT_UP_ONCE", "LANGUAGE", "OF_MEDIA", "PRESETS", "SPLITS", "TASK_DEFAULTS", "WITHOUT_TARGET", "WITH_HEAD", "WITH_QUESTION",
     "Config", "Corpus", "CorpusConfig", "DataConfig", "DecodingConfig", "Direction", "EvaluationConfig", "LabelKind",
-    "LoraConfig", "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig", "TrainingConfig",
+    "LoraConfig", "MediaConfig", "ModelConfig", "NoiseConfig", "PreprocessingStep", "Split", "TaskName", "TokenizerConfig",
+    "TrainingConfig",
     "changed_settings", "config_difference", "config_warnings", "dump_config", "load_config", "parse_config", "parse_model_part",
 ]  # fmt: skip
 
 TaskName = Literal[
     "translation", "summarisation", "dialogue", "language_model", "masked_language_model", "span_corruption", "denoising",
     "classification", "pair_classification", "tagging", "question_answering", "sentence_embedding",
+    "captioning", "visual_question_answering", "multimodal_translation", "speech_recognition", "media_classification",
 ]  # fmt: skip
 
 # The stacks that a task needs; the others it must do without.
@@ -66,15 +69,31 @@ STACKS: dict[str, tuple[str, ...]] = {
     "tagging": ("encoder",),
     "question_answering": ("encoder",),
     "sentence_embedding": ("encoder",),
+    "captioning": ("encoder", "decoder"),
+    "visual_question_answering": ("encoder", "decoder"),
+    "multimodal_translation": ("encoder", "decoder"),
+    "speech_recognition": ("encoder", "decoder"),
+    "media_classification": ("encoder",),
 }
+# Tasks on files, and the kinds of media that each reads, the usual one first.
+OF_MEDIA: dict[str, tuple[str, ...]] = {
+    "captioning": ("image", "video"),
+    "visual_question_answering": ("image", "video"),
+    "multimodal_translation": ("image", "video"),
+    "speech_recognition": ("audio",),
+    "media_classification": ("image", "video", "audio"),
+}
+# Those that read a text beside the file: a question, or a sentence.
+WITH_QUESTION = ("visual_question_answering", "multimodal_translation")
+
 # Tasks whose model has a head, which cannot be frozen.
-WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering")
+WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering", "media_classification")
 
 # Tasks on plain text: nothing is to be answered.
 WITHOUT_TARGET = ("language_model", "masked_language_model", "span_corruption", "denoising")
 
-# Tasks that count places in the text, so that it is always cut into the same subwords.
-CUT_UP_ONCE = (*WITHOUT_TARGET, "tagging", "question_answering")
+# Tasks that count places in the text, or draw one of several answers, so that it is always cut into the same subwords.
+CUT_UP_ONCE = (*WITHOUT_TARGET, "tagging", "question_answering", *OF_MEDIA)
 
 # What is left out of a configuration has these values where the task is not translation, and a stack without use has 0 layers.
 TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -93,6 +112,9 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "question_answering": {"data": {"max_length": 384}, "training": {"label_smoothing": 0.0}},
     "tagging": {"training": {"label_smoothing": 0.0}},
     "sentence_embedding": {"data": {"target_language": "en", "too_long": "cut"}, "training": {"label_smoothing": 0.0}},
+    **{task: {"data": {"target_language": "en"}, "media": {"kind": kinds[0]}} for task, kinds in OF_MEDIA.items()},
+    "multimodal_translation": {"media": {"kind": "image"}},
+    "media_classification": {"media": {"kind": "image"}, "training": {"label_smoothing": 0.0}},
 }
 
 
@@ -104,6 +126,7 @@ class Config(Section):
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     noise: NoiseConfig = NoiseConfig()
+    media: MediaConfig = MediaConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()
@@ -132,6 +155,7 @@ class Config(Section):
                 only = "" if len(needed) > 1 else " alone"
                 yield f"model.{stack}_layers={layers} does not fit task={self.task}, which needs {wanted}{only}"
         yield from self._target_problems()
+        yield from self._media_problems()
         yield from self._embedding_problems()
         yield from self._fine_tuning_problems()
         if self.training.best_by == "score":
@@ -143,6 +167,8 @@ class Config(Section):
             yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
         if model.positions == "learned":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
+            if self.task in OF_MEDIA:
+                lengths["the positions of media"] = self.media.positions
             for name, longest in lengths.items():
                 if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too
                     yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions=learned"
@@ -160,15 +186,22 @@ class Config(Section):
     def _target_problems(self) -> Iterator[str]:
         """A side that is missing, or that nothing reads."""
         for name, corpus in ((name, corpus) for split in SPLITS for name, corpus in self.data.written_parts(split).items()):
+            if self.task in OF_MEDIA and corpus.path is None:
+                yield f"data.{name}.source={short(corpus.source)}: {self.task} reads {{path: a.jsonl, source: its column}}"
             if self.task != "translation":
                 ordinary = {"source_language": self.data.source_language, "target_language": self.data.target_language}
                 for key, usual in {**ordinary, "both_directions": False}.items():
                     if getattr(corpus, key) != usual:
                         yield f"data.{name}.{key}={short(getattr(corpus, key))} is for task=translation, not task={self.task}"
-            if corpus.second is not None and self.task != "pair_classification":
+            if corpus.second is not None and self.task not in ("pair_classification", *WITH_QUESTION):
                 yield f"data.{name}.second={short(corpus.second)} is not read by task={self.task} — leave it out"
-            elif corpus.second is None and self.task == "pair_classification":
-                yield f"data.{name}.second=null: task={self.task} reads two texts — name the column of the second"
+            elif corpus.second is None and self.task in ("pair_classification", *WITH_QUESTION):
+                what = (
+                    "two texts — name the column of the second"
+                    if self.task not in WITH_QUESTION
+                    else ("a text beside each file — name its column")
+                )
+                yield f"data.{name}.second=null: task={self.task} reads {what}"
             if self.task in ("dialogue", "question_answering"):
                 column = "turns" if self.task == "dialogue" else "context"
                 if corpus.path is None or corpus.target is not None:
@@ -182,6 +215,19 @@ class Config(Section):
             yield f"data.preprocessing=[{steps}] is not for task={self.task}: {why} — leave it out"
         if self.task in CUT_UP_ONCE and self.tokenizer.dropout:
             yield f"tokenizer.dropout={self.tokenizer.dropout} is not for task={self.task}: its text is cut up once"
+
+    def _media_problems(self) -> Iterator[str]:
+        """What is read that the task has no use for, and what only some tasks can do."""
+        kinds = OF_MEDIA.get(self.task, ("text",))
+        if self.media.kind not in kinds:
+            yield f"media.kind={self.media.kind} does not fit task={self.task}, which reads {' or '.join(kinds)}"
+        if self.task != "speech_recognition":
+            if self.training.ctc_weight:
+                yield f"training.ctc_weight={self.training.ctc_weight} is for task=speech_recognition — leave it out"
+            if self.decoding.method == "ctc":
+                yield "decoding.method=ctc is for task=speech_recognition — choose greedy, beam or sample"
+        elif self.decoding.method == "ctc" and not self.training.ctc_weight:
+            yield "decoding.method=ctc needs a model that was trained with training.ctc_weight above 0"
 
     def _embedding_problems(self) -> Iterator[str]:
         """What only sentence embedding reads, and what it has no use for."""

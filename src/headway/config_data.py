@@ -77,9 +77,13 @@ class Direction(NamedTuple):
 class CorpusConfig(Section):
     """Where the examples of a corpus, or of a part of one, stand: line files, or one table with a column for each side."""
 
-    path: PathText | None = Field(None, description="a .tsv, .csv, .jsonl or .parquet file; leave it out for line files")
+    path: PathText | None = Field(
+        None, description="a .tsv, .csv, .jsonl or .parquet file, or a folder of media; leave it out for line files"
+    )
     source: str | ColumnNumber = Field(description="what is read: a text file, or a column of `path`: its name, or number from 0")
-    second: str | ColumnNumber | None = Field(None, description="pair_classification: the column of the second text")
+    second: str | ColumnNumber | None = Field(
+        None, description="the column of a second text: another sentence, or what is asked of a file"
+    )
     target: str | ColumnNumber | None = Field(None, description="what is to be answered, likewise; plain text has none")
     rating: str | ColumnNumber | None = Field(None, description="sentence_embedding: a column of how alike the two texts are")
     repeat: float = Field(1.0, gt=0, le=10_000, description="times that its examples come in an epoch; of 0.2, a fifth")

@@ -144,6 +144,9 @@ class TrainingConfig(Section):
     contrastive_temperature: float = Field(
         0.05, gt=0, le=100, description="sentence_embedding: what cosines are divided by in the loss (Gao et al. 2021)"
     )
+    ctc_weight: float = Field(
+        0.0, ge=0, lt=1, description="speech_recognition: share of the CTC loss on the encoder (Watanabe et al. 2017); 0 = off"
+    )
     averaging: Literal["none", "ema", "last"] = Field("none", description="weights that are validated and kept")
     ema_decay: float = Field(0.999, gt=0, lt=1)
     average_last: int = Field(5, gt=0, le=10_000, description="averaging=last: validations whose weights are averaged")
@@ -170,7 +173,9 @@ class TrainingConfig(Section):
 
 
 class DecodingConfig(Section):
-    method: Literal["greedy", "beam", "sample"] = "beam"
+    method: Literal["greedy", "beam", "sample", "ctc"] = Field(
+        "beam", description="ctc: read off the encoder (speech_recognition)"
+    )
     beam_size: int = Field(5, gt=0, le=128)
     length_penalty: float = Field(1.0, ge=0, le=10, description="score = log-probability / length^penalty")
     early_stopping: bool = Field(True, description="stop once beam_size hypotheses ended; false: only when no open one can win")
@@ -187,8 +192,8 @@ class DecodingConfig(Section):
     workers: int | None = Field(None, gt=0, le=1024, description="batches translated side by side; default: one a core")
 
     def problems(self) -> Iterator[str]:
-        if self.method == "greedy" and self.n_best > 1:
-            yield f"n_best={self.n_best} needs method=beam or sample: greedy decoding finds one output"
+        if self.method in ("greedy", "ctc") and self.n_best > 1:
+            yield f"n_best={self.n_best} needs method=beam or sample: {self.method} decoding finds one output"
         if self.method == "beam" and self.n_best > self.beam_size:
             yield f"n_best={self.n_best} is more than beam_size={self.beam_size}"
         if self.minimum_length > self.maximum_length:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.config import Config, dump_config, parse_config
+from headway.config import OF_MEDIA, WITH_QUESTION, Config, dump_config, parse_config
 from headway.config_reader import parse_yaml
 from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, ResourceError, UsageError
@@ -168,12 +168,15 @@ def head_outputs(config: Config, tokenizers: Tokenizers) -> int:
 def build_model(config: Config, tokenizers: Tokenizers) -> Transformer:
     """A model of this configuration for these vocabularies, with its first weights."""
     extra = len(extra_pieces(config))
+    reads_text = config.task not in OF_MEDIA or config.task in WITH_QUESTION
     return Transformer(
         config.model,
-        tokenizers.source.vocabulary_size + extra,
+        tokenizers.source.vocabulary_size + extra if reads_text else 0,
         tokenizers.target.vocabulary_size + extra,
         outputs=head_outputs(config, tokenizers),
         seed=config.training.seed,
+        media=config.media,
+        ctc=config.training.ctc_weight > 0,
     )
 
 
@@ -187,6 +190,7 @@ def bundle_fingerprint(config: str, manifest: Mapping[str, Any]) -> str:
         "format_version": FORMAT_VERSION,
         "task": written.get("task"),
         "model": written.get("model"),
+        **({"media": written["media"]} if "media" in written else {}),
         "data": {key: written["data"].get(key) for key in ("source_language", "target_language", "preprocessing")},
         "tokenizers": manifest["tokenizers"],
         "tensors": manifest["tensors"],
@@ -318,12 +322,15 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
         raise damaged(path, f"is {describe_stranger(head) or f'no weights file of ours: its header claims {header:,} bytes'}")
     model = config.model
     layers = model.encoder_layers + model.decoder_layers
-    rows = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + len(extra_pieces(config))
+    pieces = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + len(extra_pieces(config))
+    rows = 0 if config.task in OF_MEDIA and not model.decoder_layers else pieces  # of a picture no piece is read
     rows += model.max_positions if model.positions == "learned" else 0
     outputs = head_outputs(config, tokenizers)
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
     most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows + outputs) + outputs
+    if config.task in OF_MEDIA:  # the stem, and what spells
+        most += model.width * (config.media.values + 16 * model.width + 2 * pieces)
     if least > record["bytes"]:
         raise damaged(path, f"has {record['bytes']:,} bytes, too few for the {least:,} or more weights that {CONFIG} describes")
     if record["bytes"] > 4 * most + MAX_HEADER_BYTES:  # of float32

@@ -9,7 +9,7 @@ Letters: B rows of a batch, S source length with end-of-sentence, T target lengt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -139,9 +139,9 @@ def collate_pairs(rows: Rows, indices: NDArray[np.integer]) -> Batch:
 
     sources = [rows.source(int(i)) for i in indices]
     targets = [rows.target(int(i)) for i in indices]
-    source_ids, source_mask = _padded(sources, PAD_ID, after=EOS_ID)
-    target_in, _ = _padded(targets, PAD_ID, before=BOS_ID)
-    target_out, _ = _padded(targets, IGNORED, after=EOS_ID)
+    source_ids, source_mask = padded(sources, PAD_ID, after=EOS_ID)
+    target_in, _ = padded(targets, PAD_ID, before=BOS_ID)
+    target_out, _ = padded(targets, IGNORED, after=EOS_ID)
     arrays = (source_ids, source_mask, target_in, target_out, np.asarray(indices, dtype=np.int64).copy())
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
@@ -154,25 +154,29 @@ def collate_labels(rows: Rows, indices: NDArray[np.integer], *, several: int | N
     """
     import torch
 
-    source_ids, source_mask = _padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
-    targets = [rows.target(int(i)) for i in indices]
+    source_ids, source_mask = padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
+    targets = label_targets([rows.target(int(i)) for i in indices], several)
+    arrays = (source_ids, source_mask, *targets, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def label_targets(targets: Sequence[NDArray[np.integer]], several: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`target_in` [B, 0] and `target_out` [B, 1] or [B, several] of a batch of labels."""
     target_out = np.full((len(targets), several or 1), 0 if several else IGNORED, dtype=np.int64)
     for row, target in enumerate(targets):
         if several:
             target_out[row, target] = 1
         elif len(target):
             target_out[row] = target
-    nothing = np.empty((len(targets), 0), dtype=np.int64)
-    arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
-    return Batch(*(torch.from_numpy(array) for array in arrays))
+    return np.empty((len(targets), 0), dtype=np.int64), target_out
 
 
 def collate_tags(rows: Rows, indices: NDArray[np.integer], *, untagged: int) -> Batch:
     """Some of the rows as one padded batch with a label for each position, [B, S]; `untagged` is where none is wanted."""
     import torch
 
-    source_ids, source_mask = _padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
-    target_out, _ = _padded([rows.target(int(i)) for i in indices], IGNORED, after=IGNORED)
+    source_ids, source_mask = padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
+    target_out, _ = padded([rows.target(int(i)) for i in indices], IGNORED, after=IGNORED)
     target_out[target_out == untagged] = IGNORED
     nothing = np.empty((len(indices), 0), dtype=np.int64)
     arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
@@ -183,7 +187,7 @@ def collate_spans(rows: Rows, indices: NDArray[np.integer]) -> Batch:
     """Some of the rows as one padded batch with two places each, [B, 2]: where the answer begins and where it ends."""
     import torch
 
-    source_ids, source_mask = _padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
+    source_ids, source_mask = padded([rows.source(int(i)) for i in indices], PAD_ID, after=EOS_ID)
     target_out = np.array([rows.target(int(i)) for i in indices], dtype=np.int64).reshape(len(indices), 2)
     nothing = np.empty((len(indices), 0), dtype=np.int64)
     arrays = (source_ids, source_mask, nothing, target_out, np.asarray(indices, dtype=np.int64).copy())
@@ -199,7 +203,7 @@ def collate_two_texts(rows: Rows, indices: NDArray[np.integer], *, text_of: Call
     import torch
 
     sides = [[rows.source(int(i)) for i in indices], [rows.target(int(i)) for i in indices]]
-    (source_ids, source_mask), (target_ids, _) = (_padded(side, PAD_ID, after=EOS_ID) for side in sides)
+    (source_ids, source_mask), (target_ids, _) = (padded(side, PAD_ID, after=EOS_ID) for side in sides)
     known: dict[str, int] = {}
     numbers = [[known.setdefault(text_of(row), len(known)) for row in side] for side in sides]
     target_out = np.array(numbers, dtype=np.int64).T.copy()
@@ -207,7 +211,7 @@ def collate_two_texts(rows: Rows, indices: NDArray[np.integer], *, text_of: Call
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
-def _padded(
+def padded(
     rows: list[NDArray[np.integer]], fill: int, *, before: int | None = None, after: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Rows as one int64 [B, longest + 1] array with a special token before or after each, and the mask of what is not padding."""

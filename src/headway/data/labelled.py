@@ -16,7 +16,7 @@ from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_labels
 from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.preparation import MemoryRows, Prepared, integer_type, read_all
+from headway.data.preparation import MemoryRows, Prepared, Read, integer_type, read_all
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import Pair, corpus_name, count, number_of, read_pairs
 from headway.data.tables import read_table
@@ -48,16 +48,19 @@ def read_labelled(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
         DataError: as `read_pairs`, or a label is empty or no number, or too large a one, where numbers are asked for.
     """
     for pair in read_pairs(corpus, numbers=True) if corpus.second is None else read_joined(corpus):
-        parts = pair.target.split(data.label_separator) if data.labels == "several" else [pair.target]
-        labels = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
-        if not labels and data.labels != "several":
-            raise DataError("has no label", where=f"{corpus_name(corpus)}:{pair.line}", remedy="give it one, or remove it")
-        if data.labels == "number":
-            where = f"{corpus_name(corpus)}:{pair.line}"
-            if abs(number_of(labels[0], where, "mend it, or set data.labels: one")) > LARGEST_NUMBER:
-                problem = f"{labels[0][:40]!r} is beyond {LARGEST_NUMBER:g}: too large for squares and correlations"
-                raise DataError(problem, where=where, remedy="mend it, or give all numbers in a larger unit")
-        yield Labelled(pair.source, labels, pair.line)
+        yield Labelled(pair.source, labels_of(pair.target, f"{corpus_name(corpus)}:{pair.line}", data), pair.line)
+
+
+def labels_of(text: str, where: str, data: DataConfig) -> tuple[str, ...]:
+    """The labels that a column tells. Raises DataError where there is none, or no number, or too large a one."""
+    parts = text.split(data.label_separator) if data.labels == "several" else [text]
+    labels = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if not labels and data.labels != "several":
+        raise DataError("has no label", where=where, remedy="give it one, or remove it")
+    if data.labels == "number" and abs(number_of(labels[0], where, "mend it, or set data.labels: one")) > LARGEST_NUMBER:
+        problem = f"{labels[0][:40]!r} is beyond {LARGEST_NUMBER:g}: too large for squares and correlations"
+        raise DataError(problem, where=where, remedy="mend it, or give all numbers in a larger unit")
+    return labels
 
 
 def read_joined(corpus: CorpusConfig) -> Iterator[Pair]:
@@ -67,6 +70,14 @@ def read_joined(corpus: CorpusConfig) -> Iterator[Pair]:
     assert corpus.target is not None
     for (first, second, label), line in read_table(corpus.path, (corpus.source, corpus.second), (corpus.target,)):
         yield Pair(TAB.join(text.replace(TAB, " ") for text in (first, second)), label, line)
+
+
+def label_numbers(known: Labels, labels: tuple[str, ...]) -> list[int]:
+    """Numbers of the labels, those that are known; of a number the bits of its float32, in units of the deviation."""
+    if known.kind == "number":
+        scaled = np.float32((float(labels[0]) - known.mean) / known.deviation)
+        return [int(scaled.view(np.uint32))]
+    return sorted(known.numbers[label] for label in labels if label in known.numbers)
 
 
 class LabelledPreparation:
@@ -102,7 +113,7 @@ class LabelledPreparation:
         tokens = self.encode(texts, self._tokenizer.encode_many)
         kept = [row for row, text in enumerate(texts) if tokens[row] and not is_blank(text)]
         dropped[EMPTY_SOURCE] += len(examples) - len(kept)
-        rows = [self.fit(tokens[row]) for row in kept], [self._answer(examples[row].labels) for row in kept]
+        rows = [self.fit(tokens[row]) for row in kept], [label_numbers(self._labels, examples[row].labels) for row in kept]
         cut = sum(len(tokens[row]) > self._max_length for row in kept)
         return Prepared([examples[row].line for row in kept], rows, ([texts[row] for row in kept], [""] * len(kept)), cut)
 
@@ -117,13 +128,9 @@ class LabelledPreparation:
         """What the model reads of a row."""
         return row[: self._max_length]
 
-    def _answer(self, labels: tuple[str, ...]) -> list[int]:
-        """Numbers of the labels, those that are known; of a number the bits of its float32, in units of the deviation."""
-        known = self._labels
-        if known.kind == "number":
-            scaled = np.float32((float(labels[0]) - known.mean) / known.deviation)
-            return [int(scaled.view(np.uint32))]
-        return sorted(known.numbers[label] for label in labels if label in known.numbers)
+    def example_of(self, line: str, number: int) -> Labelled:
+        """A line of `predict`."""
+        return Labelled(line, ("0",), number)
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
         return self.encode(texts, partial(self._tokenizer.sample_many, seed=seed))
@@ -135,7 +142,9 @@ class LabelledPreparation:
     def rows_of_all(self, examples: Sequence[Labelled]) -> MemoryRows:
         tokens = self.encode(self.texts(examples), self._tokenizer.encode_many)
         cut = sum(len(row) > self._max_length for row in tokens)
-        return MemoryRows([self.fit(row) for row in tokens], [self._answer(example.labels) for example in examples], cut)
+        return MemoryRows(
+            [self.fit(row) for row in tokens], [label_numbers(self._labels, example.labels) for example in examples], cut
+        )
 
 
 class JoinedPreparation(LabelledPreparation):
@@ -165,7 +174,7 @@ class JoinedPreparation(LabelledPreparation):
         return [*first, EOS_ID, *second[: room - len(first)]]
 
 
-def learn_labels(data: DataConfig) -> Labels:
+def learn_labels(data: DataConfig, read: Read = read_labelled) -> Labels:
     """The labels of the training corpus."""
-    answers = (example.labels for example in read_all(read_labelled, data, "train"))
+    answers = (example.labels for example in read_all(read, data, "train"))
     return Labels.learn(data.labels, answers, corpus_name(*data.parts("train")))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 
 from headway.config import Config, CorpusConfig, DataConfig, Split
 from headway.data.batches import Epoch, Rows
+from headway.data.readers import corpus_files
 from headway.data.tokenizer import Tokenizers
 
 SIDES = ("source", "target")
 Tokens: TypeAlias = Sequence[int]
+PIECE_EXAMPLES = 10_000  # prepared together; changing it changes what a seed samples, and so the format of the cache
 
 
 class Example(Protocol):
@@ -53,6 +56,7 @@ class Preparation(Protocol):
         dtypes: the numbers of source and target: uint16 or uint32.
         made_from: everything beside the corpus that decides the rows, as JSON.
         sampling: the rates of subword sampling of both sides; both 0 where every view is the same.
+        piece_examples: how many examples are prepared together, where it is not `PIECE_EXAMPLES`.
     """
 
     dtypes: tuple[str, str]
@@ -80,6 +84,21 @@ class Preparation(Protocol):
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         """The updates of an epoch; None for one without chance, as for validation."""
+
+
+def files_of(preparation: type[Preparation] | Preparation, *parts: CorpusConfig) -> list[Path]:
+    """All files that some parts are read from, each once: those that a manifest names too.
+
+    Raises DataError for a corpus that is missing or no regular file.
+    """
+    own: Callable[[CorpusConfig], list[Path]] = getattr(preparation, "files", corpus_files)
+    return list(dict.fromkeys(path for part in parts for path in own(part)))
+
+
+def texts_of(preparation: type[Preparation]) -> Read:
+    """What yields the texts that tokenizers learn from: the examples, but where these are files."""
+    found: Read = getattr(preparation, "read_texts", preparation.read)
+    return found
 
 
 Read: TypeAlias = Callable[[CorpusConfig, DataConfig], Iterator[Any]]
@@ -125,7 +144,8 @@ class MemoryRows:
         return len(self.source_rows)
 
     def source(self, index: int) -> NDArray[np.integer]:
-        return np.asarray(self.source_rows[index], dtype=np.int64)
+        row = self.source_rows[index]
+        return row if isinstance(row, np.ndarray) else np.asarray(row, dtype=np.int64)
 
     def target(self, index: int) -> NDArray[np.integer]:
         return np.asarray(self.target_rows[index], dtype=np.int64)

@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 from headway.config import CorpusConfig, DataConfig
 from headway.data.array_store import ArrayWriter, DamagedError, MappedArray, exclusive, open_arrays
-from headway.data.preparation import SIDES, Example, Preparation
+from headway.data.preparation import PIECE_EXAMPLES, SIDES, Example, Preparation, Tokens, files_of
 from headway.data.progress import PairsProgress
-from headway.data.readers import corpus_files, corpus_name, fingerprint
+from headway.data.readers import corpus_name, fingerprint
 from headway.errors import DataError
 
 FORMAT = 3
-PIECE_EXAMPLES = 10_000  # prepared together; changing it changes what a seed samples, and so FORMAT
 PIECE_CHARACTERS = 1 << 22  # the same for very long texts
 RESIDENT_ROWS = 2048  # rows touched before mapped pages are given back, about 64 KiB each
 _log = logging.getLogger(__name__)
@@ -163,7 +162,7 @@ def open_cache(
         DataError: the corpus is damaged, changed, or too many of its examples would be dropped.
         ResourceError: the disk is full or not writable.
     """
-    found = fingerprint(corpus_files(corpus))
+    found = fingerprint(files_of(preparation, corpus))
     name = corpus_name(corpus)
     if expected_fingerprint is not None and found != expected_fingerprint:
         raise DataError(
@@ -265,7 +264,8 @@ def _build_plain(folder: Path, job: _Job) -> None:
         ends: Counter[str] = Counter()
         dropped: Counter[str] = Counter()
         read = cut = 0
-        for examples in in_pieces(preparation.read(job.corpus, job.data)):
+        most = getattr(preparation, "piece_examples", PIECE_EXAMPLES)
+        for examples in in_pieces(preparation.read(job.corpus, job.data), most):
             found = preparation.prepare(examples, dropped)
             read, cut = read + len(examples), cut + found.cut
             needed = _Needed(writer, read, total)
@@ -277,7 +277,7 @@ def _build_plain(folder: Path, job: _Job) -> None:
                     encoded = [text.encode() for text in texts]
                     _append(writer, f"{side}.text", f"{side}.text_ends", encoded, ends, needed)
             progress.advance(len(examples))
-        if fingerprint(corpus_files(job.corpus)) != job.fingerprint:
+        if fingerprint(files_of(preparation, job.corpus)) != job.fingerprint:
             raise DataError("changed while it was tokenised", where=job.name, remedy="wait until it is written, then start again")
         writer.publish({"read": read, "dropped": dict(dropped), "cut": cut, "fingerprint": job.fingerprint, "view": None})
 
@@ -310,14 +310,14 @@ def _build_view(folder: Path, job: _Job, view: int, plain: TokenCache) -> None:
         writer.publish(facts)
 
 
-def in_pieces(examples: Iterator[E]) -> Iterator[list[E]]:
+def in_pieces(examples: Iterator[E], most: int = PIECE_EXAMPLES) -> Iterator[list[E]]:
     """Examples in lists that are bounded by number and by characters, the same ones at every reading."""
     piece: list[E] = []
     characters = 0
     for example in examples:
         piece.append(example)
         characters += len(example.source) + len(example.target)
-        if len(piece) == PIECE_EXAMPLES or characters >= PIECE_CHARACTERS:
+        if len(piece) == most or characters >= PIECE_CHARACTERS:
             yield piece
             piece, characters = [], 0
     if piece:
@@ -325,12 +325,15 @@ def in_pieces(examples: Iterator[E]) -> Iterator[list[E]]:
 
 
 def _append(
-    writer: ArrayWriter, values: str, ends: str, rows: Sequence[Sequence[int]], reached: Counter[str], needed: _Needed
+    writer: ArrayWriter, values: str, ends: str, rows: Sequence[Tokens | bytes], reached: Counter[str], needed: _Needed
 ) -> None:
     """Write rows of numbers one after another, and where each ends; `reached` remembers where the last row before ended."""
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     total = int(lengths.sum())
-    flat = np.fromiter(itertools.chain.from_iterable(rows), dtype=writer.dtype(values), count=total)
+    if rows and isinstance(rows[0], np.ndarray):
+        flat = np.concatenate(rows)
+    else:
+        flat = np.fromiter(itertools.chain.from_iterable(rows), dtype=writer.dtype(values), count=total)
     writer.append(values, flat, needed)
     writer.append(ends, lengths.cumsum() + reached[values], needed)
     reached[values] += total

@@ -34,6 +34,7 @@ OUTCOMES: dict[str, Callable[[Request], Outcome]] = {
     **dict.fromkeys(WITHOUT_TARGET, text_outcome),
     "classification": label_outcome,
     "pair_classification": label_outcome,
+    "media_classification": label_outcome,
     "tagging": tag_outcome,
     "question_answering": span_outcome,
     "sentence_embedding": embedding_outcome,

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from headway.config import WITHOUT_TARGET, Config, CorpusConfig, Direction, Split, load_config
-from headway.data.readers import corpus_files, corpus_name, corpus_paths, fingerprint
+from headway.data.preparation import files_of
+from headway.data.readers import corpus_name, corpus_paths, fingerprint
 from headway.data.tagged import in_scheme
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
@@ -58,7 +59,7 @@ class Request:
                 config=self.config.in_direction(direction),
                 examples=[self.examples[place] for place in some],
                 parts=[self.parts[place] for place in some],
-                data=self.data if len(places) == 1 else _fingerprint([self.parts[place] for place in some]),
+                data=self.data if len(places) == 1 else _fingerprint(self.config, [self.parts[place] for place in some]),
                 clock=Clock(dict(self.clock.seconds)),
             )
             for direction, some in places.items()
@@ -106,7 +107,7 @@ def open_request(run: Path, overrides: Sequence[str], split: Split) -> Request:
         config = load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True) if overrides else loaded.config
         _refuse_other_languages(config, loaded.config)
         parts = _parts_of(config, split, loaded.directory)
-        data = _fingerprint(parts)
+        data = _fingerprint(config, parts)
         read, reading = TASKS[config.task].preparation.read, in_scheme(config.data, loaded.tokenizers.labels)
         found = [(part, example) for part in parts for example in read(part, reading)]
         if not found:
@@ -115,9 +116,9 @@ def open_request(run: Path, overrides: Sequence[str], split: Split) -> Request:
     return Request(run, split, loaded, config, [one for _, one in found], [part for part, _ in found], data, clock)
 
 
-def _fingerprint(parts: Iterable[CorpusConfig]) -> str:
+def _fingerprint(config: Config, parts: Iterable[CorpusConfig]) -> str:
     """Of the files of some parts, each counted once."""
-    return fingerprint(dict.fromkeys(path for part in parts for path in corpus_files(part)))
+    return fingerprint(files_of(TASKS[config.task].preparation, *parts))
 
 
 def _refuse_other_languages(config: Config, trained: Config) -> None:

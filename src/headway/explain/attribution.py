@@ -101,7 +101,7 @@ def without_words(subject: Subject) -> tuple[Tensor | None, Tensor | None]:
     found: list[Tensor | None] = []
     embeddings = (subject.model.source_embedding, subject.model.target_embedding)
     for vectors, side, embedding in zip(subject.vectors(), (subject.source, subject.target), embeddings, strict=True):
-        if vectors is None or side is None or embedding is None:
+        if vectors is None or side is None or embedding is None or embedding.tokens is None:
             found.append(None)
         else:
             marks_1S1 = torch.tensor(side.marks, device=vectors.device)[None, :, None]

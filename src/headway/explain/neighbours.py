@@ -26,8 +26,8 @@ from headway.config import Config
 from headway.data.batches import IGNORED, Batch, BucketedEpoch
 from headway.data.files import fingerprint, written_aside
 from headway.data.labels import Labels
-from headway.data.preparation import MemoryRows, Prepared
-from headway.data.readers import corpus_files, corpus_name
+from headway.data.preparation import MemoryRows, Prepared, files_of
+from headway.data.readers import corpus_name
 from headway.data.tagged import in_scheme
 from headway.data.token_cache import in_pieces
 from headway.errors import DataError
@@ -163,7 +163,10 @@ def _of_rows(model: Transformer, rows: MemoryRows) -> dict[str, NDArray[np.float
 def _open(loaded: LoadedModel, done: Done) -> _Index:
     """The index beside the run, made anew where it is not of this model and this data."""
     folder = run_of(loaded.directory) / "explain"
-    made_from = {"model": loaded.fingerprint, "data": fingerprint(corpus_files(*loaded.config.data.parts("train")))}
+    made_from = {
+        "model": loaded.fingerprint,
+        "data": fingerprint(files_of(TASKS[loaded.config.task].preparation, *loaded.config.data.parts("train"))),
+    }
     names = ["text", *(["answer"] if loaded.model.encoder and loaded.model.decoder else [])]
     try:
         known = json.loads((folder / "neighbours.json").read_text("utf-8"))

@@ -79,7 +79,8 @@ class Subject:
         """The embeddings of source and target, [1, S, D] and [1, T, D], before positions are added."""
         found: list[Tensor | None] = []
         for ids, embedding in zip(self.ids(), (self.model.source_embedding, self.model.target_embedding), strict=True):
-            found.append(embedding.tokens(ids).detach() if ids is not None and embedding is not None else None)
+            tokens = embedding.tokens if embedding is not None else None
+            found.append(tokens(ids).detach() if ids is not None and tokens is not None else None)
         return found[0], found[1]
 
     def states(self, source: Tensor | None, target: Tensor | None) -> Tensor:

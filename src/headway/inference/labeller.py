@@ -8,7 +8,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from headway.data.labelled import Labelled
+from headway.data.labelled import LabelledPreparation
+from headway.data.media_preparation import LabelledMediaPreparation
 from headway.data.preparation import MemoryRows
 from headway.data.preprocessing import is_blank
 from headway.errors import UsageError
@@ -41,7 +42,9 @@ class Labeller:
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
         self._max_length = config.data.max_length
-        self._preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
+        preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
+        assert isinstance(preparation, LabelledPreparation | LabelledMediaPreparation)
+        self._preparation = preparation
         self._model = ready_to_compute(loaded, decoding)
         self._where, self._calibration = str(loaded.directory), loaded.calibration
         self._threshold: Threshold | None = None
@@ -87,7 +90,7 @@ class Labeller:
             for texts in pieces:
                 for start in range(0, len(texts), PIECE_LINES):
                     some = enumerate(texts[start : start + PIECE_LINES], cut.texts + 1)
-                    examples = [Labelled(whole_characters(text), ("0",), line) for line, text in some]
+                    examples = [self._preparation.example_of(whole_characters(text), line) for line, text in some]
                     rows = self._preparation.rows_of_all(examples)
                     cut.add(rows.cut, len(examples))
                     for example, answer in zip(examples, self._answers(rows), strict=True):

@@ -83,10 +83,15 @@ class Translation:
         return sum(self.token_scores)
 
 
+NOTHING = Translation("", "", [], [], [], 0.0, [], cut=False)  # the answer to a blank line
+
+
 @dataclass(frozen=True)
-class _Source:
+class Source:
+    """What the model reads of a line, and the place of the line."""
+
     place: int
-    ids: list[int]
+    ids: Any  # of pieces; of media the positions [S, F]
     cut: bool
 
 
@@ -150,6 +155,7 @@ class Predictor:
 
     scoreless = ""
     many_lines = False  # whether an answer may have line breaks
+    piece_lines = PIECE_LINES
 
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
         keep_freed_memory()
@@ -228,31 +234,35 @@ class Predictor:
     def _answers(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
         first = 0
         for lines in pieces:
-            for start in range(0, len(lines), PIECE_LINES):
-                piece = lines[start : start + PIECE_LINES]
+            for start in range(0, len(lines), self.piece_lines):
+                piece = lines[start : start + self.piece_lines]
                 yield from self._translate(piece, first)
                 first += len(piece)
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
-        sources = self._read(lines)
-        batches = list(_batches(sources, self.options, self._workers))
-        answers: list[list[Translation]] = [[Translation("", "", [], [], [], 0.0, [], cut=False)] for _ in lines]
-        for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
-            for source, hypotheses in zip(batch, found, strict=True):
-                answers[source.place] = [self._written(hypothesis, source) for hypothesis in hypotheses]
+        answers = [[NOTHING] for _ in lines]
+        for source, found in self._answered(self._read(lines), first):
+            answers[source.place] = found
         return answers
 
-    def _read(self, lines: list[str]) -> list[_Source]:
+    def _answered(self, sources: list[Source], first: int) -> Iterator[tuple[Source, list[Translation]]]:
+        """Each source with its answers, in any order."""
+        batches = list(_batches(sources, self.options, self._workers))
+        for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
+            for source, hypotheses in zip(batch, found, strict=True):
+                yield source, [self._written(hypothesis, source) for hypothesis in hypotheses]
+
+    def _read(self, lines: list[str]) -> list[Source]:
         ends = self._ends
         texts = [ends.source_steps.apply(whole_characters(line)) for line in lines]
         sources = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
             if ids and not is_blank(texts[place]):
                 kept = ids[-ends.longest :] if self._keeps_end else ids[: ends.longest]
-                sources.append(_Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
+                sources.append(Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
         return sources
 
-    def _written(self, hypothesis: Hypothesis, source: _Source) -> Translation:
+    def _written(self, hypothesis: Hypothesis, source: Source) -> Translation:
         target = self._loaded.tokenizers.target
         text = target.decode(hypothesis.ids)
         return Translation(
@@ -266,7 +276,7 @@ class Predictor:
             cut=source.cut,
         )
 
-    def _generate_all(self, batches: list[list[_Source]], first: int) -> Iterator[list[list[Hypothesis]]]:
+    def _generate_all(self, batches: list[list[Source]], first: int) -> Iterator[list[list[Hypothesis]]]:
         rows = [[source.ids for source in batch] for batch in batches]
         numbers = [[first + source.place for source in batch] for batch in batches]
         generate = self._translator.generate
@@ -285,8 +295,8 @@ class Predictor:
         return self.options.workers or (torch.get_num_threads() if on_cpu else 1)
 
     @cached_property
-    def _translator(self) -> _Translator:
-        return _Translator(self._loaded, self.options)
+    def _translator(self) -> Translator:
+        return Translator(self._loaded, self.options)
 
 
 @dataclass(frozen=True)
@@ -305,7 +315,7 @@ class _Ends:
         return cls(source, target, tag, min(data.max_length, _positions(config.model) - 1 - len(tag)))
 
 
-class _Translator:
+class Translator:
     """Ids in, hypotheses out, in one process."""
 
     def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
@@ -314,9 +324,13 @@ class _Translator:
         self.precision = choose_inference_precision(options.precision, self.device, loaded.config.model)
         self.model = prepare(loaded.model.to(self.device), self.precision)
 
-    def generate(self, rows: list[list[int]], numbers: list[int]) -> list[list[Hypothesis]]:
+    def batch(self, rows: list[Any]) -> tuple[Tensor, Tensor]:
+        """Rows as what the encoder reads, and its mask."""
+        return _padded(rows, _positions(self.model.config))
+
+    def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:
         """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
-        ids_BS, mask_BS = _padded(rows, _positions(self.model.config))
+        ids_BS, mask_BS = self.batch(rows)
         return generate(
             self.model,
             ids_BS.to(self.device),
@@ -334,14 +348,14 @@ def _pieces(lines: Iterable[str], most: int) -> Iterator[list[str]]:
     return iter(lambda: list(itertools.islice(remaining, most)), [])
 
 
-def _batches(sources: list[_Source], options: DecodingConfig, workers: int) -> Iterator[list[_Source]]:
+def _batches(sources: list[Source], options: DecodingConfig, workers: int) -> Iterator[list[Source]]:
     """Sources of like length together, the longest first, at most `batch_tokens` padded tokens and `MOST_QUERIES` a batch.
 
     What fits in one batch is shared among the workers, if each gets enough to be worth it.
     """
-    queries = {"beam": options.beam_size, "sample": options.n_best, "greedy": 1}[options.method]
+    queries = {"beam": options.beam_size, "sample": options.n_best}.get(options.method, 1)
     most_rows = max(1, min(MOST_QUERIES // queries, max(SMALLEST_SHARE, -(-len(sources) // workers))))
-    batch: list[_Source] = []
+    batch: list[Source] = []
     for source in sorted(sources, key=lambda source: -len(source.ids)):
         if batch and (len(batch) == most_rows or (len(batch) + 1) * (len(batch[0].ids) + 1) > options.batch_tokens):
             yield batch

@@ -1,4 +1,4 @@
-"""The door of the model: ids in, vectors with positions out. Text only so far; B, S, T, D as in `layers.py`."""
+"""The door of the model for text: ids in, vectors with positions out; B, S, T, D as in `layers.py`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from torch import Tensor, nn
 from headway.config import ModelConfig
 from headway.model.dropout import Dropout, RandomMasks
 from headway.model.layers import sinusoidal_positions
+
+
+class SinusoidTable:
+    """`sinusoidal_positions` by looking up; no buffer: each rank's grows with its own longest row."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, Tensor] = {}  # by their width
+
+    def __call__(self, positions: Tensor, width: int) -> Tensor:
+        """Those of integers of any shape [...], as float32 [..., width]."""
+        needed, table_TD = int(positions.max()) + 1, self._tables.get(width)
+        if table_TD is None or needed > len(table_TD) or table_TD.device != positions.device:
+            longest = torch.arange(max(256, 2 * needed), device=positions.device)
+            self._tables[width] = table_TD = sinusoidal_positions(longest, width)
+        return table_TD[positions]
 
 
 class TextEmbedding(nn.Module):
@@ -21,7 +36,7 @@ class TextEmbedding(nn.Module):
         self.learned = nn.Embedding(config.max_positions, config.width) if config.positions == "learned" else None
         self.dropout = Dropout(config.dropout, masks)
         self.word_dropout = Dropout(config.word_dropout, masks)
-        self.table_TD = torch.empty(0, config.width)  # no buffer: each rank's grows with its own longest row
+        self.sinusoids = SinusoidTable()
 
     def forward(self, ids_BT: Tensor, positions: Tensor, dtype: torch.dtype) -> Tensor:
         """Returns [B, T, D] in `dtype`; positions are [T], or [B, T] where rows differ. Raises IndexError beyond learned ones.
@@ -33,14 +48,7 @@ class TextEmbedding(nn.Module):
         if self.word_dropout.active:
             x_BTD = x_BTD * self.word_dropout(x_BTD.new_ones(*ids_BT.shape[:2], 1))
         if self.kind == "sinusoidal":
-            x_BTD = x_BTD + self._sinusoidal(positions)
+            x_BTD = x_BTD + self.sinusoids(positions, self.width)
         elif self.learned is not None:
             x_BTD = x_BTD + self.learned(positions)
         return self.dropout(x_BTD.to(dtype))
-
-    def _sinusoidal(self, positions: Tensor) -> Tensor:
-        needed, table_TD = int(positions.max()) + 1, self.table_TD
-        if needed > len(table_TD) or table_TD.device != positions.device:
-            longest = torch.arange(max(256, 2 * needed), device=positions.device)
-            self.table_TD = table_TD = sinusoidal_positions(longest, self.width)
-        return table_TD[positions]

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from headway.config import ModelConfig
+from headway.config import MediaConfig, ModelConfig
 from headway.model.cache import KVCache
 from headway.model.dropout import RandomMasks
 from headway.model.embeddings import TextEmbedding
 from headway.model.layers import Attention, Block, Linear, RelativePositionBias, Rotation, build_norm, rotary_positions
+from headway.model.media_embeddings import MediaEmbedding, build_media_embedding
 
 
 class Transformer(nn.Module):
@@ -30,6 +31,8 @@ class Transformer(nn.Module):
         target_vocabulary_size: pieces that the decoder reads and predicts.
         outputs: figures that the head of an encoder without decoder computes; 0 for no head.
         seed: of the initial weights.
+        media: what the encoder reads in place of text, or with it where `source_vocabulary_size` is not 0.
+        ctc: whether the encoder has an output of its own, which spells (Graves et al. 2006); `PAD` is its blank.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class Transformer(nn.Module):
         *,
         outputs: int = 0,
         seed: int = 0,
+        media: MediaConfig | None = None,
+        ctc: bool = False,
     ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.media = config, media or MediaConfig()
         self.compute_dtype = torch.float32
         self.masks = RandomMasks()
         cross = config.encoder_layers > 0
@@ -57,17 +62,23 @@ class Transformer(nn.Module):
             self.decoder_bias = RelativePositionBias(config.heads, bidirectional=False) if self.decoder else None
         self._build_embeddings(source_vocabulary_size, target_vocabulary_size)
         self.head = Linear(config.width, outputs) if outputs and not self.decoder else None
+        self.ctc = Linear(config.width, target_vocabulary_size) if ctc else None
         self._initialise(seed)
 
     def _build_embeddings(self, source_vocabulary_size: int, target_vocabulary_size: int) -> None:
         config = self.config
         both = bool(self.encoder) and bool(self.decoder)
-        self.source_embedding = TextEmbedding(config, source_vocabulary_size, self.masks) if self.encoder else None
+        self.source_embedding: TextEmbedding | MediaEmbedding | None = None
+        if self.encoder and self.media.kind == "text":
+            self.source_embedding = TextEmbedding(config, source_vocabulary_size, self.masks)
+        elif self.encoder:
+            self.source_embedding = build_media_embedding(config, self.media, source_vocabulary_size, self.masks)
         self.target_embedding = TextEmbedding(config, target_vocabulary_size, self.masks) if self.decoder else None
         self.output: nn.Module | None = None
         if self.target_embedding is None:
             return
-        if self.source_embedding is not None and both and config.tied_embeddings == "all":
+        reads_text = self.source_embedding is not None and self.source_embedding.tokens is not None
+        if self.source_embedding is not None and reads_text and both and config.tied_embeddings == "all":
             if source_vocabulary_size != target_vocabulary_size:
                 raise ValueError("tied_embeddings=all needs one joint vocabulary for source and target")
             self.source_embedding.tokens = self.target_embedding.tokens
@@ -78,7 +89,7 @@ class Transformer(nn.Module):
         """Xavier-uniform projections, N(0, 1/D) embeddings so that the scaled input and the tied output both have unit size."""
         generator = torch.Generator().manual_seed(seed)
         for name, module in self.named_modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.xavier_uniform_(module.weight, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -96,6 +107,7 @@ class Transformer(nn.Module):
             return weight
         embedding = self.target_embedding or self.source_embedding
         assert embedding is not None
+        assert embedding.tokens is not None
         return embedding.tokens.weight
 
     def seed_dropout(self, *key: int) -> None:
@@ -109,7 +121,7 @@ class Transformer(nn.Module):
         return self.decode(target_ids_BT, memory_BSD, source_mask_BS)
 
     def encode(self, source_ids_BS: Tensor, source_mask_BS: Tensor) -> Tensor:
-        """Reads the source; returns the memory [B, S, D]."""
+        """Reads the source, ids [B, S] or positions of media [B, S, F]; returns the memory [B, S, D]."""
         assert self.source_embedding is not None
         positions_S = torch.arange(source_ids_BS.shape[1], device=source_ids_BS.device)
         mask = self._attention_mask(source_mask_BS)

@@ -12,13 +12,14 @@ from headway.data.check import check
 from headway.data.checks.report import CheckReport
 from headway.data.files import fingerprint
 from headway.data.labels import Labels
-from headway.data.readers import corpus_files
+from headway.data.preparation import files_of
 from headway.data.tokenizer import Tokenizers
 from headway.errors import HeadwayError, ModelError
 from headway.evaluation.evaluated import Evaluated, load_evaluated
 from headway.evaluation.records import record_path, run_of
 from headway.model_dir import CALIBRATION
 from headway.report.training_text import TrainingText, read_training_text
+from headway.tasks import TASKS
 from headway.training.corpus import joined_fingerprint
 from headway.training.run_directory import CHECK, TOKENIZERS, seed_runs
 from headway.training.starts import Start, read_starts
@@ -114,7 +115,7 @@ def _check(directory: Path, config: Config, tokenizers: Tokenizers | None) -> tu
     """The quick check of the data as it is now; where the files are gone, what training found when it began."""
     try:
         parts = [part for split in ("train", "validation") for part in config.data.parts(split)]
-        corpus_files(*parts)
+        files_of(TASKS[config.task].preparation, *parts)
     except HeadwayError as error:
         return _recorded_check(directory / CHECK, str(error))
     return check(config, quick=True, tokenizers=tokenizers), "Looked through now, quickly, with the tokenizers of the run."
@@ -136,7 +137,9 @@ def _training(config: Config, labels: Labels | None, starts: list[Start]) -> tup
     try:
         read = read_training_text(config, labels)
         learned = starts[-1].data.get("train") if starts else None
-        found = joined_fingerprint([fingerprint(corpus_files(part)) for part in config.data.parts("train")])
+        found = joined_fingerprint(
+            [fingerprint(files_of(TASKS[config.task].preparation, part)) for part in config.data.parts("train")]
+        )
     except HeadwayError as error:
         return None, f"Nothing can be said of rare words: the training set cannot be read ({error})."
     notes = []

@@ -12,6 +12,7 @@ from headway.data.corrupted import DenoisingPreparation, MaskedPreparation, Span
 from headway.data.dialogues import DialoguePreparation
 from headway.data.labelled import JoinedPreparation, LabelledPreparation, learn_labels
 from headway.data.labels import Labels
+from headway.data.media_preparation import LabelledMediaPreparation, MediaPreparation, learn_media_labels
 from headway.data.noise import SENTINELS
 from headway.data.pairs import PairPreparation, SentencePreparation
 from headway.data.preparation import Preparation
@@ -56,6 +57,11 @@ TASKS: dict[str, Task] = {
     "question_answering": Task(QuestionPreparation, span.loss, outputs=2),
     "tagging": Task(TaggedPreparation, label.tag_loss, labels=learn_tags),
     "sentence_embedding": Task(SentencePreparation, embedding.loss),
+    "captioning": Task(MediaPreparation, sequence.loss, writes=True),
+    "visual_question_answering": Task(MediaPreparation, sequence.loss, writes=True),
+    "multimodal_translation": Task(MediaPreparation, sequence.loss, writes=True),
+    "speech_recognition": Task(MediaPreparation, sequence.speech_loss, writes=True),
+    "media_classification": Task(LabelledMediaPreparation, label.loss, labels=learn_media_labels),
 }
 
 

@@ -36,7 +36,7 @@ def regularised(model: Any, training: TrainingConfig, loss: Callable[..., TokenL
     smoothing, consistency = (training.label_smoothing, training.r_drop) if model.training else (0.0, 0.0)
     if not consistency:
         return loss(*tensors, smoothing=smoothing, consistency=0.0)
-    twice = [None if tensor is None else tensor.repeat(2, 1) for tensor in tensors]
+    twice = [None if tensor is None else torch.cat((tensor, tensor)) for tensor in tensors]
     both = loss(*twice, smoothing=smoothing, consistency=consistency)
     return TokenLoss(both.loss / 2, both.negative_log_likelihood / 2, both.tokens // 2)
 
@@ -61,6 +61,21 @@ def cross_entropy(
         hidden_ND.view(passes, -1, hidden_ND.shape[-1]), weight_VD, targets_N.view(passes, -1), smoothing, consistency
     )
     return TokenLoss(loss, nll, len(targets_N))
+
+
+def ctc_loss(logits_BSV: Tensor, mask_BS: Tensor, targets_BT: Tensor) -> Tensor:
+    """−log p of the targets, summed over them, over all ways to spell them along the source (Graves et al. 2006, equation 8).
+
+    Args:
+        logits_BSV: what the encoder makes of each position; number 0, padding, is the blank.
+        targets_BT: with the end of sentence, which is not spelled. One longer than its source allows counts for nothing.
+    """
+    log_p_SBV = logits_BSV.float().log_softmax(-1).transpose(0, 1)
+    lengths_B = (targets_BT != IGNORED).sum(1) - 1
+    targets_BT = targets_BT[:, :-1].masked_fill(
+        torch.arange(targets_BT.shape[1] - 1, device=targets_BT.device) >= lengths_B[:, None], 0
+    )
+    return F.ctc_loss(log_p_SBV, targets_BT, mask_BS.sum(1), lengths_B.clamp(min=0), blank=0, reduction="sum", zero_infinity=True)
 
 
 def label_loss(

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from headway.config import Config, config_difference, dump_config, load_config
+from headway.data.preparation import texts_of
 from headway.data.tokenizer import Tokenizers, train_tokenizers
 from headway.data.tokenizer_extension import extend_tokenizers
 from headway.errors import ResourceError, UsageError
@@ -130,9 +131,9 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     labels = task.labels(config.data) if task.labels is not None else None  # first: a corpus that they refuse costs no time
     tokenizers = inherited_tokenizers(config)
     if tokenizers is None or config.tokenizer.path is not None:
-        tokenizers = train_tokenizers(config, task.preparation.read)
+        tokenizers = train_tokenizers(config, texts_of(task.preparation))
     elif config.tokenizer.extend_by:
-        tokenizers = extend_tokenizers(tokenizers, config, task.preparation.read)
+        tokenizers = extend_tokenizers(tokenizers, config, texts_of(task.preparation))
     if labels is not None:
         tokenizers.labels = labels
     aside = directory / TOKENIZERS_ASIDE

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from headway.config import Config, ModelConfig
 from headway.data.checks.report import Finding
+from headway.data.preparation import texts_of
 from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers, train_tokenizers
 from headway.data.tokenizer_extension import cuts_of_new_pieces, extends
 from headway.errors import HeadwayError, UsageError
@@ -156,7 +157,7 @@ def start_findings(config: Config) -> list[Finding]:
         if tokenizers is None:
             return []
         if config.tokenizer.path is not None:
-            tokenizers = train_tokenizers(config, TASKS[config.task].preparation.read)
+            tokenizers = train_tokenizers(config, texts_of(TASKS[config.task].preparation))
         refuse_misfits(sources(config.model), config, tokenizers)
     except HeadwayError as error:
         places = (error.where,) if error.where else ()
@@ -222,7 +223,10 @@ def _refuse_two_tables(encoder: LoadedModel, decoder: LoadedModel) -> None:
     assert encoder.model.source_embedding is not None
     assert decoder.model.target_embedding is not None
     pieces = min(encoder.tokenizers.source.vocabulary_size, decoder.tokenizers.target.vocabulary_size)
-    tables = (encoder.model.source_embedding.tokens.weight, decoder.model.target_embedding.tokens.weight)
+    read = encoder.model.source_embedding.tokens
+    if read is None:  # of pictures and recordings: there is one table only
+        return
+    tables = (read.weight, decoder.model.target_embedding.tokens.weight)
     if torch.equal(*(table[:pieces] for table in tables)):
         return
     places = " and ".join(dict.fromkeys(str(one.directory) for one in (encoder, decoder)))

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from headway.config import WITHOUT_TARGET, Config, CorpusConfig
+from headway.config import OF_MEDIA, WITHOUT_TARGET, Config, CorpusConfig
 from headway.data.checks import findings as judge
 from headway.data.checks.lines import hash_text, normalise
 from headway.data.checks.report import CorpusFigures, Finding, Level, split_of
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
 from headway.data.dialogues import DialoguePreparation, read_dialogues
 from headway.data.labelled import Labelled, LabelledPreparation
+from headway.data.media_preparation import LabelledMediaPreparation, MediaPreparation
 from headway.data.pairs import EMPTY_TARGET, PairPreparation
 from headway.data.preparation import Read
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -47,6 +48,8 @@ READERS: dict[str, Read] = {
     "tagging": TaggedPreparation.read,
     "question_answering": QuestionPreparation.read,
     "sentence_embedding": PairPreparation.read,
+    **dict.fromkeys(OF_MEDIA, MediaPreparation.read),
+    "media_classification": LabelledMediaPreparation.read,
 }
 
 

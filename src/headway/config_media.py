@@ -1,0 +1,105 @@
+"""The section on what is seen and heard: how pictures, clips and recordings become what the encoder reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from headway.config_data import Section
+
+MediaKind = Literal["text", "image", "video", "audio"]
+
+# What stands before the values of each position that the encoder reads of media: what it is, and where.
+PLACES = 4  # numbers: the kind; then t, y, x of a patch, or the place of a frame, or the id and place of a piece of text
+MEDIA, TEXT = 1, 2  # kinds; 0 is padding
+
+# What is left out has these values for a kind.
+KIND_DEFAULTS: dict[str, dict[str, Any]] = {
+    "video": {"patches": 64, "frames_per_patch": 2},
+}
+
+
+class MediaConfig(Section):
+    """Of pictures patches (Dosovitskiy et al. 2021), of clips blocks (Arnab et al. 2021), of sound log-mel frames."""
+
+    kind: MediaKind = Field("text", description="what the encoder reads; text: no media")
+    color: bool = Field(True, description="image, video: whether colours are seen, or shades of grey")
+    patch: int = Field(16, gt=0, le=256, description="image, video: side of a patch in pixels")
+    patches: int = Field(196, gt=0, le=65536, description="image, video: most patches of a picture; larger ones are scaled down")
+    stem: Literal["linear", "convolution"] = Field("linear", description="image, video: what makes a vector of a patch")
+    frames: int = Field(8, gt=0, le=1024, description="video: frames that are seen, spread evenly over the time of a clip")
+    frames_per_patch: int = Field(1, gt=0, le=64, description="video: frames that a patch reaches through")
+    crop: float = Field(0.0, ge=0, lt=1, description="image, video, in training: largest share of a picture that is cut away")
+    flip: bool = Field(False, description="image, video, in training: mirror every other one")
+    colour: float = Field(0.0, ge=0, lt=1, description="image, video, in training: largest change of light, contrast, colour")
+    sample_rate: int = Field(16000, ge=1000, le=192_000, description="audio: samples a second that every recording is brought to")
+    mels: int = Field(80, gt=0, le=512, description="audio: bands of the spectrum")
+    window_ms: float = Field(25.0, gt=0, le=1000, description="audio: milliseconds that a frame sees")
+    hop_ms: float = Field(10.0, gt=0, le=1000, description="audio: milliseconds from frame to frame")
+    subsampling: Literal[1, 2, 4, 8] = Field(4, description="audio: frames that convolutions make one position of")
+    longest_seconds: float = Field(
+        30.0, gt=0, le=86_400, description="audio: longer recordings are not learned from, and answered in windows"
+    )
+    speed: float = Field(0.0, ge=0, lt=1, description="audio, in training: largest change of speed (Ko et al. 2015)")
+    noise: float = Field(0.0, ge=0, le=1, description="audio, in training: largest noise, as a share of the loudness")
+    shift_ms: float = Field(0.0, ge=0, le=10_000, description="audio, in training: longest silence put before or cut away")
+    time_masks: int = Field(0, ge=0, le=100, description="audio, in training: stretches of time hidden (SpecAugment)")
+    time_mask_ms: float = Field(100.0, gt=0, le=10_000, description="audio: longest of them")
+    band_masks: int = Field(0, ge=0, le=100, description="audio, in training: stretches of bands hidden (SpecAugment)")
+    band_mask_share: float = Field(0.2, gt=0, le=1, description="audio: widest of them, as a share of all bands")
+    bad_files: Literal["skip", "stop"] = Field(
+        "skip",
+        description="files that cannot be read: left out of training and counted (data.accept_dropped), or refused at once",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_kind(cls, values: Any) -> Any:
+        kind = values.get("kind") if isinstance(values, dict) else None
+        return {**KIND_DEFAULTS.get(kind, {}), **values} if isinstance(kind, str) else values
+
+    @property
+    def sees(self) -> bool:
+        return self.kind in ("image", "video")
+
+    @property
+    def hears(self) -> bool:
+        return self.kind == "audio"
+
+    @property
+    def channels(self) -> int:
+        return 3 if self.color else 1
+
+    @property
+    def values(self) -> int:
+        """Numbers of a position, without where it stands."""
+        if self.hears:
+            return self.subsampling * self.mels
+        return self.frames_per_patch * self.patch**2 * self.channels
+
+    @property
+    def features(self) -> int:
+        """Numbers of a position: F of what the encoder reads, [B, S, F]."""
+        return PLACES + self.values
+
+    @property
+    def positions(self) -> int:
+        """The most that the encoder reads of one file."""
+        if self.hears:
+            return math.ceil(self.longest_seconds * 1000 / self.hop_ms / self.subsampling) + 1
+        return self.patches * (math.ceil(self.frames / self.frames_per_patch) if self.kind == "video" else 1)
+
+    def problems(self) -> Iterator[str]:
+        if self.kind == "image" and self.frames_per_patch != 1:
+            yield f"frames_per_patch={self.frames_per_patch} is for kind=video: an image is one frame — leave it out"
+        if self.kind == "video" and self.frames_per_patch > self.frames:
+            yield f"frames_per_patch={self.frames_per_patch} is more than frames={self.frames}"
+        if self.stem == "convolution" and self.patch % 4:
+            yield f"stem=convolution halves a patch twice, and patch={self.patch} is no multiple of 4"
+        if self.hears and self.hop_ms > self.window_ms:
+            yield f"hop_ms={self.hop_ms:g} is more than window_ms={self.window_ms:g}: sound between the frames would not be heard"
+        if self.hears and self.sample_rate * self.window_ms / 1000 < 2:
+            yield f"window_ms={self.window_ms:g} is less than two samples at sample_rate={self.sample_rate}"

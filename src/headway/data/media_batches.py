@@ -1,0 +1,100 @@
+"""Rows of media as a padded batch: chance changes what is seen and heard, and it becomes the positions that the encoder reads.
+
+F numbers of a position: what it is and where (`PLACES`), then its values: pixels in [−1, 1], or log-mel energies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headway.config_media import TEXT, MediaConfig
+from headway.data import media, sound
+from headway.data.batches import Batch, Rows
+from headway.data.media_rows import MediaRow, unpack
+from headway.data.tokenizer import EOS_ID
+
+
+def collate_media(
+    rows: Rows,
+    indices: NDArray[np.integer],
+    targets: tuple[NDArray[np.int64], NDArray[np.int64]],
+    settings: MediaConfig,
+    with_text: bool,
+    *,
+    seed: int,
+    epoch: int | None,
+) -> Batch:
+    """Some of the rows as one padded batch whose `source_ids` are float32 [B, S, F].
+
+    What is seen and heard is a pure function of the row, and where `epoch` is a number of (seed, epoch, its index) too.
+
+    Args:
+        targets: what is read of the answers, and what is to be said: `target_in` and `target_out` of the batch.
+    """
+    import torch
+
+    read = [
+        positions_of(unpack(rows.source(row)), settings, with_text, None if epoch is None else (seed, epoch, row))
+        for row in map(int, indices)
+    ]
+    source_BSF, mask_BS = padded_positions(read, settings)
+    arrays = (source_BSF, mask_BS, *targets, np.asarray(indices, dtype=np.int64).copy())
+    return Batch(*(torch.from_numpy(array) for array in arrays))
+
+
+def positions_of(
+    found: MediaRow, settings: MediaConfig, with_text: bool, key: tuple[int, ...] | None = None
+) -> NDArray[np.float32]:
+    """What the encoder reads of a row, [S, F]; `key` seeds what is changed by chance, None changes nothing."""
+    chance = None if key is None else np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+    seen = _heard(found.media, settings, chance) if settings.hears else _seen(found.media, settings, chance)
+    return np.concatenate((seen, _text_positions([*found.ids.tolist(), EOS_ID], settings))) if with_text else seen
+
+
+def _seen(pixels: NDArray[Any], settings: MediaConfig, chance: np.random.Generator | None) -> NDArray[np.float32]:
+    if chance is not None:
+        pixels = media.augment_pictures(pixels, chance, settings)
+    return media.cut_into_patches(pixels, patch=settings.patch, frames_per_patch=settings.frames_per_patch)
+
+
+def _heard(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generator | None) -> NDArray[np.float32]:
+    if chance is not None:
+        wave = _spoken_otherwise(wave, settings, chance)
+    features = sound.log_mel(
+        wave, sample_rate=settings.sample_rate, mels=settings.mels, window_ms=settings.window_ms, hop_ms=settings.hop_ms
+    )
+    if chance is not None:
+        features = sound.spec_augment(features, chance, settings)
+    return sound.stack_frames(features, subsampling=settings.subsampling)
+
+
+def _spoken_otherwise(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generator) -> NDArray[np.float32]:
+    """Faster or slower, earlier or later, with noise."""
+    if settings.speed:
+        wave = sound.change_speed(wave, float(chance.uniform(1 - settings.speed, 1 + settings.speed)))
+    if settings.shift_ms:
+        wave = sound.shift(wave, round(float(chance.uniform(-1, 1)) * settings.shift_ms * settings.sample_rate / 1000))
+    return sound.add_noise(wave, chance, float(chance.uniform(0, settings.noise))) if settings.noise else wave
+
+
+def _text_positions(ids: Sequence[int], settings: MediaConfig) -> NDArray[np.float32]:
+    """Ids as positions that the encoder reads beside those of media, [len(ids), F]."""
+    found = np.zeros((len(ids), settings.features), dtype=np.float32)
+    found[:, 0], found[:, 1], found[:, 2] = TEXT, ids, np.arange(len(ids))
+    return found
+
+
+def padded_positions(
+    read: Sequence[NDArray[np.float32]], settings: MediaConfig, step: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """[B, S, F], S a multiple of `step`, and the mask [B, S] of what is not padding."""
+    lengths = np.array([len(one) for one in read], dtype=np.int64)
+    longest = -(-int(lengths.max(initial=1)) // step) * step
+    source = np.zeros((len(read), longest, settings.features), dtype=np.float32)
+    for place, one in zip(source, read, strict=True):
+        place[: len(one)] = one
+    return source, np.arange(source.shape[1]) < lengths[:, None]

@@ -1,0 +1,123 @@
+"""How it answers what it sees and hears: paths or the content of files in, texts out, in order.
+
+A recording that is longer than the model reads is cut where it is quiet, and what is written of each window joined.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headway.config import WITH_QUESTION
+from headway.data.media_batches import padded_positions, positions_of
+from headway.data.media_files import UnreadableMedia
+from headway.data.media_preparation import MediaPreparation, read_file
+from headway.data.media_rows import MediaRow
+from headway.data.sound import split_at_quiet
+from headway.errors import UsageError
+from headway.inference.ctc import spell
+from headway.inference.decoding import Hypothesis
+from headway.inference.predictor import NOTHING, SOURCE_STEP, Predictor, Source, Translation, Translator
+from headway.languages import writes_spaces
+
+_log = logging.getLogger(__name__)
+
+
+class MediaPredictor(Predictor):
+    """Tells in words what is in pictures and clips, answers questions about them, and writes down what is said.
+
+    A line is a path, with a tab and a text behind it where the model reads one too; in Python also the bytes of a file.
+    A file that cannot be read is named on standard error, and its answer is empty.
+    """
+
+    piece_lines = 64  # whose pixels are held together
+
+    def predict(self, lines: Sequence[str | bytes], *, to: str | None = None, from_: str | None = None) -> list[str]:
+        """The best answer to each file. Raises UsageError for what is no list of paths, or of bytes."""
+        if isinstance(lines, str | bytes) or not all(isinstance(line, str | bytes) for line in lines):
+            raise UsageError("predict takes a list of paths, or of the bytes of files", remedy='predict(["picture.png"])')
+        return list(self.predict_stream(lines))  # type: ignore[arg-type]
+
+    @cached_property
+    def _preparation(self) -> MediaPreparation:
+        return MediaPreparation(self._loaded.tokenizers, self._loaded.config)
+
+    @cached_property
+    def _translator(self) -> Translator:
+        return _MediaTranslator(self._loaded, self.options)
+
+    def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
+        windows, owners = self._windows(lines)
+        found: list[list[Translation]] = [[] for _ in windows]
+        for source, answers in self._answered(windows, first):
+            found[source.place] = answers
+        parts: list[list[Translation]] = [[] for _ in lines]
+        joined = [[NOTHING] for _ in lines]
+        for owner, answers in zip(owners, found, strict=True):
+            parts[owner].append(answers[0])
+            joined[owner] = answers if len(parts[owner]) == 1 else [self._joined(parts[owner])]
+        return joined
+
+    def _windows(self, lines: list[str]) -> tuple[list[Source], list[int]]:
+        """What the model reads, and which line each belongs to: a long recording has several."""
+        config, preparation = self._loaded.config, self._preparation
+        with_text = config.task in WITH_QUESTION
+        windows: list[Source] = []
+        owners = []
+        for place, line in enumerate(lines):
+            if not line.strip():
+                continue
+            example = preparation.example_of(line, place + 1)
+            try:
+                media = read_file(example.file, config.media)
+            except UnreadableMedia as reason:
+                _log.warning("%s %s: it has no answer", example.name, reason)
+                continue
+            ids = np.array(preparation.questions([example])[0], dtype=np.uint32)
+            for part in self._parts(media):
+                windows.append(Source(len(windows), positions_of(MediaRow(part, ids), config.media, with_text), cut=False))
+                owners.append(place)
+        return windows, owners
+
+    def _parts(self, media: NDArray[Any]) -> list[NDArray[Any]]:
+        settings = self._loaded.config.media
+        if not settings.hears or len(media) <= settings.longest_seconds * settings.sample_rate:
+            return [media]
+        return split_at_quiet(media, settings.sample_rate, settings.longest_seconds)
+
+    def _joined(self, parts: Sequence[Translation]) -> Translation:
+        """What was written of all windows, as one text."""
+        blank = " " if writes_spaces(self._loaded.config.data.target_language) else ""
+        said = [part for part in parts if part.text]
+        scores = [score for part in parts for score in part.token_scores]
+        return Translation(
+            text=blank.join(part.text for part in said),
+            preprocessed=blank.join(part.preprocessed for part in said),
+            source_ids=[],
+            ids=[number for part in parts for number in part.ids],
+            pieces=[piece for part in parts for piece in part.pieces],
+            score=sum(scores) / max(1, len(scores)) ** self.options.length_penalty,
+            token_scores=scores,
+            cut=False,
+        )
+
+
+class _MediaTranslator(Translator):
+    """Positions in, hypotheses out."""
+
+    def batch(self, rows: list[Any]) -> tuple[Tensor, Tensor]:
+        source_BSF, mask_BS = map(torch.from_numpy, padded_positions(rows, self.model.media, SOURCE_STEP))
+        return source_BSF, mask_BS
+
+    def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:
+        if self.options.method != "ctc":
+            return super().generate(rows, numbers)
+        source_BSF, mask_BS = self.batch(rows)
+        return spell(self.model, source_BSF.to(self.device), mask_BS.to(self.device), self.options)
