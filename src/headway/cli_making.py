@@ -55,11 +55,12 @@ def init(arguments: Arguments) -> None:
 
 
 def sample(arguments: Arguments) -> None:
-    """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar.
+    """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar, or made pictures.
 
     KIND is a task: translation, summarisation, dialogue, language_model, masked_language_model, span_corruption, denoising,
     classification, classification_several, classification_number, pair_classification, tagging, question_answering,
-    sentence_embedding.
+    sentence_embedding; with pictures captioning, visual_question_answering, multimodal_translation, image_classification, with
+    clips video_captioning, with recordings speech_recognition.
 
     examples:
       headway sample tagging data/marked && headway train data/marked/config.yaml

@@ -71,7 +71,7 @@ def test_a_run_never_lies_among_its_own_data(tmp_path: Path, monkeypatch: pytest
 def test_whatis_held_out_is_never_learned(name: str) -> None:
     """Tells the same examples again and looks each up."""
     kind = SAMPLES[name]
-    split = draw(1, 100, kind.tell, kind.distinct)
+    split = draw(1, 100, kind.tell, kind.distinct, kind.held_out_share)
     parts = {said[0]: part for part in PARTS for said in getattr(split, part)}
     assert len(parts) == 110
     speaker, trained, hidden = Speaker(1), set(), set()
@@ -79,7 +79,7 @@ def test_whatis_held_out_is_never_learned(name: str) -> None:
         said = kind.tell(speaker)
         part = parts.pop(said[0], None) if said else None
         if part is not None:
-            found = {combination for combination in speaker.combinations if is_held_out(combination, 1)}
+            found = {combination for combination in speaker.combinations if is_held_out(combination, 1, kind.held_out_share)}
             assert bool(found) == (part != "train")
             hidden |= found
             trained |= set(speaker.combinations) if part == "train" else set()

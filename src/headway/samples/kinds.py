@@ -7,6 +7,7 @@ from dataclasses import replace
 from headway.samples.classification import sentence_and_kind, sentence_and_marks, sentence_and_number
 from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.kind import Kind, json_lines
+from headway.samples.kinds_media import MEDIA_SAMPLES
 from headway.samples.reading import conversation, passage, retelling, said_twice
 from headway.samples.recipe import CERTAIN, DECODER, ENCODER, GREEDY, ONE_IN_TEN, SEQUENCES, lines, settings, table
 from headway.samples.summarisation import report
@@ -185,4 +186,5 @@ SAMPLES: dict[str, Kind] = {
         ),
         then=r"printf 'Who sold a horse?\tAnna danced. The old king sold a horse.\n' | headway predict {run}",
     ),
+    **MEDIA_SAMPLES,
 }
