@@ -14,6 +14,7 @@ import numpy as np
 from headway.config_media import MEDIA, PLACES, MediaConfig
 
 ASPECT = 4 / 3  # how much wider or higher a random crop may be than the picture
+_LINES_AT_ONCE = 16
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # how bright red, green and blue are (ITU-R BT.601)
 
 
@@ -54,18 +55,34 @@ def interpolate(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """float [T, H, W, C] → float [T, h, w, C] of the same type: what `resize` rounds."""
     frames, height, width, channels = values.shape
     h, w = size
-    down, across = (_weights(*lengths).astype(values.dtype) for lengths in ((height, h), (width, w)))
-    rows = np.matmul(down, values.reshape(frames, height, width * channels))
-    return np.matmul(across, rows.reshape(frames, h, width, channels))
+    rows = _along_lines(values.reshape(frames, height, width * channels), h).reshape(frames, h, width, channels)
+    columns = _along_lines(rows.transpose(2, 0, 1, 3).reshape(1, width, -1), w)
+    return np.ascontiguousarray(columns.reshape(w, frames, h, channels).transpose(1, 2, 0, 3))
+
+
+def _along_lines(values: np.ndarray, new: int) -> np.ndarray:
+    """[A, old, B] → [A, new, B]."""
+    scaled = np.empty((values.shape[0], new, values.shape[2]), dtype=values.dtype)
+    for place, part, weights in _bands(values.shape[1], new, values.dtype.type):
+        np.matmul(weights, values[:, part], out=scaled[:, place])
+    return scaled
 
 
 @lru_cache(maxsize=256)
+def _bands(old: int, new: int, dtype: type) -> list[tuple[slice, slice, np.ndarray]]:
+    """The weights in blocks of lines, each with the few old lines that count for them: a tenth of the whole matrix or less."""
+    weights = _weights(old, new)
+    bands = []
+    for start in range(0, new, _LINES_AT_ONCE):
+        place = slice(start, min(start + _LINES_AT_ONCE, new))
+        used = np.flatnonzero(weights[place].any(axis=0))
+        part = slice(int(used[0]), int(used[-1]) + 1)
+        bands.append((place, part, np.ascontiguousarray(weights[place, part], dtype=dtype)))
+    return bands
+
+
 def _weights(old: int, new: int) -> np.ndarray:
-    """float32 [new, old]: how much each old pixel of a line counts for each new one (Keys 1981, a = -1/2)."""
-    return _exact_weights(old, new).astype(np.float32)
-
-
-def _exact_weights(old: int, new: int) -> np.ndarray:
+    """float64 [new, old]: how much each old pixel of a line counts for each new one (Keys 1981, with a = -1/2)."""
     scale = old / new
     spread = max(scale, 1.0)
     centres = (np.arange(new) + 0.5) * scale

@@ -6,7 +6,7 @@ MOST_PIXELS = 64_000_000  # of one picture: the largest cameras of telephones ma
 MOST_CLIP_BYTES = 2 << 30  # of the frames that are chosen of a clip
 MOST_DECODED_PIXELS = 1 << 35  # of a clip, to come to the frames that are chosen: some minutes of work
 MOST_ANIMATED_PIXELS = 1 << 32  # the same of an animated picture, whose decoders are slower
-MOST_FRAMES = 10_000_000  # of a clip: a day at 100 frames a second
+MOST_FRAMES = 4_000_000  # of a clip: 18 hours at 60 frames a second
 LONGEST_SECONDS = 3 * 3600.0  # of a recording, where the caller says nothing
 SAMPLE_RATES = (1000, 768_000)  # that a recording may have
 
@@ -16,7 +16,7 @@ class UnreadableMedia(Exception):
 
 
 def too_many_pixels(pixels: int) -> UnreadableMedia:
-    return UnreadableMedia(f"has {pixels / 1e6:,.0f} million pixels, more than {MOST_PIXELS // 1_000_000} million")
+    return UnreadableMedia(f"has {pixels:,} pixels, more than {MOST_PIXELS:,}")
 
 
 def check_pixels(width: int, height: int) -> None:

@@ -149,8 +149,10 @@ class MediaPreparation(CutUpOnce):
         """All that the rows are made of: fingerprints are taken of it."""
         return media_files(corpus)
 
-    def example_of(self, line: str | bytes, number: int) -> MediaExample:
+    def example_of(self, line: str | bytes | MediaExample, number: int) -> MediaExample:
         """A line of `predict`: a path, and after a tab the text that is read beside it; or the content of a file."""
+        if isinstance(line, MediaExample):
+            return line
         if isinstance(line, bytes):
             return MediaExample(line, "", (), number, f"file {number}")
         name, _, question = line.partition("\t")

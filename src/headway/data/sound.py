@@ -24,13 +24,14 @@ def log_mel(wave: np.ndarray, *, sample_rate: int, mels: int, window_ms: float, 
     """float32 [N] samples → float32 [F, mels]: the logarithm of the power in each band, normalised over the recording.
 
     Hann windows every ``hop_ms``, the last filled up with zeros, so F = 1 + ceil((N - window) / hop). The bands are triangles at
-    even distances on the mel scale of HTK. Mean and deviation are those of all frames and bands of the recording.
+    even distances on the mel scale of HTK. Mean and deviation are those of all frames and bands of the recording, whose own
+    mean, a fault of microphones, is taken away first.
     """
     window, hop = max(2, round(sample_rate * window_ms / 1000)), max(1, round(sample_rate * hop_ms / 1000))
     size, filters = _mel_filters(sample_rate, mels, window)
     frames = 1 + max(0, math.ceil((len(wave) - window) / hop))
     padded = np.zeros(window + (frames - 1) * hop, dtype=np.float32)
-    padded[: len(wave)] = wave
+    padded[: len(wave)] = wave - (wave.mean(dtype=np.float64) if len(wave) else 0)
     overlapping = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     features = np.empty((frames, mels), dtype=np.float32)
     for start in range(0, frames, _FRAMES_AT_ONCE):

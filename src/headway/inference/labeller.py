@@ -8,8 +8,6 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from headway.data.labelled import LabelledPreparation
-from headway.data.media_preparation import LabelledMediaPreparation
 from headway.data.preparation import MemoryRows
 from headway.data.preprocessing import is_blank
 from headway.errors import UsageError
@@ -42,9 +40,7 @@ class Labeller:
         assert loaded.tokenizers.labels is not None
         self.labels = loaded.tokenizers.labels
         self._max_length = config.data.max_length
-        preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
-        assert isinstance(preparation, LabelledPreparation | LabelledMediaPreparation)
-        self._preparation = preparation
+        self._preparation: Any = TASKS[config.task].preparation(loaded.tokenizers, config)  # of texts, or of files
         self._model = ready_to_compute(loaded, decoding)
         self._where, self._calibration = str(loaded.directory), loaded.calibration
         self._threshold: Threshold | None = None

@@ -72,7 +72,7 @@ class MediaPredictor(Predictor):
         windows: list[Source] = []
         owners = []
         for place, line in enumerate(lines):
-            if not line.strip():
+            if isinstance(line, str) and not line.strip():
                 continue
             example = preparation.example_of(line, place + 1)
             try:
