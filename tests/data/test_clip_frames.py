@@ -52,6 +52,8 @@ def test_animations_are_clips(kind: str) -> None:
 def test_frames_of_an_animation_last_as_long_as_they_say() -> None:
     content = animation_file(grey_frames(3), "GIF", duration=[700, 100, 200])
     assert numbers(read_clip(content, frames=10, color=True), 3) == [0] * 7 + [1] + [2] * 2
+    even = animation_file(grey_frames(2), "GIF", duration=100)
+    assert numbers(read_clip(even, frames=1, color=True), 2) == [1]  # which begins in the very middle
 
 
 def test_a_still_picture_is_the_same_all_the_time() -> None:
@@ -152,6 +154,22 @@ def test_jumping_to_key_frames_changes_nothing(count: int, apart: int, between: 
         np.testing.assert_array_equal(read_clip(content, frames=parts, color=True), seen)
     if how[1] == "libx264" and apart * parts * 4 < count:
         assert jumped
+
+
+def test_a_wrong_index_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = clip_file(grey_frames(200, 32, 32), coding={"g": "10"})
+    seen = read_clip(content, frames=4, color=True)
+    original = clip_frames._Timeline.runs
+    late: list[int] = []
+
+    def twisted(self: Any, times: list[float]) -> Any:
+        later = self.keys[8][1] - self.keys[0][1]
+        late.append(later)
+        return [((shown, decoded + later), group) for (shown, decoded), group in original(self, times)]
+
+    monkeypatch.setattr(clip_frames._Timeline, "runs", twisted)
+    np.testing.assert_array_equal(read_clip(content, frames=4, color=True), seen)
+    assert min(late) > 0
 
 
 def test_a_long_clip_costs_what_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,3 +82,12 @@ def test_a_tag_before_the_first_frame_is_stepped_over() -> None:
     tagged = b"ID3\4\0\0" + bytes([0, 0, 2, 1]) + bytes(257) + content
     assert not is_cut_off(io.BytesIO(tagged), "mp3")
     assert is_cut_off(io.BytesIO(tagged[:-1]), "mp3")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_the_last_page_must_say_so(subtype: str) -> None:
+    content = sound_file(tone(5.0), kind="OGG", subtype=subtype)
+    assert not is_cut_off(io.BytesIO(content), "ogg")
+    without_last_page = content[: content.rindex(b"OggS")]
+    assert without_last_page.count(b"OggS") >= 2
+    assert is_cut_off(io.BytesIO(without_last_page), "ogg")

@@ -373,6 +373,12 @@ def test_the_length_that_a_header_claims() -> None:
     assert reason(read_sound, bytes(huge), sample_rate=16000) == "is cut off"
 
 
+def test_fewer_samples_than_were_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = sound_file(tone(2.0), kind="MP3")
+    monkeypatch.setattr(media_files, "is_cut_off", lambda stream, container: bool(stream.seek(0)))
+    assert reason(read_sound, content[: len(content) // 2], sample_rate=16000) == "is cut off"
+
+
 def test_rates_that_no_recorder_has() -> None:
     for rate in (5, 2_000_000):
         assert "which is not between 1000 and 768000" in reason(read_sound, sound_file(tone(0.1), rate), sample_rate=16000)
