@@ -565,7 +565,8 @@ def test_zero_is_refused_where_it_makes_no_sense(refused: Refused) -> None:
         "training.weight_decay", "training.warmup_updates", "training.final_rate_fraction", "training.clip_norm",
         "training.label_smoothing", "training.r_drop", "decoding.length_penalty", "decoding.top_k", "decoding.no_repeat_ngram",
         "decoding.minimum_length", "decoding.seed", "evaluation.seed", "noise.deletion_rate", "tokenizer.extend_by",
-        "model.lora.dropout",
+        "model.lora.dropout", "media.crop", "media.colour", "media.speed", "media.noise", "media.shift_ms", "media.time_masks",
+        "media.band_masks", "training.ctc_weight",
     }  # fmt: skip
     assert len(NUMBERS) > 50
     for key in sorted(set(NUMBERS) - may_be_zero):

@@ -14,6 +14,7 @@ import numpy as np
 from headway.config_media import MEDIA, PLACES, MediaConfig
 
 ASPECT = 4 / 3  # how much wider or higher a random crop may be than the picture
+_LINES_AT_ONCE = 16
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # how bright red, green and blue are (ITU-R BT.601)
 
 
@@ -54,26 +55,45 @@ def interpolate(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """float [T, H, W, C] → float [T, h, w, C] of the same type: what `resize` rounds."""
     frames, height, width, channels = values.shape
     h, w = size
-    down, across = (_weights(*lengths).astype(values.dtype) for lengths in ((height, h), (width, w)))
-    rows = np.matmul(down, values.reshape(frames, height, width * channels))
-    return np.matmul(across, rows.reshape(frames, h, width, channels))
+    rows = _along_lines(values.reshape(frames, height, width * channels), h).reshape(frames, h, width, channels)
+    columns = _along_lines(rows.transpose(2, 0, 1, 3).reshape(1, width, -1), w)
+    return np.ascontiguousarray(columns.reshape(w, frames, h, channels).transpose(1, 2, 0, 3))
 
 
-@lru_cache(maxsize=256)
-def _weights(old: int, new: int) -> np.ndarray:
-    """float32 [new, old]: how much each old pixel of a line counts for each new one (Keys 1981, a = -1/2)."""
-    return _exact_weights(old, new).astype(np.float32)
+def _along_lines(values: np.ndarray, new: int) -> np.ndarray:
+    """[A, old, B] → [A, new, B]."""
+    scaled = np.empty((values.shape[0], new, values.shape[2]), dtype=values.dtype)
+    for place, part, weights in _bands(values.shape[1], new, values.dtype.name):
+        np.matmul(weights, values[:, part], out=scaled[:, place])
+    return scaled
 
 
-def _exact_weights(old: int, new: int) -> np.ndarray:
+@lru_cache(maxsize=512)
+def _bands(old: int, new: int, dtype: str) -> list[tuple[slice, slice, np.ndarray]]:
+    """Which new lines come of which old ones, in blocks, and how much each old line counts for each new one, [lines, old lines].
+
+    The whole matrix would be zeros almost everywhere, and of a very long picture fill the memory.
+    """
     scale = old / new
-    spread = max(scale, 1.0)
-    centres = (np.arange(new) + 0.5) * scale
-    distance = np.abs((np.arange(old) + 0.5 - centres[:, None]) / spread)
+    reach = 2 * max(scale, 1.0)
+    bands: list[tuple[slice, slice, np.ndarray]] = []
+    for start in range(0, new, _LINES_AT_ONCE):
+        stop = min(start + _LINES_AT_ONCE, new)
+        first = max(0, math.floor((start + 0.5) * scale - reach))
+        last = min(old, math.ceil((stop - 0.5) * scale + reach))
+        centres = (np.arange(start, stop) + 0.5) * scale
+        distance = np.abs((np.arange(first, last) + 0.5 - centres[:, None]) / max(scale, 1.0))
+        weights = _cubic(distance)
+        weights /= weights.sum(axis=1, keepdims=True)
+        bands.append((slice(start, stop), slice(first, last), weights.astype(dtype)))
+    return bands
+
+
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    """How much a pixel counts at a distance, 1 at 0 and nothing from 2 on (Keys 1981, with a = -1/2)."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
 def cut_into_patches(pixels: np.ndarray, *, patch: int, frames_per_patch: int) -> np.ndarray:

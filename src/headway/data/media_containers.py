@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import BinaryIO
 
 # Sizes that a program writes into a WAV file when it does not know the end, because it writes to a pipe.
 _LENGTH_NOT_TOLD = 0x7FFF_F000
+_MOST_PARTS = 1_000_000  # of a file that are looked at: there is one that is nothing but empty parts
 
 _PICTURES = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -46,16 +47,18 @@ def container_of(head: bytes) -> str | None:
     for magic, kind in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3")):
         if head.startswith(magic):
             return kind
-    # A frame of MPEG audio: eleven bits set, then no reserved version, layer 1 to 3.
-    if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x18 != 0x08 and head[1] & 0x06:
-        return "mp3"
-    return None
+    return "mp3" if len(head) > 2 and _is_mpeg_frame(head) else None
+
+
+def _is_mpeg_frame(head: bytes) -> bool:
+    """Eleven bits set, no reserved version, and layer 3 or 2 (ISO/IEC 11172-3, 2.4.1.3)."""
+    return head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x18 != 0x08 and head[1] & 0x06 in (2, 4)
 
 
 def is_cut_off(stream: BinaryIO, container: str) -> bool:
     """Whether the file ends before the end that it tells itself. False where it tells none. Leaves the stream at its start.
 
-    JPEG, PNG, GIF, FLAC and MP3 are not looked into: their decoders notice.
+    JPEG, PNG, TIFF and FLAC are not looked into: their decoders notice.
     """
     check = _CHECKS.get(container)
     length = stream.seek(0, os.SEEK_END)
@@ -69,23 +72,24 @@ def is_cut_off(stream: BinaryIO, container: str) -> bool:
 
 
 def _mp4_is_cut_off(stream: BinaryIO, length: int) -> bool:
-    return any(end > length for end in _mp4_ends(stream, length))
+    """Every outermost box must end within the file (ISO/IEC 14496-12, 4.2), and no fragment lack its content.
 
-
-def _mp4_ends(stream: BinaryIO, length: int) -> Iterator[int]:
-    """Where each of the outermost boxes ends (ISO/IEC 14496-12, 4.2)."""
-    place = 0
-    while place < length:
+    Where a clip in fragments ends between two of them, nothing tells that more should come.
+    """
+    place, name = 0, b""
+    for _ in range(_MOST_PARTS):
+        if place >= length:
+            break
         stream.seek(place)
-        (size,) = struct.unpack(">I", stream.read(8)[:4])
+        size, name = struct.unpack(">I4s", stream.read(8))
         if size == 1:
             (size,) = struct.unpack(">Q", stream.read(8))
         if size == 0:  # up to the end of the file
-            return
+            return False
         if size < 8:
             raise struct.error
         place += size
-        yield place
+    return place > length or name == b"moof"
 
 
 def _matroska_is_cut_off(stream: BinaryIO, length: int) -> bool:
@@ -121,7 +125,7 @@ def _wav_is_cut_off(stream: BinaryIO, length: int) -> bool:
     order = ">" if magic == b"RIFX" else "<"
     told = 0
     place = 12
-    while place + 8 <= length:
+    for _ in range(_MOST_PARTS):
         stream.seek(place)
         name, size = struct.unpack(f"{order}4sI", stream.read(8))
         if name == b"ds64":  # of RF64: the sizes that 32 bits cannot hold
@@ -145,6 +149,35 @@ def _ogg_is_cut_off(stream: BinaryIO, length: int) -> bool:
     return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]) or not page[5] & 4
 
 
+def _gif_is_cut_off(stream: BinaryIO, length: int) -> bool:
+    """The last byte is a semicolon, with which no other block ends (GIF89a, 27); zeros after it do no harm."""
+    stream.seek(max(0, length - 4096))
+    return not stream.read().rstrip(b"\0").endswith(b";")
+
+
+def _mp3_is_cut_off(stream: BinaryIO, length: int) -> bool:
+    """Its first frame may tell the length of all frames, in a note that begins with Xing or Info."""
+    start = 0
+    head = stream.read(10)
+    if head.startswith(b"ID3"):
+        # Seven bits of each of four bytes, so that no player takes them for the beginning of a frame.
+        start = 10 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+        stream.seek(start)
+        head = stream.read(10)
+    if len(head) < 10:
+        return True
+    stream.seek(start)
+    frame = stream.read(64)
+    note = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if not _is_mpeg_frame(frame) or note < 0:
+        return False
+    (told,) = struct.unpack(">I", frame[note + 4 : note + 8])
+    if told & 3 != 3:  # the number of frames, then that of bytes
+        return False
+    (size,) = struct.unpack(">I", frame[note + 12 : note + 16])
+    return start + size > length
+
+
 _CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
     "mp4": _mp4_is_cut_off,
     "avif": _mp4_is_cut_off,
@@ -153,4 +186,6 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
     "webp": _riff_is_cut_off,
     "wav": _wav_is_cut_off,
     "ogg": _ogg_is_cut_off,
+    "gif": _gif_is_cut_off,
+    "mp3": _mp3_is_cut_off,
 }

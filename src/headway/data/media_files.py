@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -36,6 +37,7 @@ from headway.errors import DataError, HeadwayError, UsageError
 MediaSource = str | Path | bytes
 
 QUIETEST = 1e-4  # the largest sample of silence: 80 dB below full scale, three steps of 16 bits
+_LEAST_FRAME_PIXELS = 10_000  # to seek takes as long as to decode so many
 _BLOCK_FRAMES = 1 << 20
 
 ENDINGS: dict[str, MediaKind] = {
@@ -60,7 +62,7 @@ def read_picture(source: MediaSource, *, color: bool) -> np.ndarray:
         UnreadableMedia: the file is missing, cut off, no picture, or larger than `MOST_PIXELS`.
         UsageError: Pillow is missing.
     """
-    with _opened(source, PICTURES, "picture") as (stream, _), _blamed_on_file(), _pillow_image(stream) as image:
+    with _blamed_on_file(), _opened(source, PICTURES, "picture") as (stream, _), _pillow_image(stream) as image:
         return _pixels(image, color)[None]
 
 
@@ -74,7 +76,7 @@ def read_clip(source: MediaSource, *, frames: int, color: bool) -> np.ndarray:
         UnreadableMedia: the file is missing, cut off, neither clip nor picture, or takes too long or too much memory.
         UsageError: PyAV or Pillow is missing.
     """
-    with _opened(source, PICTURES | CLIPS, "clip") as (stream, container), _blamed_on_file():
+    with _blamed_on_file(), _opened(source, PICTURES | CLIPS, "clip") as (stream, container):
         if container in PICTURES:
             with _pillow_image(stream) as image:
                 return _animation(image, frames, color)
@@ -90,7 +92,7 @@ def read_sound(source: MediaSource, *, sample_rate: int, longest_seconds: float 
         UnreadableMedia: the file is missing, cut off, no sound, silent or longer than ``longest_seconds``.
         UsageError: soundfile or soxr is missing.
     """
-    with _opened(source, SOUNDS, "sound") as (stream, _), _blamed_on_file():
+    with _blamed_on_file(), _opened(source, SOUNDS, "sound") as (stream, _):
         wave = _samples(stream, sample_rate, longest_seconds)
     if not np.isfinite(wave).all():
         raise UnreadableMedia("holds samples that are no numbers")
@@ -149,6 +151,8 @@ def _blamed_on_file() -> Iterator[None]:
 def _pillow_formats() -> list[str]:
     from PIL import Image
 
+    # Notes of cameras are often damaged, and Pillow tells of each; what it says of the pixels are errors.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
     return [name for name in _PILLOW_FORMATS if name in Image.OPEN]  # AVIF is not in every build
 
@@ -190,9 +194,7 @@ def _pixels(image: Any, color: bool) -> np.ndarray:
         seen = Image.new("RGBA", image.size, "white")
         seen.alpha_composite(image.convert("RGBA"))
         image = seen
-    elif image.mode == "P" and not color:
-        image = image.convert("RGB")
-    image = image.convert("RGB").convert("L") if image.mode == "RGBA" and not color else image.convert("RGB" if color else "L")
+    image = image.convert("RGB" if color else "L")
     if turn is not None:
         image = image.transpose(turn)
     return np.array(image).reshape(image.height, image.width, -1)
@@ -217,21 +219,35 @@ def _as_8_bits(image: Any) -> Any:
 
 def _animation(image: Any, frames: int, color: bool) -> np.ndarray:
     """uint8 [T, H, W, C] of an animation: its frames last as long as they say, or 100 ms."""
-    if getattr(image, "n_frames", 1) == 1:
+    # Other files of several pictures hold pages, or one picture in several sizes.
+    if image.format not in ("GIF", "PNG", "WEBP", "AVIF") or not getattr(image, "is_animated", False):
         return np.repeat(_pixels(image, color)[None], frames, axis=0)
-    check_clip(frames, image.n_frames, MOST_ANIMATED_PIXELS, image.width, image.height)
-    ends = np.zeros(image.n_frames)
-    for index in range(image.n_frames):
-        image.seek(index)
-        image.load()
-        ends[index] = image.info.get("duration") or 100
-    ends = ends.cumsum()
-    chosen = np.searchsorted(ends, ends[-1] * (np.arange(frames) + 0.5) / frames, side="right")
+    check_clip(frames, 0, MOST_ANIMATED_PIXELS, image.width, image.height)
+    ends = np.cumsum(list(_durations(image)))
+    chosen = np.searchsorted(ends, ends[-1] * (np.arange(frames) + 0.5) / frames, side="right").tolist()
     seen: dict[int, np.ndarray] = {}
-    for index in sorted(set(chosen.tolist())):
+    for index in sorted(set(chosen)):
         image.seek(index)
         seen[index] = _pixels(image, color)
-    return np.stack([seen[index] for index in chosen.tolist()])
+    return np.stack([seen[index] for index in chosen])
+
+
+def _durations(image: Any) -> Iterator[float]:
+    """How long each frame of an animation is seen, in ms; it must be decoded to know it."""
+    # A GIF does not tell how many it has, and to count them would take long where someone hid a million in it.
+    told = None if image.format == "GIF" else image.n_frames
+    index, pixels = 0, max(image.width * image.height, _LEAST_FRAME_PIXELS)
+    while told is None or index < told:
+        check_clip(0, index, MOST_ANIMATED_PIXELS, pixels, 1)
+        try:
+            image.seek(index)
+        except EOFError:
+            break
+        image.load()
+        yield image.info.get("duration") or 100
+        index += 1
+    if told is not None and index < told:
+        raise UnreadableMedia("is cut off")
 
 
 # Sound --------------------------------------------------------------------------------------------------------------------------

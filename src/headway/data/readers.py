@@ -30,6 +30,11 @@ class Pair(NamedTuple):
     target: str
     line: int
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All that would be right."""
+        return (self.target,)
+
 
 class RatedPair(NamedTuple):
     """Two texts, the line of a `Pair`, and how alike people find them."""

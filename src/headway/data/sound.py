@@ -16,6 +16,7 @@ from headway.errors import UsageError
 FLOOR = 1e-8  # of the loudest band: 80 dB below it; relative, so that loudness cannot matter
 LOWEST_HZ = 20.0  # below it no one hears anything, and rooms rumble
 _FRAMES_AT_ONCE = 4096
+_LARGEST_TRANSFORM = 1 << 16
 _QUIET_SECONDS = 0.1  # what must be quiet around a cut
 _CUT_WITHIN = 0.25  # the last share of a window in which its end is sought
 
@@ -24,13 +25,14 @@ def log_mel(wave: np.ndarray, *, sample_rate: int, mels: int, window_ms: float, 
     """float32 [N] samples → float32 [F, mels]: the logarithm of the power in each band, normalised over the recording.
 
     Hann windows every ``hop_ms``, the last filled up with zeros, so F = 1 + ceil((N - window) / hop). The bands are triangles at
-    even distances on the mel scale of HTK. Mean and deviation are those of all frames and bands of the recording.
+    even distances on the mel scale of HTK. Mean and deviation are those of all frames and bands of the recording, whose own
+    mean, a fault of microphones, is taken away first.
     """
     window, hop = max(2, round(sample_rate * window_ms / 1000)), max(1, round(sample_rate * hop_ms / 1000))
     size, filters = _mel_filters(sample_rate, mels, window)
     frames = 1 + max(0, math.ceil((len(wave) - window) / hop))
     padded = np.zeros(window + (frames - 1) * hop, dtype=np.float32)
-    padded[: len(wave)] = wave
+    padded[: len(wave)] = wave - (wave.mean(dtype=np.float64) if len(wave) else 0)
     overlapping = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     features = np.empty((frames, mels), dtype=np.float32)
     for start in range(0, frames, _FRAMES_AT_ONCE):
@@ -54,7 +56,7 @@ def _mel_filters(sample_rate: int, mels: int, window: int) -> tuple[int, np.ndar
     size = 1 << (window - 1).bit_length()
     filters = mel_filters(sample_rate, mels, size)
     # A band between two frequencies of the transform would always be empty.
-    while not filters.any(axis=0).all() and size < 8 * window:
+    while not filters.any(axis=0).all() and size < _LARGEST_TRANSFORM:
         size *= 2
         filters = mel_filters(sample_rate, mels, size)
     return size, filters.astype(np.float32)

@@ -266,6 +266,7 @@ def _check_same_examples(a: Path, b: Path, first: Evaluated, second: Evaluated) 
     if len(first.answers) != len(second.answers):
         raise DataError(f"{a} was scored on {len(first.answers)} examples and {b} on {len(second.answers)}", remedy=remedy)
     for number, (one, other) in enumerate(zip(first.answers, second.answers, strict=True), start=1):
-        for what in ("reference", "source"):
+        for what in ("reference", "references", "source"):
             if getattr(one, what) != getattr(other, what):
-                raise DataError(f"{a} and {b} have different {what}s, first at example {number}", remedy=remedy)
+                problem = f"{a} and {b} have different {what.removesuffix('s')}s, first at example {number}"
+                raise DataError(problem, remedy=remedy)

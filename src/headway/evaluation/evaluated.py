@@ -16,7 +16,7 @@ from headway.evaluation.records import EvaluationRecord, SentenceRecord
 
 OF_KINDS = ["precision", "recall", "F1"]  # the columns of a table that has a row for each label
 OF_ONE_EXAMPLE = (
-    "chrf", "rougel", "f1", "micro_f1", "accuracy", "accuracy@1", "exact", "mae",
+    "chrf", "cider", "rougel", "f1", "micro_f1", "accuracy", "accuracy@1", "wer", "exact", "mae",
 )  # scores that tell something of one example, the best first  # fmt: skip
 
 

@@ -29,7 +29,12 @@ def bounds(formula: str) -> tuple[float, float]:
     """What a score cannot be below and above."""
     if formula in CORRELATIONS:
         return -1.0, 1.0
-    return 0.0, math.inf if formula in UNBOUNDED else 100.0
+    return 0.0, math.inf if formula in UNBOUNDED else scale_end(formula)
+
+
+def scale_end(formula: str) -> float:
+    """Where the scale of a score ends; rates of errors may go beyond."""
+    return CIDER_END if formula == "cider" else 100.0
 
 
 def score_of(function: ScoreFunction | DrawFunction, statistics: np.ndarray) -> float:
@@ -63,6 +68,7 @@ def scores_without(function: ScoreFunction | DrawFunction, statistics: np.ndarra
 
 
 BLEU_ORDER, CHRF_BETA = 4, 2
+CIDER_END = 1000.0
 MOST_NATS = 700.0  # e^700 is still a number
 
 
@@ -192,23 +198,25 @@ def _mean_ranks(values_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
 # ---- translations --------------------------------------------------------------------------------------------------
 
 
-def bleu(sums: np.ndarray, effective_order: bool = False) -> np.ndarray:
+def bleu(sums: np.ndarray, effective_order: bool = False, most: int = BLEU_ORDER, smoothed: bool = True) -> np.ndarray:
     """BLEU (Papineni et al. 2002) with sacreBLEU's exponential smoothing. [..., 10] → [...] in 0–100.
 
-    The ten sums: hypothesis length, reference length, matching n-grams of order 1–4, hypothesis n-grams of order 1–4.
+    The ten sums: hypothesis length, reference length, matching n-grams of order 1–4, hypothesis n-grams of order 1–4; those
+    above the order `most` do not count.
     """
     sums = np.asarray(sums, dtype=np.float64)
     hypothesis_length, reference_length = sums[..., 0], sums[..., 1]
-    correct, total = sums[..., 2 : 2 + BLEU_ORDER], sums[..., 2 + BLEU_ORDER :]
+    correct, total = sums[..., 2 : 2 + most], sums[..., 2 + BLEU_ORDER : 2 + BLEU_ORDER + most]
     counted = total > 0
     # the k-th order without a match counts as 1 / 2^k of a match
     halvings = np.exp2(np.cumsum((correct == 0) & counted, axis=-1))
     precisions = np.where(correct > 0, correct, 1.0 / halvings) / np.where(counted, total, 1.0) * 100.0
-    orders = np.maximum(counted.sum(axis=-1), 1) if effective_order else np.float64(BLEU_ORDER)
+    orders = np.maximum(counted.sum(axis=-1), 1) if effective_order else np.float64(most)
     log_precision = np.where(counted, np.log(precisions), 0.0).sum(axis=-1) / orders
     ratio = reference_length / np.maximum(hypothesis_length, 1.0)
     brevity = np.where(hypothesis_length < reference_length, np.exp(1.0 - np.maximum(ratio, 1.0)), 1.0)
-    defined = (correct > 0).any(axis=-1) & (effective_order | counted.all(axis=-1))
+    matched = (correct > 0).any(axis=-1) if smoothed else (correct > 0).all(axis=-1)
+    defined = matched & (effective_order | counted.all(axis=-1))
     return np.where(defined, brevity * np.exp(log_precision), 0.0)
 
 
@@ -235,6 +243,20 @@ def ter(sums: np.ndarray) -> np.ndarray:
     return np.where(words > 0, 100.0 * edits / np.maximum(words, 1.0), np.where(edits > 0, 100.0, 0.0))
 
 
+def cider(sums: np.ndarray) -> np.ndarray:
+    """The mean of what coco-caption gives each picture, 0 to 10, times 100, as papers print it. [..., 2] → [...]"""
+    return 100.0 * mean(sums)
+
+
+def error_rate(sums: np.ndarray) -> np.ndarray:
+    """WER and CER: what was substituted, deleted and inserted, for each wanted piece. [..., 4] → [...]; 0 is perfect.
+
+    Above 100 is possible; where nothing is wanted each piece that was written counts as 100, as jiwer has it.
+    """
+    sums = np.asarray(sums, dtype=np.float64)
+    return 100.0 * sums[..., :3].sum(axis=-1) / np.maximum(sums[..., 3], 1.0)
+
+
 FORMULAS: dict[str, ScoreFunction | DrawFunction] = {
     "mean": mean,
     "share": share,
@@ -256,16 +278,36 @@ FORMULAS: dict[str, ScoreFunction | DrawFunction] = {
     "bleu": bleu,
     "chrf": chrf,
     "ter": ter,
+    **{f"bleu{order}": partial(bleu, most=order, smoothed=False) for order in range(1, BLEU_ORDER + 1)},
+    "cider": cider,
+    "error_rate": error_rate,
 }
-PER_CENT = {name for name in FORMULAS if name.startswith(("macro_", "label_macro_"))} | {"bleu", "chrf", "ter"}  # no plain shares
-UNBOUNDED = ("mean", "root_mean", "exponential_mean", "mean_bits", "ter")  # above; the others end at 100, or at 1:
+# No plain shares.
+PER_CENT = {name for name in FORMULAS if name.startswith(("macro_", "label_macro_", "bleu"))} | {
+    "chrf",
+    "ter",
+    "cider",
+    "error_rate",
+}
+UNBOUNDED = (
+    "mean",
+    "root_mean",
+    "exponential_mean",
+    "mean_bits",
+    "ter",
+    "error_rate",
+)  # above; others end with their scale, or at 1:
 CORRELATIONS = ("pearson", "spearman")
 # Scores are in per cent and shown with two decimals; these are not, and have four.
 DECIMALS = dict.fromkeys(("mean", "root_mean", "exponential_mean", "mean_bits", "pearson", "spearman"), 4)
 # Where one example alone is scored otherwise: BLEU with effective order, as sacreBLEU advises for sentences; F1 of nothing.
 FORMULAS_OF_ONE: dict[str, ScoreFunction] = {
     name: function for name, function in FORMULAS.items() if not isinstance(function, DrawFunction)
-} | {"bleu": partial(bleu, effective_order=True), "f1": f1_of_one}
+} | {
+    "bleu": partial(bleu, effective_order=True),
+    **{f"bleu{order}": partial(bleu, effective_order=True, most=order) for order in range(1, BLEU_ORDER + 1)},
+    "f1": f1_of_one,
+}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def words(text: str, language: str) -> list[str]:
     """Lower-cased words without the punctuation around them; characters where no spaces are written."""
     lowered = text.lower()
     if not writes_spaces(language):
-        return [character for character in lowered if character.isalnum()]
+        return [character for character in lowered if not _outside(character)]
     stripped = (_bare(word) for word in lowered.split())
     return [word for word in stripped if word]
 

@@ -24,6 +24,7 @@ from headway.evaluation.formulas import (
     ScoreFunction,
     by_label,
     label_sums,
+    scale_end,
     score_of,
     scores_of_resamples,
     scores_without,
@@ -65,9 +66,10 @@ def score_interval(
         low, high = calibration_interval(statistics, confidence)
         return Interval(score, low, max(score, high), confidence, samples, seed)
     found = bootstrap_interval(statistics, function, samples, confidence, seed)
-    if formula in PER_CENT and math.isclose(found.low, found.high) and round(found.score, 6) <= 100:
+    most = scale_end(formula)
+    if formula in PER_CENT and math.isclose(found.low, found.high) and round(found.score, 6) <= most:
         # Examples that are all alike tell the bootstrap nothing: the score is no surer than a share of so many of them.
-        low, high = (100 * end for end in wilson(min(1.0, found.score / 100), _alike(statistics, formula), confidence))
+        low, high = (most * end for end in wilson(min(1.0, found.score / most), _alike(statistics, formula), confidence))
         return replace(found, low=min(found.score, low), high=max(found.score, high))
     return found
 

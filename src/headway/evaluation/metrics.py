@@ -10,7 +10,8 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import zip_longest
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from headway.errors import DataError
 from headway.evaluation.formulas import FORMULAS, FORMULAS_OF_ONE, DrawFunction, ScoreFunction, score_of
 from headway.languages import CHINESE, WITHOUT_SPACES, base_language, writes_spaces
 
+References: TypeAlias = Sequence[str] | Sequence[Sequence[str]]  # one of each sentence, or several
 Statistics = np.ndarray  # [N, K]: N examples, K figures whose sums the score is computed from
 BleuTokenizer = Literal["13a", "zh", "char", "intl", "none"]
 
@@ -59,8 +61,8 @@ def bleu_tokenizer(language: str) -> BleuTokenizer:
     return "zh" if base in CHINESE else "char" if base in WITHOUT_SPACES else "13a"
 
 
-def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    """Raises DataError unless there is one hypothesis, a text, for each reference, and at least one of them."""
+def check_pairs(hypotheses: Sequence[str], references: References) -> None:
+    """Raises DataError unless there is one hypothesis, a text, for each reference or list of such, and at least one of them."""
     if isinstance(hypotheses, str) or isinstance(references, str):
         raise DataError("a single text was given where a list of texts is scored", remedy="put each sentence into a list")
     if len(hypotheses) != len(references):
@@ -71,27 +73,35 @@ def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
         )
     if not references:
         raise DataError("no sentences to score", remedy="give a test set with at least one pair")
-    for name, texts in (("hypothesis", hypotheses), ("reference", references)):
-        for number, text in enumerate(texts, start=1):
-            if not isinstance(text, str):
-                raise DataError(f"{name} {number} is {type(text).__name__}, not text")
+    for name, texts in (("hypothesis", [[one] for one in hypotheses]), ("reference", each_list(references))):
+        for number, some in enumerate(texts, start=1):
+            if not some:
+                raise DataError(f"sentence {number} has no reference", remedy="leave it out, or give it one")
+            for text in some:
+                if not isinstance(text, str):
+                    raise DataError(f"{name} {number} is {type(text).__name__}, not text")
+
+
+def each_list(references: References) -> list[list[str]]:
+    """The references of each sentence, of which each is right."""
+    return [list(one) if isinstance(one, list | tuple) else [cast(str, one)] for one in references]
 
 
 def bleu(
-    hypotheses: Sequence[str], references: Sequence[str], *, language: str = "en", tokenize: BleuTokenizer | None = None
+    hypotheses: Sequence[str], references: References, *, language: str = "en", tokenize: BleuTokenizer | None = None
 ) -> Measurement:
     """Detokenised, cased BLEU, sacreBLEU's definition. Raises DataError for unequal counts."""
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(tokenize=tokenize or bleu_tokenizer(language), force=True)  # force: `look_at` warns at 5 %, not at 100 lines
-    return _measure("bleu", "BLEU", metric, hypotheses, references, "bleu")
+    return measured_by("bleu", "BLEU", metric, hypotheses, references, "bleu")
 
 
-def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Measurement:
+def chrf(hypotheses: Sequence[str], references: References) -> Measurement:
     """chrF2, sacreBLEU's definition. Raises DataError for unequal counts."""
     from sacrebleu.metrics.chrf import CHRF
 
-    return _measure("chrf", "chrF2", CHRF(), hypotheses, references, "chrf")
+    return measured_by("chrf", "chrF2", CHRF(), hypotheses, references, "chrf")
 
 
 def ter(hypotheses: Sequence[str], references: Sequence[str], *, language: str = "en") -> Measurement:
@@ -100,7 +110,7 @@ def ter(hypotheses: Sequence[str], references: Sequence[str], *, language: str =
 
     characters = not writes_spaces(language)
     metric = TER(normalized=characters, asian_support=characters)
-    return _measure("ter", "TER", metric, hypotheses, references, "ter", higher_is_better=False)
+    return measured_by("ter", "TER", metric, hypotheses, references, "ter", higher_is_better=False)
 
 
 def tokenised_lowercased_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> Measurement:
@@ -111,7 +121,7 @@ def tokenised_lowercased_bleu(hypotheses: Sequence[str], references: Sequence[st
     from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU(tokenize="none", lowercase=True, force=True)
-    return _measure("paper_bleu", PAPER_LABEL, metric, hypotheses, references, "bleu")
+    return measured_by("paper_bleu", PAPER_LABEL, metric, hypotheses, references, "bleu")
 
 
 def corpus_scores(
@@ -184,16 +194,18 @@ def look_at(hypotheses: Sequence[str], references: Sequence[str]) -> Looks:
     )
 
 
-def _measure(
+def measured_by(
     name: str,
     label: str,
     metric: Any,
     hypotheses: Sequence[str],
-    references: Sequence[str],
+    references: References,
     formula: str,
     higher_is_better: bool = True,
 ) -> Measurement:
+    """A score by a metric of sacreBLEU. Raises DataError as `check_pairs` does."""
     check_pairs(hypotheses, references)
+    streams = [list(stream) for stream in zip_longest(*each_list(references))]  # None where a sentence has fewer
     # sacreBLEU's own pass over the text; its public call would throw the sentences' statistics away
-    statistics = np.array(metric._extract_corpus_statistics(list(hypotheses), [list(references)]), dtype=np.int64)
+    statistics = np.array(metric._extract_corpus_statistics(list(hypotheses), streams), dtype=np.int64)
     return Measurement(name, label, str(metric.get_signature()), statistics, formula, higher_is_better)

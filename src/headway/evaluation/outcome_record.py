@@ -37,6 +37,7 @@ class AnswerRecord(ExampleRecord):
 
     source: str
     reference: str
+    references: list[str] | None = None  # where several answers are right all of them, `reference` first
     answer: str
     probability: float | None = None  # of a label, of the least sure tag, of the answer against there being none
     log_probability: float | None = None  # of a written answer, under the model

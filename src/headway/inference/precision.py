@@ -52,7 +52,7 @@ def choose_inference_precision(
 def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
     """Lays out the weights of all products; the model can answer from then on, but not learn or be saved."""
     model.eval().requires_grad_(False)
-    head = model.output_weight
+    head = model.output_weight if model.decoder else None
     for attention in [module for module in model.modules() if isinstance(module, Attention)]:
         query, key_value = attention.query, attention.key_value
         assert isinstance(query, Linear)
@@ -66,7 +66,7 @@ def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
                 setattr(module, name, laid_out(child.weight, child.bias, precision))
             elif isinstance(child, LayerNorm | RMSNorm) and precision == "bf16":
                 child.to(torch.bfloat16)
-    if model.decoder:
+    if head is not None:
         model.output = laid_out(head, None, precision)
     model.compute_dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return model

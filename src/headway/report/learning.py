@@ -49,7 +49,8 @@ def _score_names(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 def _label(name: str) -> str:
     """validation_bleu → BLEU"""
     plain = name.removeprefix("validation_")
-    return {"f1": "F1", "bleu": "BLEU", "rouge-l": "ROUGE-L"}.get(plain, plain)
+    named = {"f1": "F1", "bleu": "BLEU", "rouge-l": "ROUGE-L", "cider": "CIDEr", "word_accuracy": "word accuracy"}
+    return named.get(plain, plain)
 
 
 def _shown(name: str, first: str) -> str:

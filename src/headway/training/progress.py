@@ -132,7 +132,7 @@ class Progress:
         )
 
     def validation(self, update: int, scores: ValidationScores, better: bool) -> None:
-        greedy = " (greedy)" if scores.metric in ("BLEU", "ROUGE-L") else ""
+        greedy = " (greedy)" if scores.metric in ("BLEU", "ROUGE-L", "CIDEr", "word accuracy") else ""
         score = f" · {scores.metric}{greedy} {scores.score:.2f}" if scores.score is not None else ""
         if scores.by_direction:
             score += f" ({', '.join(f'{direction} {figure:.2f}' for direction, figure in scores.by_direction.items())})"
@@ -147,7 +147,7 @@ class Progress:
             self.console.print(f"  [bold]answer[/]      {_shown(example.translation)}")
         figures = {"update": update, "validation_loss": scores.loss, "validation_perplexity": scores.perplexity}
         if scores.score is not None and scores.metric is not None:
-            name = f"validation_{scores.metric.lower()}"
+            name = f"validation_{scores.metric.lower().replace(' ', '_')}"
             figures[name] = scores.score
             figures |= {f"{name}_{direction.replace('→', '-')}": figure for direction, figure in scores.by_direction.items()}
         if scores.bits_per_byte is not None:

@@ -28,11 +28,14 @@ from headway.data.tagged import in_scheme
 from headway.data.texts import TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from headway.errors import DataError
+from headway.evaluation.caption_scores import cider
 from headway.evaluation.embedding_scores import retrieval_scores, retrieve_both
-from headway.evaluation.metrics import Measurement, bleu, tokenised_lowercased_bleu
+from headway.evaluation.metrics import bleu, tokenised_lowercased_bleu
 from headway.evaluation.rouge import rouge
 from headway.evaluation.span_scores import span_scores
+from headway.evaluation.speech_scores import word_accuracy
 from headway.evaluation.tag_scores import tag_scores
+from headway.inference.ctc import spell
 from headway.inference.decoding import generate
 from headway.inference.embedding import row_vectors
 from headway.inference.labelling import BATCH_TOKENS, MAIN_SCORE, label_answers, label_logits, label_scores
@@ -227,8 +230,7 @@ def _written_score(model: Transformer, validation: Validation, config: Config, t
     shown = max(1, SHOWN // len(places))
     for direction, some in places.items():
         pairs = [validation.examples[place] for place in some]
-        measure, found = _score_of([written[place] for place in some], pairs, config.in_direction(direction))
-        scores[str(direction)] = measure.score
+        scores[str(direction)], found = _score_of([written[place] for place in some], pairs, config.in_direction(direction))
         examples += _some(found, shown)
     return Scored(fmean(scores.values()), examples, scores)
 
@@ -246,27 +248,43 @@ def _written(model: Transformer, validation: Validation, config: Config, tokeniz
     texts: dict[int, str] = {}
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
-        found = generate(
-            model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden
-        )
+        if config.decoding.method == "ctc":
+            found = spell(model, batch.source_ids, batch.source_mask, greedy)
+        else:
+            found = generate(
+                model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden
+            )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
             texts[row] = "" if is_blank(validation.examples[row].source) else tokenizers.target.decode(answers[0].ids)
     return [texts[row] for row in range(len(texts))]
 
 
-def _score_of(written: list[str], pairs: Sequence[Any], config: Config) -> tuple[Measurement, list[Example]]:
+# What written answers are judged by, given those that would be right; those of the other tasks by BLEU.
+WRITTEN: dict[str, Callable[[Sequence[str], Sequence[Sequence[str]], str], float]] = {
+    "summarisation": lambda texts, wanted, language: (
+        rouge(texts, [some[0] for some in wanted], language=language)["rougel"].score
+    ),
+    "captioning": lambda texts, wanted, language: cider(texts, wanted, language=language).score,
+    "visual_question_answering": lambda texts, wanted, language: span_scores(texts, wanted, language)["exact"].score,
+    "speech_recognition": lambda texts, wanted, language: word_accuracy(texts, [some[0] for some in wanted], language=language),
+}
+
+
+def _score_of(written: list[str], pairs: Sequence[Any], config: Config) -> tuple[float, list[Example]]:
     """The score of the texts of one direction, and they beside their sources."""
     data, target = config.data, Preprocessor(config.data.preprocessing, config.data.target_language)
     tokenised = "moses_tokenize" in data.preprocessing  # then BLEU must not tokenise again
     texts, references = written if tokenised else [target.undo(text) for text in written], [pair.target for pair in pairs]
-    if config.task == "summarisation":
-        measure = rouge(texts, references, language=data.target_language)["rougel"]
+    language = data.target_language
+    every = [list(pair.answers) or [""] for pair in pairs]
+    if config.task in WRITTEN:
+        score = WRITTEN[config.task](texts, every, language)
     elif tokenised:
         references = [target.apply(reference) for reference in references]
-        measure = tokenised_lowercased_bleu(texts, references)
+        score = tokenised_lowercased_bleu(texts, references).score
     else:
-        measure = bleu(texts, references, language=data.target_language, tokenize=config.evaluation.bleu_tokenize)
-    return measure, [Example(pair.source, *two) for pair, *two in zip(pairs, references, texts, strict=True)]
+        score = bleu(texts, every, language=language, tokenize=config.evaluation.bleu_tokenize).score
+    return score, [Example(pair.source, *two) for pair, *two in zip(pairs, references, texts, strict=True)]
 
 
 class Judge(NamedTuple):
@@ -288,6 +306,10 @@ SCORES: dict[str, Judge] = {
     "translation": Judge(lambda labels: "BLEU", _written_score),
     "summarisation": Judge(lambda labels: "ROUGE-L", _written_score),
     "dialogue": Judge(lambda labels: "BLEU", _written_score),
+    "captioning": Judge(lambda labels: "CIDEr", _written_score),
+    "visual_question_answering": Judge(lambda labels: "accuracy", _written_score),
+    "multimodal_translation": Judge(lambda labels: "BLEU", _written_score),
+    "speech_recognition": Judge(lambda labels: "word accuracy", _written_score),  # 100 - WER: more is better, as everywhere
     "classification": Judge(_of_labels, _label_score),
     "pair_classification": Judge(_of_labels, _label_score),
     "media_classification": Judge(_of_labels, _label_score),
