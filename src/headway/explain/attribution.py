@@ -5,6 +5,9 @@ the same input without a single word: all tokens but marks are an average word, 
 (From zeros the way to the input begins with a jump, because layer normalisation makes them as long as anything.) Together the
 shares should make up the difference between the two scores; how far they are from it is their completeness error.
 
+Of media the vectors are those that enter the first layer: there patches, stretches of sound and the pieces of a question are of
+one kind. Where a matrix projects the patches, a straight way there is a straight way of their pixels.
+
     N outputs   S source tokens   T target tokens   X = S + T, source first   D width
 """
 
@@ -19,10 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from headway.config_media import PLACES, TEXT
 from headway.data.tokenizer import UNK_ID
 from headway.errors import UsageError
+from headway.explain.seen import without_sight
 from headway.explain.sides import Side
 from headway.explain.subject import Subject
+from headway.model.media_embeddings import MediaEmbedding
 
 Method = Literal["integrated_gradients", "gradient_x_input", "occlusion"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -97,16 +103,37 @@ def narrowed(subject: Subject, output: int) -> Subject:
 
 
 def without_words(subject: Subject) -> tuple[Tensor | None, Tensor | None]:
-    """The vectors of source and target with an average word for all tokens but marks, [1, S, D] and [1, T, D]."""
+    """The vectors of source and target with an average word for all tokens but marks, [1, S, D] and [1, T, D].
+
+    Of media every patch is grey, and every stretch of sound as loud as the mean in all bands.
+    """
     found: list[Tensor | None] = []
     embeddings = (subject.model.source_embedding, subject.model.target_embedding)
     for vectors, side, embedding in zip(subject.vectors(), (subject.source, subject.target), embeddings, strict=True):
-        if vectors is None or side is None or embedding is None or embedding.tokens is None:
+        if vectors is None or side is None or embedding is None:
             found.append(None)
+            continue
+        if isinstance(embedding, MediaEmbedding):
+            bare = _without_media(subject, side, embedding, vectors)
         else:
-            marks_1S1 = torch.tensor(side.marks, device=vectors.device)[None, :, None]
-            found.append(torch.where(marks_1S1, vectors, average_word(embedding.tokens.weight.detach())))
+            bare = average_word(embedding.tokens.weight.detach())
+        marks_1S1 = torch.tensor(side.marks, device=vectors.device)[None, :, None]
+        found.append(torch.where(marks_1S1, vectors, bare))
     return found[0], found[1]
+
+
+def _without_media(subject: Subject, side: Side, embedding: MediaEmbedding, vectors_1SD: Tensor) -> Tensor:
+    """Nothing to be seen or heard, each at its place, and an average word for each piece of text among them, [1, S, D]."""
+    assert side.positions is not None
+    bare_1SD = subject.embedded(torch.from_numpy(without_sight(side.positions))[None].to(vectors_1SD.device))
+    if embedding.tokens is None:
+        return bare_1SD
+    places_1SP = side.as_read(vectors_1SD.device)[..., :PLACES]
+    is_text_1S1 = places_1SP[..., :1] == TEXT
+    weight_VD = embedding.tokens.weight.detach()
+    words_1SD = weight_VD[(places_1SP[..., 1] * is_text_1S1[..., 0]).long()]
+    worded_1SD = vectors_1SD + (average_word(weight_VD) - words_1SD) * embedding.width**0.5
+    return torch.where(is_text_1S1, worded_1SD, bare_1SD)
 
 
 def average_word(weight_VD: Tensor) -> Tensor:

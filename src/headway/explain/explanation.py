@@ -18,9 +18,10 @@ from headway.explain.attention import Maps, attention_maps, rollout
 from headway.explain.attribution import METHODS, Attribution, Method, attribute
 from headway.explain.lens import Sureness, logit_lens, sureness
 from headway.explain.neighbours import Neighbours, nearest_examples
+from headway.explain.request import Direction
 from headway.explain.search import SearchTree
 from headway.explain.subject import Subject
-from headway.explain.subjects import Direction, subject_of
+from headway.explain.subjects import subject_of
 from headway.model_dir import LoadedModel, load_model
 
 MOST_CELLS = 20_000_000  # of all maps of attention: 300 tokens on either side, 8 layers of 8 heads
@@ -68,7 +69,7 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """All figures, in plain lists."""
         subject = self.subject
-        sides = {name: asdict(side) for name, side in (("source", subject.source), ("target", subject.target)) if side}
+        sides = {name: side.as_json() for name, side in (("source", subject.source), ("target", subject.target)) if side}
         return {
             "task": subject.task,
             "text": subject.text,
@@ -114,7 +115,8 @@ def explain(
 
     Args:
         run: a run directory, a model directory, or a model that is loaded.
-        text: as `predict` takes it; two texts are set apart by a tab, and what a masked language model is to guess is ``___``.
+        text: as `predict` takes it, or the path of a file of media; two texts are set apart by a tab, and what a masked language
+            model is to guess is ``___``.
         decoding: settings that differ from those of the configuration, such as ``beam_size``.
         direction: the languages that are written and read, for a model of several directions.
         methods: of attribution.
@@ -125,6 +127,7 @@ def explain(
     Raises:
         ModelError: there is no whole model.
         UsageError: the text is empty, too long or not in the form of the task, or a setting is not valid.
+        DataError: the file cannot be read.
     """
     loaded = run if isinstance(run, LoadedModel) else load_model(run)
     if outputs is not None and not outputs:
@@ -132,7 +135,7 @@ def explain(
     subject = subject_of(loaded, text, decoding or {}, direction)
     cells = _cells(subject)
     if cells > MOST_CELLS:
-        problem = f"the maps of this text would have {cells:,} cells, and {MOST_CELLS:,} is all that a page can hold"
+        problem = f"the maps of it would have {cells:,} cells, and {MOST_CELLS:,} is all that a page can hold"
         raise UsageError(problem, where="TEXT", remedy="give a part of it")
     sure = sureness(subject)
     chosen = list(outputs) if outputs is not None else worth_attributing(subject, sure)
@@ -151,8 +154,14 @@ def explain(
         lens=logit_lens(subject),
         tree=subject.search() if subject.search else None,
         neighbours=nearest_examples(loaded, subject, done=lambda what, number: done(what, number, 0)) if neighbours else None,
-        links=alignment(maps, subject.source, subject.target) if subject.source and subject.target else [],
+        links=_links(maps, subject),
     )
+
+
+def _links(maps: Maps, subject: Subject) -> list[Link]:
+    """Of words; patches and stretches of sound are none."""
+    source, target = subject.source, subject.target
+    return alignment(maps, source, target) if source and target and source.positions is None else []
 
 
 def _cells(subject: Subject) -> int:

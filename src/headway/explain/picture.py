@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from headway.explain.subjects import Direction
+    from headway.explain.request import Direction
 
 _log = logging.getLogger(__name__)
 

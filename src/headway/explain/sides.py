@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from headway.data.tokenizer import BOS_ID, EOS_ID
 
@@ -18,22 +23,33 @@ WORD_STARTS, WORDPIECE = ("▁", "Ġ"), "##"  # how a piece begins that begins a
 
 @dataclass(frozen=True)
 class Side:
-    """A row of tokens.
+    """A row of tokens, or of positions of media.
 
     Attributes:
-        ids: numbers, with start or end as the model reads them.
+        ids: numbers, with start or end as the model reads them; of media those of the positions, from 0.
         pieces: each as it is shown.
         marks: which of them are no words: start, end, tags. They are never taken away.
         words: the number of the word that each belongs to.
+        positions: of media, [S, F]: patches or stretches of sound, and pieces of a text that is read beside them.
     """
 
     ids: list[int]
     pieces: list[str]
     marks: list[bool]
     words: list[int]
+    positions: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def as_read(self, device: torch.device) -> Tensor:
+        """What the model reads: ids [1, S], or positions [1, S, F]."""
+        whole = torch.tensor(self.ids) if self.positions is None else torch.from_numpy(self.positions)
+        return whole[None].to(device)
+
+    def as_json(self) -> dict[str, list[int] | list[str] | list[bool]]:
+        """As a person reads it; without the pixels."""
+        return {"ids": self.ids, "pieces": self.pieces, "marks": self.marks, "words": self.words}
 
 
 def read_side(tokenizer: Tokenizer, ids: Sequence[int], others: Sequence[str] = (), *, start: bool = False) -> Side:

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from headway.explain.search import SearchTree
+from headway.explain.seen import Seen
 from headway.explain.sides import Side
+from headway.model.media_embeddings import MediaEmbedding
 from headway.model.transformer import Transformer
 
 
@@ -44,6 +46,7 @@ class Subject:
         name_of: what a choice is called.
         scale: whether a choice is scored by its log-probability or by the figure itself (a number, a similarity).
         search: searches by beams once more and gives the tree; None where the answer was not found so.
+        seen: what stands behind the first positions of the source, for people; None of text.
     """
 
     task: str
@@ -57,6 +60,7 @@ class Subject:
     name_of: Callable[[int], str]
     scale: Literal["log_probability", "value"] = "log_probability"
     search: Callable[[], SearchTree] | None = None
+    seen: Seen | None = None
 
     @property
     def queries(self) -> Side:
@@ -70,24 +74,48 @@ class Subject:
         return next(self.model.parameters()).device
 
     def ids(self) -> tuple[Tensor | None, Tensor | None]:
-        """Source and target as the model reads them, [1, S] and [1, T]."""
+        """Source and target as the model reads them, [1, S] and [1, T]; of media the numbers of its positions."""
         sides = (self.source, self.target)
         source, target = (torch.tensor([side.ids], device=self.device) if side else None for side in sides)
         return source, target
 
     def vectors(self) -> tuple[Tensor | None, Tensor | None]:
-        """The embeddings of source and target, [1, S, D] and [1, T, D], before positions are added."""
+        """The embeddings of source and target, [1, S, D] and [1, T, D], before positions are added; of media with places."""
+        source, target = self.ids()
+        embeddings = (self.model.source_embedding, self.model.target_embedding)
         found: list[Tensor | None] = []
-        for ids, embedding in zip(self.ids(), (self.model.source_embedding, self.model.target_embedding), strict=True):
-            tokens = embedding.tokens if embedding is not None else None
-            found.append(tokens(ids).detach() if ids is not None and tokens is not None else None)
+        for ids, side, embedding in zip((source, target), (self.source, self.target), embeddings, strict=True):
+            if ids is None or side is None or embedding is None:
+                found.append(None)
+            elif isinstance(embedding, MediaEmbedding):
+                found.append(self.embedded(side.as_read(self.device)))
+            else:
+                found.append(embedding.tokens(ids).detach())
         return found[0], found[1]
+
+    @torch.no_grad()
+    def embedded(self, positions_BSF: Tensor) -> Tensor:
+        """What the encoder makes of positions of media before its first layer, [B, S, D]."""
+        assert self.model.source_embedding is not None
+        order_S = torch.arange(positions_BSF.shape[1], device=positions_BSF.device)
+        return self.model.source_embedding(positions_BSF, order_S, self.model.compute_dtype)  # type: ignore[no-any-return]
+
+    def memory(self, source: Tensor) -> Tensor:
+        """The encoder's states [B, S, D] of ids [B, S] or vectors [B, S, D]."""
+        mask = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device)
+        if self.source is None or self.source.positions is None:
+            return self.model.encode(source, mask)
+        return self.model.encode_vectors(source if source.is_floating_point() else self._looked_up(source), mask)
+
+    def _looked_up(self, numbers_BS: Tensor) -> Tensor:
+        assert self.source is not None
+        return self.embedded(self.source.as_read(self.device)[0][numbers_BS])
 
     def states(self, source: Tensor | None, target: Tensor | None) -> Tensor:
         """Final states [B, S or T, D] of ids [B, S] or vectors [B, S, D]."""
-        mask = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device) if source is not None else None
-        memory = self.model.encode(source, mask) if source is not None and mask is not None else None
+        memory = self.memory(source) if source is not None else None
         if target is not None:
+            mask = torch.ones(memory.shape[:2], dtype=torch.bool, device=memory.device) if memory is not None else None
             return self.model.decode(target, memory, mask)
         assert memory is not None
         return memory

@@ -9,66 +9,35 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from headway.config import Config
 from headway.data.labelled import Labelled
-from headway.data.pairs import SentencePreparation, forbidden_ids
+from headway.data.pairs import SentencePreparation
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import Question, QuestionPreparation
 from headway.data.tagged import Tagged, TaggedPreparation, inner_tags
-from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
+from headway.data.tokenizer import EOS_ID
 from headway.errors import UsageError
-from headway.explain.search import SearchTree, search_tree
-from headway.explain.sides import END, HIDDEN, INSIDE, WORD_STARTS, Side, read_side, shown_pieces
+from headway.explain.labels import label_subject, temperature_of
+from headway.explain.media_subjects import labelled_media, written_of_media
+from headway.explain.request import Direction, Request, beam_search, piece_names
+from headway.explain.sides import END, HIDDEN, Side, read_side
 from headway.explain.subject import Output, Subject
-from headway.inference.decoding import Candidate, generate
 from headway.inference.direction import choose_direction
 from headway.inference.embedder import Embedder
 from headway.inference.labeller import Labeller
-from headway.inference.labelling import LabelAnswer
-from headway.inference.predictor import Predictor, decoding_options, whole_characters
+from headway.inference.predictor import Predictor, whole_characters
 from headway.inference.reader import Reader
 from headway.inference.reading import best_span
 from headway.inference.tagger import Tagger
 from headway.inference.writer import Writer
 from headway.model_dir import LoadedModel, load_model
-from headway.tasks import TASKS, embedding, extra_pieces, label, span
+from headway.tasks import TASKS, embedding, extra_pieces, span
 
 GAP = "___"  # where a masked language model is to guess
-Direction = tuple[str | None, str | None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be explained.
-
-    Attributes:
-        loaded: the plain model.
-        decoding: settings that differ from those of the configuration.
-        direction: the languages that are written and read, for a model of several directions.
-    """
-
-    loaded: LoadedModel
-    text: str
-    decoding: dict[str, Any]
-    direction: Direction
-
-    @property
-    def config(self) -> Config:
-        return self.loaded.config
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.loaded.tokenizers.source
-
-    def answering(self) -> LoadedModel:
-        """The same model once more, for the fast path to lay out its weights."""
-        return load_model(self.loaded.directory)
 
 
 def subject_of(
@@ -118,8 +87,8 @@ def _written(request: Request) -> Subject:
         target=target,
         outputs=outputs,
         read_out=model.logits,
-        name_of=_piece_names(tokenizer),
-        search=_beam_search(request, tokenizer, source, []),
+        name_of=piece_names(tokenizer),
+        search=beam_search(request, tokenizer, source, []),
     )
 
 
@@ -129,7 +98,7 @@ def _continued(request: Request) -> Subject:
     found = next(writer.write([request.text]))[0]
     tokenizer, model, longest = request.tokenizer, request.loaded.model, request.config.data.max_length
     prompt = found.prompt_pieces
-    ids, scores, names = [*found.ids, EOS_ID][:longest], found.token_scores[:longest], _piece_names(tokenizer)
+    ids, scores, names = [*found.ids, EOS_ID][:longest], found.token_scores[:longest], piece_names(tokenizer)
     target = read_side(tokenizer, ids[:-1], start=True)
     outputs = [
         Output(piece, number, place, None if place < prompt else score, given=place < prompt)
@@ -145,89 +114,16 @@ def _continued(request: Request) -> Subject:
         outputs=outputs,
         read_out=model.logits,
         name_of=names,
-        search=_beam_search(request, tokenizer, None, found.ids[:prompt]),
+        search=beam_search(request, tokenizer, None, found.ids[:prompt]),
     )
-
-
-def _beam_search(
-    request: Request, tokenizer: Tokenizer, source: Side | None, prompt: list[int]
-) -> Callable[[], SearchTree] | None:
-    """What searches once more, and remembers; None where the answer was not searched for by beams."""
-    config, model, names = request.config, request.loaded.model, _piece_names(tokenizer)
-    options = decoding_options(config, request.decoding)
-    if options.method != "beam":
-        return None
-
-    def search() -> SearchTree:
-        history: list[list[Candidate]] = []
-        source_1S = torch.tensor([source.ids], device=next(model.parameters()).device) if source is not None else None
-        generate(
-            model,
-            source_1S,
-            torch.ones_like(source_1S, dtype=torch.bool) if source_1S is not None else None,
-            options,
-            bos_id=BOS_ID,
-            eos_id=EOS_ID,
-            prefixes=[prompt],
-            forbidden_ids=forbidden_ids(config, request.loaded.tokenizers),
-            context_length=config.data.max_length if source is None else None,
-            history=history,
-        )
-        return search_tree(history, options.length_penalty, names, lambda said: tokenizer.decode([*prompt, *said]))
-
-    return search
 
 
 def _labelled(request: Request) -> Subject:
     """Of the label of a text or of two, of several labels, or of a number."""
-    labeller, model = Labeller(request.answering(), **request.decoding), request.loaded.model
-    answer, labels = labeller.answer([request.text])[0], labeller.labels
+    labeller = Labeller(request.answering(), **request.decoding)
     preparation = TASKS[request.config.task].preparation(request.loaded.tokenizers, request.config)
     row = list(preparation.rows_of_all([Labelled(request.text, ("0",), 1)]).source_rows[0])
-    source = read_side(request.tokenizer, row)
-    mask = torch.ones(1, len(source), dtype=torch.bool)
-
-    def head(states_BSD: Tensor) -> Tensor:
-        logits_BL = label.read_out(model, states_BSD, mask.expand(len(states_BSD), -1).to(states_BSD.device))
-        return logits_BL / _temperature(request.loaded)
-
-    def read_out(states_BSD: Tensor) -> Tensor:
-        logits_BL = head(states_BSD)
-        if labels.kind == "number":
-            return (logits_BL * labels.deviation + labels.mean)[:, None]
-        if labels.kind == "several":  # yes or no for each label
-            order = [labels.numbers[output.text] for output in outputs]
-            return torch.stack((torch.zeros_like(logits_BL), logits_BL), 2)[:, order]
-        return logits_BL[:, None].expand(-1, len(outputs), -1)
-
-    outputs = _label_outputs(answer, labels.kind, labels.names)
-    choices = {"several": ("no", "yes"), "number": ("",)}.get(labels.kind, labels.names)
-    return Subject(
-        task=request.config.task,
-        model=model,
-        text=request.text,
-        answer=answer.text,
-        source=source,
-        target=None,
-        outputs=outputs,
-        read_out=read_out,
-        name_of=choices.__getitem__,
-        scale="value" if labels.kind == "number" else "log_probability",
-    )
-
-
-def _temperature(loaded: LoadedModel) -> float:
-    """What the scores of labels are divided by so that their probabilities can be believed."""
-    return loaded.calibration.temperature if loaded.calibration else 1.0
-
-
-def _label_outputs(answer: LabelAnswer, kind: str, names: tuple[str, ...]) -> list[Output]:
-    """Every label, the likeliest first; the number."""
-    if kind == "number":
-        return [Output(answer.text, 0, None, float(answer.text))]
-    order = sorted(range(len(names)), key=lambda number: -answer.probabilities[number])
-    logs = [math.log(p) if p else None for p in answer.probabilities]  # none where float32 has no smaller number
-    return [Output(names[number], 1 if kind == "several" else number, None, logs[number]) for number in order]
+    return label_subject(request, labeller, read_side(request.tokenizer, row))
 
 
 def _tagged(request: Request) -> Subject:
@@ -246,7 +142,7 @@ def _tagged(request: Request) -> Subject:
 
     def read_out(states_BSD: Tensor) -> Tensor:
         assert model.head is not None
-        return model.head(states_BSD[:, begins]).float() / _temperature(request.loaded)
+        return model.head(states_BSD[:, begins]).float() / temperature_of(request.loaded)
 
     source = read_side(request.tokenizer, list(rows.source_rows[0]))
     text = " ".join(f"{word}/{tag}" for word, tag in zip(found.words, found.tags, strict=True))
@@ -335,26 +231,10 @@ def _guessed(request: Request) -> Subject:
     with torch.inference_mode():
         memory_1SD = model.encode(source_1S, torch.ones_like(source_1S, dtype=torch.bool))
         choices = read_out(memory_1SD)[0, :, : tokenizer.vocabulary_size].argmax(-1).tolist()
-    names = _piece_names(tokenizer)
+    names = piece_names(tokenizer)
     outputs = [Output(names(choice), choice, gap, None) for choice, gap in zip(choices, gaps, strict=True)]
     answer = ", ".join(output.text for output in outputs)
     return Subject(request.config.task, model, request.text, answer, source, None, outputs, read_out, names)
-
-
-def _piece_names(tokenizer: Tokenizer) -> Callable[[int], str]:
-    marked = any(piece.startswith(WORD_STARTS) for piece in tokenizer.vocabulary)
-
-    def name(number: int) -> str:
-        if number == EOS_ID:
-            return END
-        if number >= tokenizer.vocabulary_size:
-            return HIDDEN
-        (piece,) = tokenizer.pieces([number])
-        (shown,) = shown_pieces([piece], [tokenizer.decode([number])])
-        inside = marked and not piece.startswith(WORD_STARTS) and any(map(str.isalnum, shown))
-        return f"{INSIDE}{shown}" if inside else shown
-
-    return name
 
 
 SUBJECTS: dict[str, Callable[[Request], Subject]] = {
@@ -365,4 +245,8 @@ SUBJECTS: dict[str, Callable[[Request], Subject]] = {
     "tagging": _tagged,
     "question_answering": _read,
     "sentence_embedding": _embedded,
+    **dict.fromkeys(
+        ("captioning", "visual_question_answering", "multimodal_translation", "speech_recognition"), written_of_media
+    ),
+    "media_classification": labelled_media,
 }

@@ -16,7 +16,7 @@ from headway.data.files import written_aside
 from headway.explain.explanation import explain
 from headway.explain.heads import HeadReport, important_heads
 from headway.explain.page import explanation_page, heads_page
-from headway.explain.subjects import Direction
+from headway.explain.request import Direction
 from headway.model_dir import LoadedModel, load_model
 
 
