@@ -19,10 +19,11 @@ class PairsProgress:
     Args:
         what: such as "tokenising train.en and train.de".
         total: pairs in all, where that is known.
+        noun: what they are called.
     """
 
-    def __init__(self, what: str, total: int | None) -> None:
-        self._what, self._total, self._done = what, total, 0
+    def __init__(self, what: str, total: int | None, noun: str = "pairs") -> None:
+        self._what, self._total, self._noun, self._done = what, total, noun, 0
         self._began = time.monotonic()
         self._bar: Progress | None = None
 
@@ -49,7 +50,7 @@ class PairsProgress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("pairs"),
+            TextColumn(self._noun),
             TimeRemainingColumn(),
         )
         bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)

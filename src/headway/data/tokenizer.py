@@ -300,7 +300,7 @@ def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer
     tokenizer = Tokenizer(learn(sample, settings), dropout=settings.dropout)
     size = tokenizer.vocabulary_size
     _log.info(f"{settings.kind} tokenizer: {size:,} pieces learned from {len(sample):,} of {read:,} lines")
-    if size < settings.vocabulary_size:
+    if size < settings.vocabulary_size and settings.kind != "character":  # of characters all are taken that there are
         _log.warning(f"the text gives no more than {size:,} pieces of the {settings.vocabulary_size:,} asked")
     return tokenizer
 
