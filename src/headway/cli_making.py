@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from headway.cli_settings import configuration, start_findings, with_warnings
@@ -54,22 +55,33 @@ def init(arguments: Arguments) -> None:
 
 
 def sample(arguments: Arguments) -> None:
-    """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar.
+    """Make sample data for a task, and a configuration that learns it: sentences from a hand-written grammar, or made pictures.
 
     KIND is a task: translation, summarisation, dialogue, language_model, masked_language_model, span_corruption, denoising,
     classification, classification_several, classification_number, pair_classification, tagging, question_answering,
-    sentence_embedding.
+    sentence_embedding; with pictures captioning, visual_question_answering, multimodal_translation, image_classification, with
+    clips video_captioning, with recordings speech_recognition.
 
     examples:
       headway sample tagging data/marked && headway train data/marked/config.yaml
       headway sample translation data/sample --size 20000 --seed 7
     """
+    from headway.data.progress import PairsProgress
     from headway.samples import write_sample
 
     directory = Path(arguments.directory)
-    found = write_sample(arguments.kind, directory, seed=arguments.seed, size=arguments.size)
+
+    def follow(names: list[str]) -> Iterator[str]:
+        with PairsProgress(f"writing {directory}", len(names), "files") as progress:
+            for name in names:
+                yield name
+                progress.advance(1)
+
+    found = write_sample(arguments.kind, directory, seed=arguments.seed, size=arguments.size, follow=follow)
     for name, lines in found["lines"].items():
         print(f"{directory / name}\t{lines} lines")
+    for name, files in found["files"].items():
+        print(f"{directory / name}\t{files} files")
     say(f"next: headway train {shlex.quote(str(directory / 'config.yaml'))}")
 
 

@@ -114,11 +114,7 @@ TASK_DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "sentence_embedding": {"data": {"target_language": "en", "too_long": "cut"}, "training": {"label_smoothing": 0.0}},
     **{task: {"data": {"target_language": "en"}, "media": {"kind": kinds[0]}} for task, kinds in OF_MEDIA.items()},
     "multimodal_translation": {"media": {"kind": "image"}},
-    "media_classification": {
-        "media": {"kind": "image"},
-        "tokenizer": {"kind": "character"},  # nothing is read with it
-        "training": {"label_smoothing": 0.0},
-    },
+    "media_classification": {"media": {"kind": "image"}, "training": {"label_smoothing": 0.0}},
 }
 
 

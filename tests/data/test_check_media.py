@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from made_manifests import COLOURS, RATE, write_colours, write_manifest, write_picture, write_recording
 from PIL import Image
 from rich.console import Console
 from test_media_preparation import config_of
 
+from headway.config import CorpusConfig
 from headway.data.check import CheckReport, Finding, check
 from headway.data.checks.media import QUICK_FILES, look_at
 from headway.data.tokenizer import Tokenizers
+from made_manifests import COLOURS, RATE, write_colours, write_manifest, write_picture, write_recording
 
 EXACT = {"accept_dropped": 0.5}
 
@@ -210,9 +211,8 @@ def test_a_folder_is_told_by_its_files(tmp_path: Path) -> None:
     (tmp_path / "train/red/b.png").write_bytes(b"")
     config = config_of(tmp_path, "media_classification", data=EXACT)
     folders = {
-        part: corpus.model_copy(update={"path": str(tmp_path / part), "source": "file", "target": "folder"})
-        for part, corpus in (("train", config.data.train), ("validation", config.data.validation), ("test", config.data.test))
-    }  # type: ignore[union-attr]
+        part: CorpusConfig(path=str(tmp_path / part), source="file", target="folder") for part in ("train", "validation", "test")
+    }
     report = check(config.model_copy(update={"data": config.data.model_copy(update=folders)}))
     (finding,) = found(report, "files")
     assert finding.places == (str(tmp_path / "train/red/b.png"),)

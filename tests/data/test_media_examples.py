@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_manifests import write_manifest, write_picture
 
 from headway.config import CorpusConfig, DataConfig
 from headway.data.media_examples import media_files, read_labelled_media, read_media, read_media_texts
 from headway.errors import DataError, UsageError
+from made_manifests import write_manifest, write_picture
 
 
 def data(**settings: object) -> DataConfig:

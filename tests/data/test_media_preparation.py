@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_manifests import RATE, write_colours, write_manifest, write_picture, write_recording
 
 from headway.config import Config
 from headway.config_media import MEDIA, PLACES, TEXT
@@ -20,13 +19,7 @@ from headway.data.preparation import Preparation, texts_of
 from headway.data.token_cache import open_cache
 from headway.data.tokenizer import BOS_ID, EOS_ID, train_tokenizers
 from headway.errors import DataError
-
-COLUMNS = {
-    "captioning": {"source": "image", "target": "captions"},
-    "visual_question_answering": {"source": "image", "second": "question", "target": "answer"},
-    "media_classification": {"source": "image", "target": "label"},
-    "speech_recognition": {"source": "audio", "target": "text"},
-}
+from made_manifests import COLUMNS, RATE, write_colours, write_manifest, write_picture, write_recording
 
 
 def config_of(directory: Path, task: str, **sections: Any) -> Config:

@@ -16,7 +16,7 @@ from headway.samples import SAMPLES, english, write_sample
 from headway.samples.classification import sentence_and_marks, sentence_and_number
 from headway.samples.entailment import premise_and_hypothesis
 from headway.samples.grammar import Clause, NounPhrase, Spot
-from headway.samples.kind import PARTS, _is_held_out, draw
+from headway.samples.kind import PARTS, draw, is_held_out
 from headway.samples.lexicon import ADJECTIVES, NAMES, NOUNS, PLACES, TIMES, VERBS
 from headway.samples.reading import conversation, passage, questions
 from headway.samples.speaker import Speaker
@@ -68,10 +68,10 @@ def test_a_run_never_lies_among_its_own_data(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_what_is_held_out_is_never_learned(name: str) -> None:
+def test_whatis_held_out_is_never_learned(name: str) -> None:
     """Tells the same examples again and looks each up."""
     kind = SAMPLES[name]
-    split = draw(1, 100, kind.tell, kind.distinct)
+    split = draw(1, 100, kind.tell, kind.distinct, kind.held_out_share)
     parts = {said[0]: part for part in PARTS for said in getattr(split, part)}
     assert len(parts) == 110
     speaker, trained, hidden = Speaker(1), set(), set()
@@ -79,7 +79,7 @@ def test_what_is_held_out_is_never_learned(name: str) -> None:
         said = kind.tell(speaker)
         part = parts.pop(said[0], None) if said else None
         if part is not None:
-            found = {combination for combination in speaker.combinations if _is_held_out(combination, 1)}
+            found = {combination for combination in speaker.combinations if is_held_out(combination, 1, kind.held_out_share)}
             assert bool(found) == (part != "train")
             hidden |= found
             trained |= set(speaker.combinations) if part == "train" else set()

@@ -11,7 +11,7 @@ import pytest
 from headway import samples
 from headway.errors import ResourceError, UsageError
 from headway.samples import SAMPLES, chinese, english, german, is_made, write_sample
-from headway.samples.kind import PARTS, _is_held_out, draw
+from headway.samples.kind import PARTS, draw, is_held_out
 from headway.samples.speaker import Speaker
 from headway.samples.translation import three_languages
 
@@ -41,7 +41,7 @@ def test_evaluation_asks_for_combinations_that_training_lacks(split):
         if part is None:
             continue
         seen[part] += 1
-        hidden = [combination for combination in speaker.combinations if _is_held_out(combination, 1)]
+        hidden = [combination for combination in speaker.combinations if is_held_out(combination, 1)]
         assert bool(hidden) == (part != "train")
         if part == "train":
             trained.update(speaker.combinations)
@@ -140,12 +140,12 @@ def test_an_unchanged_sample_is_replaced_and_nothing_else_is(tmp_path):
 def test_a_sample_that_was_cut_off_is_written_again(tmp_path, monkeypatch):
     written = []
 
-    def dies(path: Path, text: str, real=samples._write) -> None:
+    def dies(path: Path, data: bytes, real=samples._write) -> None:
         if len(written) == 4:
-            path.with_name(path.name + ".partial").write_text(text[:20])
+            path.with_name(path.name + ".partial").write_bytes(data[:20])
             raise KeyboardInterrupt
         written.append(path.name)
-        real(path, text)
+        real(path, data)
 
     write_sample("translation", tmp_path, seed=1, size=30)
     with monkeypatch.context() as patch:

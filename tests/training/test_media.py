@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from made_manifests import RATE, write_colours, write_manifest, write_picture, write_recording
 from test_loop import assert_same_checkpoint, train_and_die
-from test_media_preparation import COLUMNS
 from tiny_run import TINY_MODEL, TINY_TRAINING
 
 import headway
@@ -25,6 +23,7 @@ from headway.inference.labeller import Labeller
 from headway.inference.media_predictor import MediaPredictor
 from headway.training.loop import train
 from headway.training.losses import ctc_loss
+from made_manifests import COLUMNS, RATE, write_colours, write_manifest, write_picture, write_recording
 
 UNSCORED = {"best_by": "loss", "validate_score": False}
 

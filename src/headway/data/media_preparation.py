@@ -149,8 +149,10 @@ class MediaPreparation(CutUpOnce):
         """All that the rows are made of: fingerprints are taken of it."""
         return media_files(corpus)
 
-    def example_of(self, line: str | bytes, number: int) -> MediaExample:
+    def example_of(self, line: str | bytes | MediaExample, number: int) -> MediaExample:
         """A line of `predict`: a path, and after a tab the text that is read beside it; or the content of a file."""
+        if isinstance(line, MediaExample):
+            return line
         if isinstance(line, bytes):
             return MediaExample(line, "", (), number, f"file {number}")
         name, _, question = line.partition("\t")
@@ -225,6 +227,18 @@ class MediaPreparation(CutUpOnce):
                 raise unreadable(example, row)
             rows.append(row)
         return MemoryRows(rows, self.answers(examples))
+
+    def rows_to_answer(self, examples: Sequence[MediaExample]) -> tuple[MemoryRows, list[int]]:
+        """Rows of the lines of `predict` whose files can be read, and the places of these; the others are named."""
+        rows: list[Any] = []
+        places = []
+        for place, (example, row) in enumerate(zip(examples, self._decoded(examples), strict=True)):
+            if not isinstance(row, UnreadableMedia):
+                rows.append(row)
+                places.append(place)
+            elif example.name.strip():
+                _log.warning("%s %s: it has no answer", example.name, row)
+        return MemoryRows(rows, [[] for _ in rows]), places
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         collate = partial(self.collate, seed=seed, epoch=epoch)

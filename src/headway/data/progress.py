@@ -19,11 +19,11 @@ class PairsProgress:
     Args:
         what: such as "tokenising train.en and train.de".
         total: pairs in all, where that is known.
-        noun: what they are called.
+        unit: what is counted.
     """
 
-    def __init__(self, what: str, total: int | None, noun: str = "pairs") -> None:
-        self._what, self._total, self._noun, self._done = what, total, noun, 0
+    def __init__(self, what: str, total: int | None, unit: str = "pairs") -> None:
+        self._what, self._total, self._unit, self._done = what, total, unit, 0
         self._began = time.monotonic()
         self._bar: Progress | None = None
 
@@ -50,7 +50,7 @@ class PairsProgress:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(self._noun),
+            TextColumn(self._unit),
             TimeRemainingColumn(),
         )
         bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)

@@ -300,7 +300,7 @@ def _learn(sample: list[str], read: int, settings: TokenizerConfig) -> Tokenizer
     tokenizer = Tokenizer(learn(sample, settings), dropout=settings.dropout)
     size = tokenizer.vocabulary_size
     _log.info(f"{settings.kind} tokenizer: {size:,} pieces learned from {len(sample):,} of {read:,} lines")
-    if size < settings.vocabulary_size and settings.kind != "character":  # of characters all are taken that there are
+    if size < settings.vocabulary_size:
         _log.warning(f"the text gives no more than {size:,} pieces of the {settings.vocabulary_size:,} asked")
     return tokenizer
 
@@ -333,6 +333,12 @@ def train_tokenizers(config: Config, read: Read, *, seed: int = SAMPLE_SEED) -> 
     except HeadwayError as error:
         error.where = error.where or "tokenizer"
         raise
+
+
+def idle_tokenizers() -> Tokenizers:
+    """For a model that neither reads nor writes text, but is kept with a tokenizer as all are: it knows one letter."""
+    alone = train_tokenizer(["a"], TokenizerConfig(kind="character", vocabulary_size=6, minimum_frequency=1))
+    return Tokenizers(alone, alone)
 
 
 def drawn_texts(config: Config, read: Read, seed: int = SAMPLE_SEED) -> tuple[list[str], list[str], int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from headway.config import Config, TrainingConfig
+from headway.config import OF_MEDIA, Config, TrainingConfig
 from headway.data.preparation import read_all
 from headway.errors import HeadwayError
 from headway.evaluation.baselines import commonest_text
@@ -23,6 +23,7 @@ from headway.evaluation.rouge import distinct, rouge
 from headway.evaluation.span_scores import span_scores
 from headway.evaluation.speech_scores import ERRORS_HEAD, commonest_errors, speech_scores
 from headway.evaluation.text import loss_scores, row_losses
+from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor, Translation
 from headway.tasks import TASKS
 from headway.training.parallel import choose_device
@@ -69,8 +70,10 @@ def generated_outcome(request: Request) -> Outcome:
     preparation = TASKS[config.task].preparation(loaded.tokenizers, config)
     model = loaded.model.to(choose_device(TrainingConfig()))
     losses = loss_scores(row_losses(model, preparation.rows_of_all(examples), preparation))
-    predictor = Predictor(loaded, **config.decoding.model_dump())  # lays the weights out anew: the losses come first
-    written = list(_tracked(predictor, [example.source for example in examples]))
+    of_files = config.task in OF_MEDIA
+    kind = MediaPredictor if of_files else Predictor
+    predictor = kind(loaded, **config.decoding.model_dump())  # lays the weights out anew: the losses come first
+    written = list(_tracked(predictor, examples if of_files else [example.source for example in examples]))
     texts = [found.text for found in written]
     references = [list(example.answers) or [""] for example in examples]
     score = SCORES[config.task]
@@ -114,7 +117,7 @@ def misheard(texts: Sequence[str], references: Several, config: Config) -> list[
     return [TableRecord(title="What is misheard most often", head=ERRORS_HEAD, rows=rows)] if rows else []
 
 
-def _tracked(predictor: Predictor, sources: Sequence[str]) -> Iterator[Translation]:
+def _tracked(predictor: Predictor, sources: Sequence[Any]) -> Iterator[Translation]:
     from rich.console import Console
     from rich.progress import Progress
 

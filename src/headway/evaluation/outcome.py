@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from headway.config import WITHOUT_TARGET
+from headway.config import OF_MEDIA, WITHOUT_TARGET
 from headway.data.preparation import cut_warning
 from headway.evaluation.embeddings import embedding_outcome
 from headway.evaluation.generated import SCORES, generated_outcome
@@ -90,7 +90,8 @@ def _cut_warnings(request: Request) -> list[str]:
     """What the model did not read; the rows are made once more for it, so that no task can forget it."""
     config = request.config
     preparation = TASKS[config.task].preparation(request.loaded.tokenizers, config)
-    cut = preparation.rows_of_all(request.examples).cut if config.task not in WITHOUT_TARGET else 0
+    tells = config.task not in (*WITHOUT_TARGET, *OF_MEDIA)  # which are packed, or scaled to what is read
+    cut = preparation.rows_of_all(request.examples).cut if tells else 0
     return [cut_warning(cut, len(request.examples), config.data.max_length)] if cut else []
 
 

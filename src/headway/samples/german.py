@@ -5,6 +5,7 @@ Order of the middle field: pronoun · time · receiver · definite object · veh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -123,6 +124,13 @@ def _phrase(phrase: Phrase, case: Case = "nominative", *, none: bool = False) ->
     return _join(article, number, adjective, _noun(phrase.noun, case, phrase.plural))
 
 
+def described(noun: Noun, stems: Sequence[str], case: Case, *, definite: bool) -> str:
+    """One of a noun, with its article and any number of adjectives, whose stems are given: dem kleinen roten Kreis."""
+    column = _column(noun, False)
+    article, endings = (_THE[case][column], _WEAK) if definite else ("ein" + _EIN[case][column], _MIXED)
+    return _join(article, *(stem + endings[case][column] for stem in stems), noun.german)
+
+
 def _relative(phrase: Relative) -> str:
     clause, column = phrase.clause, _column(phrase.head.noun, phrase.plural)
     if phrase.role == "subject":
@@ -136,10 +144,11 @@ def _spot(spot: Spot, preposition: str, case: Case) -> str:
     if preposition == "zu":
         case = "dative"
     phrase = _phrase(NounPhrase(spot.place.noun, "the", 1, spot.adjective), case)
-    return _contract(f"{preposition} {phrase}")
+    return contracted(f"{preposition} {phrase}")
 
 
-def _contract(text: str) -> str:
+def contracted(text: str) -> str:
+    """ "vom roten Stern" of "von dem roten Stern"."""
     first, second, *rest = text.split(" ")
     return " ".join([_CONTRACTIONS.get(f"{first} {second}", f"{first} {second}"), *rest])
 
@@ -233,7 +242,7 @@ def _body(body: Body, order: Order, *, without_subject: bool = False) -> str:
             middle, closing = _quality(body), ""
         case Passive(patient, verb, agent, time):
             subject, finite, closing = _phrase(patient), _agree("wurde", patient), verb.german_participle
-            by = _contract(f"von {_phrase(agent, 'dative')}") if agent else ""
+            by = contracted(f"von {_phrase(agent, 'dative')}") if agent else ""
             middle = _join(time.german if time else "", by)
         case Located(thing, spot, there):
             finite, closing = _agree(_posture(thing), thing), ""

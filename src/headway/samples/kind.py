@@ -9,6 +9,7 @@ import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from headway.config_reader import dump_yaml
@@ -16,6 +17,7 @@ from headway.errors import UsageError
 from headway.samples.speaker import Combination, Speaker
 
 HELD_OUT_SHARE = 0.03  # of the word combinations; a sentence has a handful, so about one sentence in ten is held out
+UNSEEN = "never in training"  # a combination that begins with this is held out whatever the seed
 SIZE = 20_000  # training examples, unless somebody asks for more or fewer
 MOST = 1_000_000
 PARTS = ("train", "validation", "test")
@@ -23,6 +25,25 @@ _EVALUATION_SHARE = 20  # one validation and one test example for so many of tra
 _PATIENCE = 50  # draws an example may take before the world counts as said out
 
 Said = tuple[str, ...]
+Content = str | Callable[[], bytes]  # of a file: text, or what makes the bytes when they are written
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that the first text of each example describes: pictures, clips or recordings.
+
+    Attributes:
+        folder: that they are in, below that of the sample.
+        ending: of their names.
+        make: the description → the bytes of the file.
+    """
+
+    folder: str
+    ending: str
+    make: Callable[[str], bytes]
+
+    def name(self, number: int) -> str:
+        return f"{self.folder}/{number:06}{self.ending}"
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,11 @@ class Kind:
         settings: the rest of the configuration that learns it, in YAML: first those of the section data.
         then: what to do with the run.
         distinct: the first so many texts of an example differ from those of every other one.
+        files_beside: the files that examples are about. What `write` is given has their names in place of what they show.
+        size: training examples, unless somebody asks for more or fewer.
+        held_out_share: of the combinations, how many training never sees.
+        combined: what a combination is, for its README.
+        truth: what is true of it, and what is not, for its README.
     """
 
     task: str
@@ -49,18 +75,27 @@ class Kind:
     settings: str
     then: str
     distinct: int = 1
+    files_beside: Files | None = None
+    size: int = SIZE
+    held_out_share: float = HELD_OUT_SHARE
+    combined: str = "words (a verb with its object, an adjective with its noun, …)"
+    truth: str = "Its sentences are grammatical but say nothing true, and a score on them says nothing about real text."
 
-    def files(self, name: str, seed: int, size: int) -> dict[str, str]:
+    def files(self, name: str, seed: int, size: int) -> dict[str, Content]:
         """File name → content of a sample called `name` with `size` training examples. A pure function of its arguments.
 
-        Raises UsageError for a size that cannot be made.
+        Raises UsageError for a size that cannot be made, and where a package is missing that makes the files.
         """
-        split = draw(seed, size, self.tell, self.distinct)
-        files = {"README.md": self._readme(name, seed, split)}
+        split = draw(seed, size, self.tell, self.distinct, self.held_out_share)
+        beside: dict[str, Content] = {}
+        if self.files_beside is not None:
+            self.files_beside.make(split.train[0][0])  # what is missing is told before anything is written
+            beside = _name_files(split, self.files_beside)
+        files: dict[str, Content] = {"README.md": self._readme(name, seed, split)}
         for part in PARTS:
             examples: list[Said] = getattr(split, part)
             files |= {part + ending: text for ending, text in self.write(examples).items()}
-        return files
+        return files | beside
 
     def configuration(self, name: str, directory: Path) -> str:
         """The commented configuration that learns a sample in a directory."""
@@ -73,7 +108,7 @@ class Kind:
 # {self.title}: synthetic, so a score says that the machinery works, no more. Written by `headway sample {name}`.
 #   headway train {place}/config.yaml
 #   headway evaluate {run}
-#   {self.then.format(run=run)}
+#   {self.then.format(run=run, place=place)}
 # examples/multi30k.yaml names every key there is. Relative paths count from the current directory.
 
 {dump_yaml(values)}{self.settings}"""
@@ -88,25 +123,34 @@ class Kind:
     def _readme(self, name: str, seed: int, split: Split) -> str:
         shown = [f"`test{ending}` begins:\n\n```\n{text.rstrip()}\n```" for ending, text in self.write(split.test[:3]).items()]
         held_out = sorted(split.held_out)[:: max(1, len(split.held_out) // 6)][:6]
+        if self.files_beside is not None:
+            sign = "!" if self.files_beside.ending == ".png" else ""  # a picture is shown, another file is linked to
+            first = " ".join(f"{sign}[{said[0]}]({said[0]})" for said in split.test[:3])
+            shown = [f"The files that they begin with: {first}", *shown]
         sizes = ", ".join(f"{len(getattr(split, part)):,} {part}" for part in PARTS)
-        return f"""# {self.title}
-
-**This data is synthetic.** No person wrote it: Headway's hand-written grammar of a tiny world made it (`headway sample {name}`,
-seed {seed}). Its sentences are grammatical but say nothing true, and a score on them says nothing about real text. They exist
-so that everything can be tried, tested and shown without a network.
-
-{textwrap.fill(self.about, 128)}
-
-* Examples: {sizes}, all distinct, in UTF-8.
-* Validation and test are harder than training by design: {len(split.held_out)} combinations of words (a verb with its object,
-  an adjective with its noun, …) never occur in training, and every validation and test example has at least one of them.
-  Some: {", ".join(" + ".join(words) for _, *words in held_out)}.
-* The same seed and size always give the same data. `headway train …/config.yaml` learns it.
-
-{chr(10).join(shown)}
-
-Licence: that of Headway (Apache-2.0).
-"""
+        made = (
+            f"**This data is synthetic.** No person made it: Headway's hand-written grammar of a tiny world did "
+            f"(`headway sample {name}`, seed {seed}). {self.truth} It exists so that everything can be tried, tested and shown "
+            "without a network."
+        )
+        points = (
+            f"Examples: {sizes}, all distinct, in UTF-8.",
+            f"Validation and test are harder than training by design: {len(split.held_out)} combinations of {self.combined} "
+            "never occur in training, and every validation and test example has at least one of them. "
+            f"Some: {', '.join(' + '.join(words) for _, *words in held_out)}.",
+            "The same seed and size always give the same data. `headway train …/config.yaml` learns it.",
+        )
+        told = "\n".join(textwrap.fill(point, 128, initial_indent="* ", subsequent_indent="  ") for point in points)
+        return "\n\n".join(
+            (
+                f"# {self.title}",
+                textwrap.fill(made, 128),
+                textwrap.fill(self.about, 128),
+                told,
+                *shown,
+                "Licence: that of Headway (Apache-2.0).\n",
+            )
+        )
 
 
 @dataclass
@@ -119,7 +163,25 @@ class Split:
     held_out: set[Combination] = field(default_factory=set)
 
 
-def draw(seed: int, size: int, tell: Callable[[Speaker], Said | None], distinct: int = 1) -> Split:
+def _name_files(split: Split, files: Files) -> dict[str, Content]:
+    """Puts the names of files in place of what they show, in all parts. Returns name → what makes the file."""
+    made: dict[str, Content] = {}
+    for part in PARTS:
+        examples: list[Said] = getattr(split, part)
+        for place, (shown, *texts) in enumerate(examples):
+            name = files.name(len(made) + 1)
+            made[name] = partial(files.make, shown)
+            examples[place] = (name, *texts)
+    return made
+
+
+def draw(
+    seed: int,
+    size: int,
+    tell: Callable[[Speaker], Said | None],
+    distinct: int = 1,
+    held_out_share: float = HELD_OUT_SHARE,
+) -> Split:
     """Lets a speaker tell until all three parts are full. An example with a held-out combination is never used for training.
 
     Raises UsageError for a size that cannot be made.
@@ -136,7 +198,7 @@ def draw(seed: int, size: int, tell: Callable[[Speaker], Said | None], distinct:
             continue
         for combination in speaker.combinations:
             if combination not in hidden:
-                hidden[combination] = _is_held_out(combination, seed)
+                hidden[combination] = is_held_out(combination, seed, held_out_share)
         new = {combination for combination in speaker.combinations if hidden[combination]}
         part = split.train if not new else split.test if len(split.test) <= len(split.validation) else split.validation
         if len(part) == (wanted if new else size):
@@ -154,9 +216,12 @@ def draw(seed: int, size: int, tell: Callable[[Speaker], Said | None], distinct:
     )  # pragma: no cover
 
 
-def _is_held_out(combination: Combination, seed: int) -> bool:
+def is_held_out(combination: Combination, seed: int, share: float = HELD_OUT_SHARE) -> bool:
+    """Whether training with this seed never sees a combination: so many are, as if by chance."""
+    if combination[0] == UNSEEN:
+        return True
     digest = hashlib.sha256("\t".join((str(seed), *combination)).encode()).digest()
-    return int.from_bytes(digest[:4], "big") < HELD_OUT_SHARE * 2**32
+    return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
 def json_lines(records: Iterable[Mapping[str, object]]) -> str:

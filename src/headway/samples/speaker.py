@@ -86,7 +86,7 @@ class Speaker:
     def speak(self) -> Tree:
         """A new tree; `combinations` then holds the pairs of words that meet in it."""
         self._used, self.combinations = set(), []
-        shape = self._weighted(_SHAPES)
+        shape = self.weighted(_SHAPES)
         tree: Tree = getattr(self, f"_{shape}")()
         return tree
 
@@ -97,17 +97,21 @@ class Speaker:
             events: the share that tells what somebody did; the others tell how something is, or where.
         """
         self._used, self.combinations = set(), []
-        return [Statement(self._event()) if self._chance(events) else self._background() for _ in range(sentences)]
+        return [Statement(self._event()) if self.chance(events) else self._background() for _ in range(sentences)]
 
     # ---- chance
 
-    def _pick(self, items: Sequence[Item]) -> Item:
+    def pick(self, items: Sequence[Item]) -> Item:
         return items[int(self._random() * len(items))]
 
-    def _chance(self, probability: float) -> bool:
+    def chance(self, probability: float) -> bool:
         return self._random() < probability
 
-    def _weighted(self, weights: Mapping[Item, int]) -> Item:
+    def whole(self, least: int, most: int) -> int:
+        """A whole number from least to most, each as likely."""
+        return least + int(self._random() * (most - least + 1))
+
+    def weighted(self, weights: Mapping[Item, int]) -> Item:
         at = self._random() * sum(weights.values())
         for item, weight in weights.items():
             at -= weight
@@ -119,7 +123,7 @@ class Speaker:
 
     def _noun(self, tags: frozenset[str], verb: str, role: str) -> Noun:
         for _ in range(8):  # a noun comes twice only where the world has too few of its kind
-            noun = self._pick(nouns_with(tags))
+            noun = self.pick(nouns_with(tags))
             if noun.english not in self._used:
                 break
         self._used.add(noun.english)
@@ -129,9 +133,9 @@ class Speaker:
 
     def _adjective(self, noun: Noun, probability: float = 0.35, *, noted: bool = True) -> Adjective | None:
         choices = adjectives_for(noun)
-        if not choices or not self._chance(probability):
+        if not choices or not self.chance(probability):
             return None
-        adjective = self._pick(choices)
+        adjective = self.pick(choices)
         if noted:
             self.combinations.append(("adjective", adjective.english, noun.english))
         return adjective
@@ -144,8 +148,8 @@ class Speaker:
             return NounPhrase(noun, "the", 1, adjective)
         if "free" in noun.tags:
             determiners = {kind: weight for kind, weight in determiners.items() if not kind.startswith("owner")}
-        kind = self._weighted(determiners)
-        number = self._pick((2, 3, 4, 5, 10))
+        kind = self.weighted(determiners)
+        number = self.pick((2, 3, 4, 5, 10))
         match kind:
             case "number":
                 return NounPhrase(noun, "", number, adjective)
@@ -154,26 +158,26 @@ class Speaker:
             case "the many":
                 return NounPhrase(noun, "the", 0, adjective)
             case "owner":
-                return NounPhrase(noun, self._pick(tuple(OWNERS)), 1, adjective)
+                return NounPhrase(noun, self.pick(tuple(OWNERS)), 1, adjective)
             case "owner number":
-                return NounPhrase(noun, self._pick(tuple(OWNERS)), number, adjective)
+                return NounPhrase(noun, self.pick(tuple(OWNERS)), number, adjective)
         return NounPhrase(noun, kind, 1, adjective)
 
     def _subject(self, tags: frozenset[str], verb: str, *, definite: bool = False) -> Phrase:
         people = bool(tags & {"person", "adult"})
-        if people and self._chance(0.3):
-            fixed = self._pick(NAMES) if self._chance(0.4) else self._pick(PRONOUNS)
+        if people and self.chance(0.3):
+            fixed = self.pick(NAMES) if self.chance(0.4) else self.pick(PRONOUNS)
             if not fixed.name or fixed.english not in self._used:
                 self._used.add(fixed.english)
                 return fixed
-        kinds = _DEFINITE if definite or self._chance(0.8) else _INDEFINITE
+        kinds = _DEFINITE if definite or self.chance(0.8) else _INDEFINITE
         return self._phrase(self._noun(tags, verb, "subject"), kinds)
 
     def _object(self, verb: Verb, subject: Phrase | None, negated: bool, *, role: str = "object") -> Phrase:
         tags = frozenset({"person"}) if role == "indirect" else verb.objects
         wants_dative = role == "indirect" or verb.frame == "dative"
-        if tags & {"person"} and self._chance(0.25):
-            fixed = self._pick(NAMES) if self._chance(0.4) else self._pick(PRONOUNS)
+        if tags & {"person"} and self.chance(0.25):
+            fixed = self.pick(NAMES) if self.chance(0.4) else self.pick(PRONOUNS)
             # "sie" is both her and them in the accusative: one of the two stays out, so that German can be read back.
             clash = fixed.english in self._used or (fixed.english == "they" and not wants_dative)
             itself = isinstance(subject, Fixed) and subject.person == 1 and fixed.person == 1
@@ -190,7 +194,7 @@ class Speaker:
 
     def _spot(self, tag: str) -> Spot:
         for _ in range(8):
-            place = self._pick(places_with(tag))
+            place = self.pick(places_with(tag))
             if place.noun.english not in self._used:
                 break
         self._used.add(place.noun.english)
@@ -200,16 +204,16 @@ class Speaker:
 
     def _action(self, tense: Tense, *, definite: bool = False, negatable: bool = True, timed: bool = True) -> Clause:
         """A clause with a verb that can be told in this tense."""
-        verb = self._pick(_ACTIONS)
+        verb = self.pick(_ACTIONS)
         while not _can_be(verb, tense):
-            verb = self._pick(_ACTIONS)
+            verb = self.pick(_ACTIONS)
         subject = self._subject(verb.subjects, verb.english, definite=definite or tense not in ("past", "progressive"))
         return self._complete(subject, verb, tense, negatable=negatable, timed=timed)
 
     def _complete(self, subject: Phrase | None, verb: Verb, tense: Tense, *, negatable: bool, timed: bool) -> Clause:
         able = subject is None or isinstance(subject, Fixed) or subject.definite
         negated = (
-            negatable and able and tense not in ("progressive", "habit") and "vehicle" not in verb.flags and self._chance(0.2)
+            negatable and able and tense not in ("progressive", "habit") and "vehicle" not in verb.flags and self.chance(0.2)
         )
         target = self._object(verb, subject, negated) if verb.objects else None
         receiver = self._object(verb, subject, negated, role="indirect") if verb.frame == "double" else None
@@ -223,19 +227,19 @@ class Speaker:
             not verb.flags & {"-place", "state"}
             and verb.frame not in ("goal", "put")
             and (not negated or none_of)
-            and self._chance(0.25)
+            and self.chance(0.25)
         )
         place = self._spot("water" if "water" in verb.flags else "town") if placed else None
-        time = self._time(tense) if timed and (tense == "habit" or self._chance(0.6)) else None
-        vehicle = self._pick(VEHICLES) if "vehicle" in verb.flags else None
+        time = self._time(tense) if timed and (tense == "habit" or self.chance(0.6)) else None
+        vehicle = self.pick(VEHICLES) if "vehicle" in verb.flags else None
         return Clause(subject, verb, tense, target, receiver, goal, place, vehicle, time, False, negated)
 
     def _time(self, tense: Tense) -> Adverbial | None:
         group = "future" if tense in ("want", "can", "must") else tense
-        return self._pick(TIMES[group]) if group in TIMES else None
+        return self.pick(TIMES[group]) if group in TIMES else None
 
     def _state(self) -> Clause:
-        verb = self._pick(_STATES)
+        verb = self.pick(_STATES)
         subject = self._subject(verb.subjects, verb.english, definite=True)
         return self._complete(subject, verb, "state", negatable=True, timed=False)
 
@@ -245,20 +249,20 @@ class Speaker:
         phrase = subject.head if isinstance(subject, Relative) else subject
         noun = phrase.noun if isinstance(phrase, NounPhrase) else None
         said = phrase.adjective if isinstance(phrase, NounPhrase) else None
-        adjective = self._pick([one for one in adjectives_for(noun or _ANYONE) if not _alike(one, said)])
+        adjective = self.pick([one for one in adjectives_for(noun or _ANYONE) if not _alike(one, said)])
         if noun:
             self.combinations.append(("adjective", adjective.english, noun.english))
-        if noun and adjective.english_comparative != "-" and self._chance(0.3):
+        if noun and adjective.english_comparative != "-" and self.chance(0.3):
             others = [
                 one for one in nouns_with(noun.tags & _CLASSES) if one.tags & adjective.tags and one.english not in self._used
             ]
             if others:
-                other = self._pick(others)
+                other = self.pick(others)
                 self.combinations.append(("than", adjective.english, other.english))
                 return Description(subject, adjective, than=NounPhrase(other, "the"))
-        time = self._pick(TIMES["past"]) if adjective.english in ("tired", "hungry") and self._chance(0.4) else None
-        negated = self._chance(0.25)
-        very = not negated and "colour" not in adjective.tags and self._chance(0.4)
+        time = self.pick(TIMES["past"]) if adjective.english in ("tired", "hungry") and self.chance(0.4) else None
+        negated = self.chance(0.25)
+        very = not negated and "colour" not in adjective.tags and self.chance(0.4)
         return Description(subject, adjective, None, very, negated, time)
 
     def _event(self) -> Clause:
@@ -269,22 +273,22 @@ class Speaker:
             clause = self._action("past", definite=True, negatable=False)
             who = (clause.subject, clause.object, clause.indirect)
             if not any(isinstance(phrase, Fixed) and phrase.person == 1 for phrase in who):
-                return replace(clause, front=clause.time is not None and self._chance(0.3))
+                return replace(clause, front=clause.time is not None and self.chance(0.3))
 
     # ---- sentences, one function a shape
 
     def _statement(self) -> Tree:
-        if self._chance(0.15):
+        if self.chance(0.15):
             return Statement(self._state())
-        clause = self._action(self._weighted(_TENSES))
-        front = clause.time is not None and not clause.time.before_verb and self._chance(0.4)
+        clause = self._action(self.weighted(_TENSES))
+        front = clause.time is not None and not clause.time.before_verb and self.chance(0.4)
         return Statement(replace(clause, front=front))
 
     def _yes_no(self) -> Tree:
-        if self._chance(0.2):
+        if self.chance(0.2):
             told = self._described()
             return YesNo(Description(told.subject, told.adjective, told.than, time=told.time))
-        clause = self._state() if self._chance(0.15) else self._action(self._weighted(_TENSES), definite=True, negatable=False)
+        clause = self._state() if self.chance(0.15) else self._action(self.weighted(_TENSES), definite=True, negatable=False)
         if clause.time is not None and clause.time.english == "never":
             clause = replace(clause, time=TIMES["habit"][0])
         return YesNo(replace(clause, negated=False))
@@ -292,36 +296,36 @@ class Speaker:
     def _asking(self) -> Tree:
         clause = self._action("past", definite=True, negatable=False)
         frame = clause.verb.frame
-        if frame == "goal" and clause.vehicle is None and "-gap" not in clause.verb.flags and self._chance(0.6):
+        if frame == "goal" and clause.vehicle is None and "-gap" not in clause.verb.flags and self.chance(0.6):
             return Asking(replace(clause, goal=None), "goal")
-        if frame in ("accusative", "dative") and "-gap" not in clause.verb.flags and self._chance(0.6):
+        if frame in ("accusative", "dative") and "-gap" not in clause.verb.flags and self.chance(0.6):
             target = clause.object
             person = isinstance(target, Fixed) or (isinstance(target, NounPhrase) and "person" in target.noun.tags)
             return Asking(replace(clause, object=None), "object", person)
         known = all(isinstance(phrase, Fixed) or phrase.definite for phrase in (clause.object, clause.indirect) if phrase)
-        if known and frame not in ("goal", "put") and "-place" not in clause.verb.flags and self._chance(0.5):
+        if known and frame not in ("goal", "put") and "-place" not in clause.verb.flags and self.chance(0.5):
             return Asking(replace(clause, place=None), "place")
         return Asking(replace(clause, subject=None), "subject")
 
     def _reported(self) -> Tree:
-        opinion: Literal["know", "believe", "say", "hope", "ask"] = self._pick(("know", "believe", "say", "hope", "ask"))
+        opinion: Literal["know", "believe", "say", "hope", "ask"] = self.pick(("know", "believe", "say", "hope", "ask"))
         subject = self._subject(frozenset({"person"}), opinion, definite=True)
-        tense: Tense = "future" if opinion == "hope" or self._chance(0.3) else "past"
+        tense: Tense = "future" if opinion == "hope" or self.chance(0.3) else "past"
         return Reported(subject, opinion, self._action(tense, definite=True, negatable=opinion != "ask"))
 
     def _because(self) -> Tree:
-        if self._chance(0.3):
+        if self.chance(0.3):
             main: Body = self._described()
         else:
-            main = self._action(self._pick(("past", "progressive", "want", "must")), definite=True)
-        if self._chance(0.25):
-            return Because(main, Weather(self._pick(("rain", "snow")), self._pick(TIMES["past"]), "past"))
-        return Because(main, self._described() if self._chance(0.3) else self._action("past", definite=True))
+            main = self._action(self.pick(("past", "progressive", "want", "must")), definite=True)
+        if self.chance(0.25):
+            return Because(main, Weather(self.pick(("rain", "snow")), self.pick(TIMES["past"]), "past"))
+        return Because(main, self._described() if self.chance(0.3) else self._action("past", definite=True))
 
     def _if(self) -> Tree:
         condition: Body
-        if self._chance(0.5):
-            condition = Weather(self._pick(("rain", "snow")), self._pick(TIMES["future"]), "bare")
+        if self.chance(0.5):
+            condition = Weather(self.pick(("rain", "snow")), self.pick(TIMES["future"]), "bare")
         else:
             condition = self._action("bare", definite=True, negatable=False, timed=False)
         return If(condition, self._action("future", definite=True, timed=False))
@@ -330,7 +334,7 @@ class Speaker:
         inner = self._action("past", definite=True)
         role: Literal["subject", "object"] = "subject"
         head, clause = inner.subject, replace(inner, subject=None)
-        if self._chance(0.5) and "-gap" not in inner.verb.flags and isinstance(inner.object, NounPhrase) and not inner.negated:
+        if self.chance(0.5) and "-gap" not in inner.verb.flags and isinstance(inner.object, NounPhrase) and not inner.negated:
             noun = inner.object.noun
             # "die Frau, die das Kind sah" has two readings; a masculine or a thing has one.
             clear = not noun.tags & {"person", "animal"} or (noun.gender == "m" and not inner.object.plural)
@@ -339,38 +343,38 @@ class Speaker:
         if not isinstance(head, NounPhrase) or "unique" in head.noun.tags:
             return Statement(replace(inner, front=inner.time is not None))
         phrase = Relative(NounPhrase(head.noun, "the", 0 if head.plural else 1, head.adjective), clause, role)
-        if "person" not in head.noun.tags or self._chance(0.4):
+        if "person" not in head.noun.tags or self.chance(0.4):
             return Statement(self._described(phrase))
-        verb = self._pick(_ACTIONS)
+        verb = self.pick(_ACTIONS)
         while not verb.subjects & head.noun.tags or not _can_be(verb, "future"):
-            verb = self._pick(_ACTIONS)
+            verb = self.pick(_ACTIONS)
         self.combinations.append(("subject", verb.english, head.noun.english))
         return Statement(self._complete(phrase, verb, "future", negatable=True, timed=False))
 
     def _attempt(self) -> Tree:
-        what: Literal["forget", "try", "promise"] = self._pick(("forget", "try", "promise"))
+        what: Literal["forget", "try", "promise"] = self.pick(("forget", "try", "promise"))
         clause = self._action("want", definite=True, negatable=False, timed=False)
         while clause.subject is None or (isinstance(clause.subject, NounPhrase) and "person" not in clause.subject.noun.tags):
             clause = self._action("want", definite=True, negatable=False, timed=False)
         return Attempt(clause.subject, what, replace(clause, subject=None))
 
     def _background(self) -> Statement:
-        return self._pick((self._description, self._located))()
+        return self.pick((self._description, self._located))()
 
     def _description(self) -> Statement:
         return Statement(self._described())
 
     def _passive(self) -> Tree:
-        verb = self._pick(tuple(verb for verb in _ACTIONS if verb.chinese_passive))
+        verb = self.pick(tuple(verb for verb in _ACTIONS if verb.chinese_passive))
         patient = self._phrase(self._noun(verb.objects - {"food"} or verb.objects, verb.english, "object"), _DEFINITE)
-        agent = self._subject(verb.subjects, verb.english, definite=True) if self._chance(0.7) else None
-        return Statement(Passive(patient, verb, agent, self._time("past") if self._chance(0.6) or agent is None else None))
+        agent = self._subject(verb.subjects, verb.english, definite=True) if self.chance(0.7) else None
+        return Statement(Passive(patient, verb, agent, self._time("past") if self.chance(0.6) or agent is None else None))
 
     def _located(self) -> Statement:
-        spot = self._spot("stand") if self._chance(0.6) else self._spot("town")
+        spot = self._spot("stand") if self.chance(0.6) else self._spot("town")
         small = "stand" in spot.place.tags
         tags = frozenset({"lie", "stand"} if small else {"animal", "person"})
-        there = self._chance(0.5)
+        there = self.chance(0.5)
         phrase = self._phrase(self._noun(tags, "be", "object"), _INDEFINITE if there else _DEFINITE)
         return Statement(Located(phrase, spot, there and not phrase.definite))
 

@@ -35,6 +35,7 @@ from headway.evaluation.rouge import rouge
 from headway.evaluation.span_scores import span_scores
 from headway.evaluation.speech_scores import word_accuracy
 from headway.evaluation.tag_scores import tag_scores
+from headway.inference.ctc import spell
 from headway.inference.decoding import generate
 from headway.inference.embedding import row_vectors
 from headway.inference.labelling import BATCH_TOKENS, MAIN_SCORE, label_answers, label_logits, label_scores
@@ -247,9 +248,12 @@ def _written(model: Transformer, validation: Validation, config: Config, tokeniz
     texts: dict[int, str] = {}
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
-        found = generate(
-            model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden
-        )
+        if config.decoding.method == "ctc":
+            found = spell(model, batch.source_ids, batch.source_mask, greedy)
+        else:
+            found = generate(
+                model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden
+            )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
             texts[row] = "" if is_blank(validation.examples[row].source) else tokenizers.target.decode(answers[0].ids)
     return [texts[row] for row in range(len(texts))]

@@ -12,6 +12,12 @@ from PIL import Image
 
 COLOURS = {"red": (200, 20, 20), "green": (20, 180, 20), "blue": (20, 20, 200), "grey": (120, 120, 120)}
 RATE = 8000
+COLUMNS = {
+    "captioning": {"source": "image", "target": "captions"},
+    "visual_question_answering": {"source": "image", "second": "question", "target": "answer"},
+    "media_classification": {"source": "image", "target": "label"},
+    "speech_recognition": {"source": "audio", "target": "text"},
+}
 
 
 def write_picture(path: Path, colour: str, *, size: tuple[int, int] = (16, 16), seed: int = 0) -> Path:
