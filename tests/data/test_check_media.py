@@ -66,7 +66,7 @@ def test_clean_pictures_pass(colours: Path, task: str, quick: bool, caplog: pyte
     if task == "media_classification":
         assert not caplog.records, "its tokenizer is idle"
     text = shown(report)
-    assert "image positions" in text
+    assert "positions" in text
     assert ("unknown" in text) == (not quick and task != "media_classification")
     assert "the median of the pictures is 16 × 16" in text
 
@@ -169,7 +169,7 @@ def test_captions_sizes_and_colours_are_told(colours: Path) -> None:
         "the median of the pictures is 16 × 16, the largest 400 × 40 pixels; 1 (4%) are scaled down to media.patches=9"
     )
     (flat,) = found(report, "content")
-    assert flat.problem == "1 of 24 pictures have one colour all over"
+    assert flat.problem == "1 of 24 pictures has one colour all over"
     assert flat.places == (f"{colours / 'train.jsonl'}:1 (images/train0.png)",)
 
 
@@ -191,7 +191,7 @@ def test_recordings(tones: Path) -> None:
     assert rates.problem.endswith("than media.sample_rate=16000: the fewest are 8,000")
     assert "media.sample_rate: 8000" in str(rates.remedy)
     assert report.corpora[1].source_tokens == 10.0
-    assert "audio positions" in shown(report)
+    assert "audio → en" in shown(report)
 
 
 def test_labels_of_files(colours: Path) -> None:

@@ -337,7 +337,9 @@ def train_tokenizers(config: Config, read: Read, *, seed: int = SAMPLE_SEED) -> 
 
 def idle_tokenizers() -> Tokenizers:
     """For a model that neither reads nor writes text, but is kept with a tokenizer as all are: it knows one letter."""
-    alone = train_tokenizer(["a"], TokenizerConfig(kind="character", vocabulary_size=6, minimum_frequency=1))
+    from headway.data.tokenizer_training import learn
+
+    alone = Tokenizer(learn(["a"], TokenizerConfig(kind="character", minimum_frequency=1)))
     return Tokenizers(alone, alone)
 
 

@@ -89,37 +89,40 @@ def _copies(scan: MediaScan) -> Iterator[Finding]:
 
 
 def _sizes(scan: MediaScan, config: Config) -> Iterator[Finding]:
-    read, noun, settings = scan.read, NOUNS[config.media.kind], config.media
+    """What the files are like; those that are held out are like those of train, or a finding tells it."""
+    read, noun = scan.read, NOUNS[config.media.kind]
     if not read:
         return
-    opened = "" if scan.opened_all else f" of the {len(read):,} that were opened"
-    if settings.hears:
-        yield from _lengths(scan, config, opened)
-    else:
-        pixels = [height * width for height, width in (looked.size for looked in read)]
-        order = np.argsort(pixels, kind="stable")
-        (high, wide), (highest, widest) = read[int(order[len(order) // 2])].size, read[int(order[-1])].size
-        shrunk = sum(looked.shrunk for looked in read)
-        problem = f"the median{opened or f' of the {noun}'} is {wide} × {high}, the largest {widest} × {highest} pixels"
-        problem += f"; {shrunk:,} ({shrunk / len(read):.0%}) are scaled down to media.patches={settings.patches}"
-        yield Finding("note", SIZES, scan.name, problem)
-        if flat := [scan.places[path] for path, looked in scan.files.items() if looked.flat]:
-            share = len(flat) / len(read)
-            problem = f"{len(flat):,} of {len(read):,} {noun} have one colour all over"
-            cure = "look at them: they may have been damaged when they were written" if share > FLAT_WARN else None
-            level: Level = "warn" if share > FLAT_WARN else "note"
-            yield Finding(level, CONTENT, scan.name, problem, tuple(flat[:KEPT_PLACES]), cure, len(flat))
+    if flat := [scan.places[path] for path, looked in scan.files.items() if looked.flat]:
+        share = len(flat) / len(read)
+        problem = f"{len(flat):,} of {len(read):,} {noun} {'has' if len(flat) == 1 else 'have'} one colour all over"
+        cure = "look at them: they may have been damaged when they were written" if share > FLAT_WARN else None
+        level: Level = "warn" if share > FLAT_WARN else "note"
+        yield Finding(level, CONTENT, scan.name, problem, tuple(flat[:KEPT_PLACES]), cure, len(flat))
+    if not is_learned(scan):
+        return
+    opened = f"of the {noun}" if scan.opened_all else f"of the {len(read):,} that were opened"
+    yield from _lengths(scan, config, opened) if config.media.hears else _pixels(scan, config, opened)
     longest = max(looked.positions for looked in read)
-    if is_learned(scan) and longest > config.training.batch_tokens:
+    if longest > config.training.batch_tokens:
         problem = f"training.batch_tokens={config.training.batch_tokens} holds not even the largest file of {longest:,} positions"
         yield Finding("warn", SIZES, scan.name, problem, remedy=f"raise it above {longest}")
+
+
+def _pixels(scan: MediaScan, config: Config, opened: str) -> Iterator[Finding]:
+    read = sorted(scan.read, key=lambda looked: looked.size[0] * looked.size[1])
+    (high, wide), (highest, widest) = read[len(read) // 2].size, read[-1].size
+    shrunk = sum(looked.shrunk for looked in read)
+    told = f"{shrunk:,} ({shrunk / len(read):.0%}) are scaled down to media.patches={config.media.patches}"
+    problem = f"the median {opened} is {wide} × {high}, the largest {widest} × {highest} pixels; "
+    yield Finding("note", SIZES, scan.name, problem + (told if shrunk else "none is scaled down"))
 
 
 def _lengths(scan: MediaScan, config: Config, opened: str) -> Iterator[Finding]:
     read, settings = scan.read, config.media
     seconds = np.array([looked.seconds for looked in read])
-    problem = f"the median{opened or ' of the recordings'} is {np.median(seconds):.1f} seconds, the longest {seconds.max():.1f}"
-    problem += "" if opened else f"; {_duration(float(seconds.sum()))} in all"
+    problem = f"the median {opened} is {np.median(seconds):.1f} seconds, the longest {seconds.max():.1f}"
+    problem += "" if not scan.opened_all else f"; {_duration(float(seconds.sum()))} in all"
     beyond = int((seconds > settings.longest_seconds).sum())
     problem += f"; {beyond:,} beyond media.longest_seconds={settings.longest_seconds:g}" if beyond else ""
     yield Finding("note", SIZES, scan.name, problem)

@@ -154,15 +154,17 @@ class CheckReport:
         measures, unknown = self.measures(), self.counts_unknown
         table.add_column(escape(" → ".join(name for name, _, _ in measures)), style="bold", no_wrap=True)
         of_files = self.kind != "text"
-        names = [self._noun, *(["unreadable"] if of_files else []), "dropped", "duplicates"]
-        for name in [*names, *(f"{side} {unit}" for side, unit, _ in measures), *(["longest", "unknown"] if unknown else [])]:
+        names = [self._noun, "unreadable" if of_files else "dropped", "duplicates"]
+        names += [unit if unit == "positions" else f"{side} {unit}" for side, unit, _ in measures]
+        shows_longest = unknown and not of_files
+        for name in [*names, *(["longest"] if shows_longest else []), *(["unknown"] if unknown else [])]:
             table.add_column(escape(name), justify="right")
         for place, figures in enumerate(self.corpora):
-            row = [f"{figures.pairs:,}", *([_count(figures.dropped.get("unreadable", 0))] if of_files else [])]
-            row += [_count(sum(figures.dropped.values())), _count(figures.duplicates)]
+            left_out = figures.dropped.get("unreadable", 0) if of_files else sum(figures.dropped.values())
+            row = [f"{figures.pairs:,}", _count(left_out), _count(figures.duplicates)]
             row += ["–" if (mean := means[place]) is None else f"{mean:,.1f}" for _, _, means in measures]
-            if unknown:
-                row += ["–" if figures.longest is None else f"{figures.longest:,}", _share(figures.unknown_share)]
+            row += ["–" if figures.longest is None else f"{figures.longest:,}"] if shows_longest else []
+            row += [_share(figures.unknown_share)] if unknown else []
             table.add_row(figures.name, *row)
         return table
 
