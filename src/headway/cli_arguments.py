@@ -75,7 +75,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         RUN,
         ("rest", {
             "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
-            "help": "a text file, - or none for standard input",
+            "help": "a text file, - or none for standard input; or pictures, clips, recordings",
         }),
         ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
         TO, FROM,

@@ -109,6 +109,8 @@ def compare(arguments: Arguments) -> int:
 def predict(arguments: Arguments) -> None:
     """Answer lines from a file or standard input; line n of the output answers line n of the input.
 
+    A model of pictures, clips or recordings takes a path on each line, and after a tab the question; or the files themselves.
+
     With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`. A translator into several
     languages is asked for one of them: --to. For a language model a line is a prompt, which may be empty; each text that
     goes on from it is followed by an empty line. For sentence_embedding the answer is a vector, its numbers set apart by
@@ -125,9 +127,11 @@ def predict(arguments: Arguments) -> None:
       headway predict runs/tatoeba_en-zh input.en --to zh
       headway predict runs/reviews texts.txt --precision 0.95 -o labels.txt
       echo "ROMEO:" | headway predict runs/shakespeare decoding.temperature=0.8
+      headway predict runs/scenes photo.png other.jpg
     """
     from headway import load
     from headway.data.lines import read_line_blocks
+    from headway.data.media_files import media_kind_of
     from headway.inference.answering import Form, asked_for
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
@@ -138,15 +142,19 @@ def predict(arguments: Arguments) -> None:
         raise UsageError(
             f"{strangers[0]!r} is no setting of predict, and no file", remedy="its settings are those of decoding.*, in full"
         )
-    if len(inputs) > 1:
+    files = bool(inputs) and all(media_kind_of(part) for part in inputs)
+    if len(inputs) > 1 and not files:
         raise UsageError(f"more than one input: {', '.join(inputs)}", remedy="join them: cat FILES | headway predict RUN")
     if arguments.n_best is not None:
         overrides.append(f"decoding.n_best={arguments.n_best}")
     refuse_output(arguments.output)
-    pieces = lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
+    pieces = [inputs] if files else lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
     directory, settings = with_decoding(arguments.run, overrides)
     form = Form(arguments.scores, arguments.n_best is not None, arguments.details)
     predictor: Any = load(directory, **settings)
+    if files and not getattr(predictor, "reads_files", False):
+        remedy = "give a text file; what pictures and recordings say is asked of a model that was trained on them"
+        raise UsageError("is no text, and this model reads text", where=inputs[0], remedy=remedy)
     form.refuse_misfits(predictor)
     predictor = asked_for(predictor, arguments.run, (arguments.to, arguments.from_), arguments.precision)
     with output_lines(arguments.output) as write:

@@ -179,6 +179,11 @@ class Config(Section):
         targets = list(dict.fromkeys(direction.target for direction in self.data.directions))
         return targets if len(targets) > 1 else []
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether text is what the encoder reads, or stands beside a file."""
+        return self.task not in OF_MEDIA or self.task in WITH_QUESTION
+
     def in_direction(self, direction: Direction) -> Self:
         """The same configuration for one of several directions; see `DataConfig.in_direction`."""
         return self.model_copy(update={"data": self.data.in_direction(direction)})

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.config import OF_MEDIA, WITH_QUESTION, Config, dump_config, parse_config
+from headway.config import OF_MEDIA, Config, dump_config, parse_config
 from headway.config_reader import parse_yaml
 from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, ResourceError, UsageError
@@ -168,12 +168,22 @@ def head_outputs(config: Config, tokenizers: Tokenizers) -> int:
 def build_model(config: Config, tokenizers: Tokenizers) -> Transformer:
     """A model of this configuration for these vocabularies, with its first weights."""
     extra = len(extra_pieces(config))
-    reads_text = config.task not in OF_MEDIA or config.task in WITH_QUESTION
+    sizes = tokenizers.source.vocabulary_size + extra, tokenizers.target.vocabulary_size + extra
+    return new_model(config, *sizes, outputs=head_outputs(config, tokenizers))
+
+
+def new_model(config: Config, source_vocabulary: int, target_vocabulary: int, *, outputs: int) -> Transformer:
+    """A model of this configuration, with its first weights.
+
+    Args:
+        source_vocabulary, target_vocabulary: all ids that are read and written, extra pieces among them.
+        outputs: figures that the head computes; 0 for no head.
+    """
     return Transformer(
         config.model,
-        tokenizers.source.vocabulary_size + extra if reads_text else 0,
-        tokenizers.target.vocabulary_size + extra,
-        outputs=head_outputs(config, tokenizers),
+        source_vocabulary if config.reads_text else 0,
+        target_vocabulary,
+        outputs=outputs,
         seed=config.training.seed,
         media=config.media,
         ctc=config.training.ctc_weight > 0,

@@ -52,6 +52,8 @@ def test_animations_are_clips(kind: str) -> None:
 def test_frames_of_an_animation_last_as_long_as_they_say() -> None:
     content = animation_file(grey_frames(3), "GIF", duration=[700, 100, 200])
     assert numbers(read_clip(content, frames=10, color=True), 3) == [0] * 7 + [1] + [2] * 2
+    even = animation_file(grey_frames(2), "GIF", duration=100)
+    assert numbers(read_clip(even, frames=1, color=True), 2) == [1]  # which begins in the very middle
 
 
 def test_a_still_picture_is_the_same_all_the_time() -> None:
@@ -154,6 +156,22 @@ def test_jumping_to_key_frames_changes_nothing(count: int, apart: int, between: 
         assert jumped
 
 
+def test_a_wrong_index_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = clip_file(grey_frames(200, 32, 32), coding={"g": "10"})
+    seen = read_clip(content, frames=4, color=True)
+    original = clip_frames._Timeline.runs
+    late: list[int] = []
+
+    def twisted(self: Any, times: list[float]) -> Any:
+        later = self.keys[8][1] - self.keys[0][1]
+        late.append(later)
+        return [((shown, decoded + later), group) for (shown, decoded), group in original(self, times)]
+
+    monkeypatch.setattr(clip_frames._Timeline, "runs", twisted)
+    np.testing.assert_array_equal(read_clip(content, frames=4, color=True), seen)
+    assert min(late) > 0
+
+
 def test_a_long_clip_costs_what_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     content = clip_file(grey_frames(1200, 32, 32), coding={"g": "10"})
     decoded = 0
@@ -213,8 +231,8 @@ def test_a_playlist_opens_nothing(tmp_path: Any) -> None:
             read_clip(playlist, frames=1, color=True)
 
 
-def test_a_size_that_changes_midway() -> None:
-    """All frames get the size of the first."""
+def test_a_size_that_changes_midway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All frames get the size of the first, and none may be larger than pictures are."""
     first, second = clip_file(grey_frames(5, 48, 64), "webm", "libvpx"), clip_file(grey_frames(5, 96, 128), "webm", "libvpx")
     stream = io.BytesIO()
     with av.open(stream, "w", format="webm") as file:
@@ -231,3 +249,6 @@ def test_a_size_that_changes_midway() -> None:
                         file.mux(packet)
     seen = read_clip(stream.getvalue(), frames=10, color=True)
     assert seen.shape == (10, 48, 64, 3)
+    monkeypatch.setattr(clip_frames, "MOST_PIXELS", 48 * 64)
+    with pytest.raises(UnreadableMedia, match="is cut off or damaged"):
+        read_clip(stream.getvalue(), frames=10, color=True)

@@ -139,6 +139,7 @@ def test_bombs_are_refused_before_they_are_decoded() -> None:
     assert reason(read_picture, png_of(60000, 60000), color=True) == "has 3,600,000,000 pixels, more than 64,000,000"
     assert reason(read_picture, png_of(8001, 8000), color=True) == "has 64,008,000 pixels, more than 64,000,000"
     assert reason(read_clip, png_of(60000, 60000), frames=4, color=True) == "has 3,600,000,000 pixels, more than 64,000,000"
+    assert reason(read_picture, png_of(100_000, 1), color=True) == "has a side of 100,000 pixels, more than 65,535"
     assert reason(read_picture, png_of(100, 100), color=True) == "is cut off or damaged"
 
 
@@ -370,6 +371,12 @@ def test_the_length_that_a_header_claims() -> None:
     place = huge.index(b"ds64") + 8
     huge[place : place + 24] = struct.pack("<QQQ", 1 << 42, 1 << 42, 1 << 41)
     assert reason(read_sound, bytes(huge), sample_rate=16000) == "is cut off"
+
+
+def test_fewer_samples_than_were_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = sound_file(tone(2.0), kind="MP3")
+    monkeypatch.setattr(media_files, "is_cut_off", lambda stream, container: bool(stream.seek(0)))
+    assert reason(read_sound, content[: len(content) // 2], sample_rate=16000) == "is cut off"
 
 
 def test_rates_that_no_recorder_has() -> None:

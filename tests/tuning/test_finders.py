@@ -21,6 +21,7 @@ from headway.tuning.batch_size import Tried, grow, predicted
 from headway.tuning.finder_pages import write_largest_batch, write_range_test
 from headway.tuning.range_test import RangeTest, fresh_learning, range_test, smooth, suggest
 from headway.tuning.search_space import read_search
+from made_files import make_picture, media_config, write_manifest
 
 
 @pytest.fixture
@@ -127,3 +128,18 @@ def test_both_finders_print_a_setting_and_write_a_page(
     assert "learning_rate: 0.01" in opened.locator("p").nth(1).inner_text()
     assert opened.locator("svg .dot2").count() == 1
     write_largest_batch(grow(256, 3_000_000, machine(3_000_000)), tmp_path / "b.html", "<b>")
+
+
+def test_pictures_are_weighed_by_their_patches(tmp_path: Path) -> None:
+    """And not by their bytes: of a picture of 3 × 2 patches the row has 1172."""
+    sizes = [(8, 8), (24, 16), (16, 8), (24, 16), (8, 16), (24, 16)]
+    for number, size in enumerate(sizes):
+        make_picture(tmp_path / f"{number}.png", number, size)
+    rows = [{"file": f"{number}.png", "text": "a b c"} for number in range(len(sizes))]
+    for part in ("train", "validation"):
+        write_manifest(tmp_path / f"{part}.jsonl", rows)
+    settings = {"batch_tokens": 20, "accumulation": 1}
+    batches, whole = heaviest_batches(fresh_learning(media_config(tmp_path, training=settings)))
+    assert not whole
+    assert [pieces[0].source_ids.shape[1] for pieces in batches] == [6, 6]
+    assert all(len(pieces[0].source_ids) * 7 <= 21 for pieces in batches)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from headway.data.media_limits import MOST_DECODED_PIXELS, MOST_FRAMES, UnreadableMedia, check_clip, check_pixels
+from headway.data.media_limits import MOST_DECODED_PIXELS, MOST_FRAMES, MOST_PIXELS, UnreadableMedia, check_clip, check_pixels
 from headway.errors import UsageError
 
 _FORMATS = {"mp4": "mp4", "matroska": "matroska", "avi": "avi"}
@@ -62,9 +62,11 @@ def chosen_frames(stream: BinaryIO, container: str, frames: int, *, color: bool)
         video = next((video for video in file.streams.video if not video.disposition & video.disposition.attached_pic), None)
         if video is None:
             raise UnreadableMedia("holds no moving picture")
-        video.codec_context.thread_count = 1  # clips are read side by side
-        width, height = video.codec_context.width, video.codec_context.height
+        decoder = video.codec_context
+        width, height = decoder.width, decoder.height
         check_pixels(width, height)
+        decoder.thread_count = 1  # clips are read side by side
+        decoder.options = {"max_pixels": str(MOST_PIXELS)}  # frames may grow on the way
         timeline = _timeline(file, video)
         times = timeline.middles(frames)
         runs = timeline.runs(times)

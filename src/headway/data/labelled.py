@@ -132,6 +132,11 @@ class LabelledPreparation:
         """A line of `predict`."""
         return Labelled(line, ("0",), number)
 
+    def rows_to_answer(self, examples: Sequence[Labelled]) -> tuple[MemoryRows, list[int]]:
+        """Rows of the lines of `predict` that are not blank, and the places of these."""
+        places = [place for place, example in enumerate(examples) if not is_blank(example.source)]
+        return self.rows_of_all([examples[place] for place in places]), places
+
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
         return self.encode(texts, partial(self._tokenizer.sample_many, seed=seed))
 

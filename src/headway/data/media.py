@@ -63,34 +63,37 @@ def interpolate(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _along_lines(values: np.ndarray, new: int) -> np.ndarray:
     """[A, old, B] → [A, new, B]."""
     scaled = np.empty((values.shape[0], new, values.shape[2]), dtype=values.dtype)
-    for place, part, weights in _bands(values.shape[1], new, values.dtype.type):
+    for place, part, weights in _bands(values.shape[1], new, values.dtype.name):
         np.matmul(weights, values[:, part], out=scaled[:, place])
     return scaled
 
 
-@lru_cache(maxsize=256)
-def _bands(old: int, new: int, dtype: type) -> list[tuple[slice, slice, np.ndarray]]:
-    """The weights in blocks of lines, each with the few old lines that count for them: a tenth of the whole matrix or less."""
-    weights = _weights(old, new)
-    bands = []
+@lru_cache(maxsize=512)
+def _bands(old: int, new: int, dtype: str) -> list[tuple[slice, slice, np.ndarray]]:
+    """Which new lines come of which old ones, in blocks, and how much each old line counts for each new one, [lines, old lines].
+
+    The whole matrix would be zeros almost everywhere, and of a very long picture fill the memory.
+    """
+    scale = old / new
+    reach = 2 * max(scale, 1.0)
+    bands: list[tuple[slice, slice, np.ndarray]] = []
     for start in range(0, new, _LINES_AT_ONCE):
-        place = slice(start, min(start + _LINES_AT_ONCE, new))
-        used = np.flatnonzero(weights[place].any(axis=0))
-        part = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append((place, part, np.ascontiguousarray(weights[place, part], dtype=dtype)))
+        stop = min(start + _LINES_AT_ONCE, new)
+        first = max(0, math.floor((start + 0.5) * scale - reach))
+        last = min(old, math.ceil((stop - 0.5) * scale + reach))
+        centres = (np.arange(start, stop) + 0.5) * scale
+        distance = np.abs((np.arange(first, last) + 0.5 - centres[:, None]) / max(scale, 1.0))
+        weights = _cubic(distance)
+        weights /= weights.sum(axis=1, keepdims=True)
+        bands.append((slice(start, stop), slice(first, last), weights.astype(dtype)))
     return bands
 
 
-def _weights(old: int, new: int) -> np.ndarray:
-    """float64 [new, old]: how much each old pixel of a line counts for each new one (Keys 1981, with a = -1/2)."""
-    scale = old / new
-    spread = max(scale, 1.0)
-    centres = (np.arange(new) + 0.5) * scale
-    distance = np.abs((np.arange(old) + 0.5 - centres[:, None]) / spread)
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    """How much a pixel counts at a distance, 1 at 0 and nothing from 2 on (Keys 1981, with a = -1/2)."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
 def cut_into_patches(pixels: np.ndarray, *, patch: int, frames_per_patch: int) -> np.ndarray:

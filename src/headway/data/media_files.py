@@ -62,7 +62,7 @@ def read_picture(source: MediaSource, *, color: bool) -> np.ndarray:
         UnreadableMedia: the file is missing, cut off, no picture, or larger than `MOST_PIXELS`.
         UsageError: Pillow is missing.
     """
-    with _opened(source, PICTURES, "picture") as (stream, _), _blamed_on_file(), _pillow_image(stream) as image:
+    with _blamed_on_file(), _opened(source, PICTURES, "picture") as (stream, _), _pillow_image(stream) as image:
         return _pixels(image, color)[None]
 
 
@@ -76,7 +76,7 @@ def read_clip(source: MediaSource, *, frames: int, color: bool) -> np.ndarray:
         UnreadableMedia: the file is missing, cut off, neither clip nor picture, or takes too long or too much memory.
         UsageError: PyAV or Pillow is missing.
     """
-    with _opened(source, PICTURES | CLIPS, "clip") as (stream, container), _blamed_on_file():
+    with _blamed_on_file(), _opened(source, PICTURES | CLIPS, "clip") as (stream, container):
         if container in PICTURES:
             with _pillow_image(stream) as image:
                 return _animation(image, frames, color)
@@ -92,7 +92,7 @@ def read_sound(source: MediaSource, *, sample_rate: int, longest_seconds: float 
         UnreadableMedia: the file is missing, cut off, no sound, silent or longer than ``longest_seconds``.
         UsageError: soundfile or soxr is missing.
     """
-    with _opened(source, SOUNDS, "sound") as (stream, _), _blamed_on_file():
+    with _blamed_on_file(), _opened(source, SOUNDS, "sound") as (stream, _):
         wave = _samples(stream, sample_rate, longest_seconds)
     if not np.isfinite(wave).all():
         raise UnreadableMedia("holds samples that are no numbers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MOST_PIXELS = 64_000_000  # of one picture: the largest cameras of telephones make 50 million without tricks
+LONGEST_SIDE = 65_535  # of one picture: what a JPEG may have
 MOST_CLIP_BYTES = 2 << 30  # of the frames that are chosen of a clip
 MOST_DECODED_PIXELS = 1 << 35  # of a clip, to come to the frames that are chosen: some minutes of work
 MOST_ANIMATED_PIXELS = 1 << 32  # the same of an animated picture, whose decoders are slower
@@ -20,9 +21,11 @@ def too_many_pixels(pixels: int) -> UnreadableMedia:
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raises `UnreadableMedia` for more than `MOST_PIXELS`."""
+    """Raises `UnreadableMedia` for more than `MOST_PIXELS` or a side longer than `LONGEST_SIDE`."""
     if width * height > MOST_PIXELS:
         raise too_many_pixels(width * height)
+    if max(width, height) > LONGEST_SIDE:
+        raise UnreadableMedia(f"has a side of {max(width, height):,} pixels, more than {LONGEST_SIDE:,}")
 
 
 def check_clip(frames: int, decoded: int, most: int, width: int, height: int) -> None:

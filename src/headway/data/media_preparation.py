@@ -228,9 +228,21 @@ class MediaPreparation(CutUpOnce):
             rows.append(row)
         return MemoryRows(rows, self.answers(examples))
 
+    def rows_to_answer(self, examples: Sequence[MediaExample]) -> tuple[MemoryRows, list[int]]:
+        """Rows of the lines of `predict` whose files can be read, and the places of these; the others are named."""
+        rows: list[Any] = []
+        places = []
+        for place, (example, row) in enumerate(zip(examples, self._decoded(examples), strict=True)):
+            if not isinstance(row, UnreadableMedia):
+                rows.append(row)
+                places.append(place)
+            elif example.name.strip():
+                _log.warning("%s %s: it has no answer", example.name, row)
+        return MemoryRows(rows, [[] for _ in rows]), places
+
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         collate = partial(self.collate, seed=seed, epoch=epoch)
-        return BucketedEpoch(self._measure(rows), batch_tokens, seed, epoch, collate=collate)
+        return BucketedEpoch(self.measure(rows), batch_tokens, seed, epoch, collate=collate)
 
     def collate(self, rows: Rows, indices: NDArray[np.integer], *, seed: int, epoch: int | None) -> Batch:
         targets = self._targets([(rows.target(int(row)), (seed, epoch, int(row))) for row in indices])
@@ -241,7 +253,7 @@ class MediaPreparation(CutUpOnce):
         answers = [_one_of(captions, *place) for captions, place in drawn]
         return padded(answers, PAD_ID, before=BOS_ID)[0], padded(answers, IGNORED, after=EOS_ID)[0]
 
-    def _measure(self, rows: Rows) -> MeasuredRows:
+    def measure(self, rows: Rows) -> MeasuredRows:
         """The rows with their lengths, which are not counted anew for each epoch."""
         if self._measured[0] is not rows:
             self._measured = (rows, MeasuredRows(rows, self.settings, self._with_text, self._writes))

@@ -101,6 +101,12 @@ def texts_of(preparation: type[Preparation]) -> Read:
     return found
 
 
+def measured(preparation: Preparation, rows: Rows) -> Rows:
+    """The rows with the lengths that decide which of them make a batch: those of rows of bytes are none."""
+    measure: Callable[[Rows], Rows] | None = getattr(preparation, "measure", None)
+    return measure(rows) if measure is not None else rows
+
+
 Read: TypeAlias = Callable[[CorpusConfig, DataConfig], Iterator[Any]]
 
 

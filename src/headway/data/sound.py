@@ -16,6 +16,7 @@ from headway.errors import UsageError
 FLOOR = 1e-8  # of the loudest band: 80 dB below it; relative, so that loudness cannot matter
 LOWEST_HZ = 20.0  # below it no one hears anything, and rooms rumble
 _FRAMES_AT_ONCE = 4096
+_LARGEST_TRANSFORM = 1 << 16
 _QUIET_SECONDS = 0.1  # what must be quiet around a cut
 _CUT_WITHIN = 0.25  # the last share of a window in which its end is sought
 
@@ -55,7 +56,7 @@ def _mel_filters(sample_rate: int, mels: int, window: int) -> tuple[int, np.ndar
     size = 1 << (window - 1).bit_length()
     filters = mel_filters(sample_rate, mels, size)
     # A band between two frequencies of the transform would always be empty.
-    while not filters.any(axis=0).all() and size < 8 * window:
+    while not filters.any(axis=0).all() and size < _LARGEST_TRANSFORM:
         size *= 2
         filters = mel_filters(sample_rate, mels, size)
     return size, filters.astype(np.float32)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headway.config import Config
+from headway.config import OF_MEDIA, Config
 from headway.data.labelled import Labelled
 from headway.data.labels import Labels
 from headway.data.readers import corpus_name
@@ -41,6 +41,13 @@ def label_baselines(
     ):
         problem = f"the training set has a label that the model does not know: {unknown[0][:40]!r}"
         raise DataError(problem, where=corpus_name(*config.data.parts("train")), remedy=CHANGED)
+    always = {}
+    if labels.kind == "one":
+        constant = torch.zeros(len(test), labels.outputs)
+        constant[:, 0] = 20.0  # the first label is the most frequent
+        always = {f"always {labels.names[0]!r}": label_scores(constant, test, labels)}
+    if config.task in OF_MEDIA:  # a path says nothing
+        return always
     words = {"ngram_range": (1, 2), "token_pattern": r"\S+"}
     characters = {"ngram_range": (1, 3), "analyzer": "char"}
     vectorizer = _tf_idf(**(words if writes_spaces(config.data.source_language) else characters))
@@ -58,12 +65,7 @@ def label_baselines(
 
     best = max(fitted, key=lambda model: scores(model, validation)[main].score)
     name = "ridge regression" if labels.kind == "number" else "logistic regression"
-    found = {f"TF-IDF + {name}": scores(best, test)}
-    if labels.kind == "one":
-        constant = torch.zeros(len(test), labels.outputs)
-        constant[:, 0] = 20.0  # the first label is the most frequent
-        found[f"always {labels.names[0]!r}"] = label_scores(constant, test, labels)
-    return found
+    return {f"TF-IDF + {name}": scores(best, test)} | always
 
 
 def commonest_text(texts: Iterable[str]) -> str:

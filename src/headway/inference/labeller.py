@@ -8,16 +8,17 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from headway.data.media_preparation import LabelledMediaPreparation
 from headway.data.preparation import MemoryRows
-from headway.data.preprocessing import is_blank
 from headway.errors import UsageError
 from headway.evaluation.calibration import Threshold
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
-from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_files, list_of_texts, ready_to_compute, whole_characters
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
 
-NO_ANSWER = LabelAnswer((), (), 0.0)  # to a blank text
+NO_ANSWER = LabelAnswer((), (), 0.0)  # to a blank text, and to a file that cannot be read
+FILES_TOGETHER = 128  # whose pixels are held
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +47,11 @@ class Labeller:
         self._threshold: Threshold | None = None
 
     @property
+    def reads_files(self) -> bool:
+        """Whether a line is the path of a picture, a clip or a recording."""
+        return isinstance(self._preparation, LabelledMediaPreparation)
+
+    @property
     def scoreless(self) -> str:
         """What it answers with, where that has no score."""
         return "number" if self.labels.kind == "number" else ""
@@ -72,25 +78,34 @@ class Labeller:
         return self._threshold
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The label of each text; several are separated by commas, and a blank text has none. Raises UsageError as `answer`."""
+        """The label of each text; several are separated by commas, and a blank text has none. Raises UsageError as `answer`.
+
+        Of pictures, clips and recordings: paths, or the bytes of files.
+        """
         return [answer.text for answer in self.answer(texts)]
 
     def answer(self, texts: Sequence[str]) -> list[LabelAnswer]:
         """The labels of each text, with the probabilities of all. Raises UsageError for what is no list of texts."""
-        return [answers[0] for answers in self.answer_pieces([list_of_texts(texts)])]
+        given = list_of_files(texts) if self.reads_files else list_of_texts(texts)
+        return [answers[0] for answers in self.answer_pieces([given])]
 
     def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[LabelAnswer]]:
         """One answer to each text of lists: the answers to a list do not wait for the next one."""
         answered = 0
         with CutTexts(self._max_length) as cut:
             for texts in pieces:
-                for start in range(0, len(texts), PIECE_LINES):
-                    some = enumerate(texts[start : start + PIECE_LINES], cut.texts + 1)
-                    examples = [self._preparation.example_of(whole_characters(text), line) for line, text in some]
-                    rows = self._preparation.rows_of_all(examples)
+                step = FILES_TOGETHER if self.reads_files else PIECE_LINES
+                for start in range(0, len(texts), step):
+                    some = enumerate(texts[start : start + step], cut.texts + 1)
+                    examples = [
+                        self._preparation.example_of(text if self.reads_files else whole_characters(text), line)
+                        for line, text in some
+                    ]
+                    rows, places = self._preparation.rows_to_answer(examples)
                     cut.add(rows.cut, len(examples))
-                    for example, answer in zip(examples, self._answers(rows), strict=True):
-                        shown = NO_ANSWER if is_blank(example.source) else answer
+                    found = dict(zip(places, self._answers(rows), strict=True)) if places else {}
+                    for place in range(len(examples)):
+                        shown = found.get(place, NO_ANSWER)
                         answered += not (shown.abstains or shown is NO_ANSWER)
                         yield [shown]
             if self._threshold is not None:

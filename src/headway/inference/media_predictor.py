@@ -21,10 +21,9 @@ from headway.data.media_files import UnreadableMedia
 from headway.data.media_preparation import MediaPreparation, read_file
 from headway.data.media_rows import MediaRow
 from headway.data.sound import split_at_quiet
-from headway.errors import UsageError
 from headway.inference.ctc import spell
 from headway.inference.decoding import Hypothesis
-from headway.inference.predictor import NOTHING, SOURCE_STEP, Predictor, Source, Translation, Translator
+from headway.inference.predictor import NOTHING, SOURCE_STEP, Predictor, Source, Translation, Translator, list_of_files
 from headway.languages import writes_spaces
 
 _log = logging.getLogger(__name__)
@@ -38,12 +37,11 @@ class MediaPredictor(Predictor):
     """
 
     piece_lines = 64  # whose pixels are held together
+    reads_files = True
 
     def predict(self, lines: Sequence[str | bytes], *, to: str | None = None, from_: str | None = None) -> list[str]:
         """The best answer to each file. Raises UsageError for what is no list of paths, or of bytes."""
-        if isinstance(lines, str | bytes) or not all(isinstance(line, str | bytes) for line in lines):
-            raise UsageError("predict takes a list of paths, or of the bytes of files", remedy='predict(["picture.png"])')
-        return list(self.predict_stream(lines))  # type: ignore[arg-type]
+        return list(self.predict_stream(list_of_files(lines)))
 
     @cached_property
     def _preparation(self) -> MediaPreparation:

@@ -124,6 +124,14 @@ def list_of_texts(texts: Iterable[str], example: str = '"…"') -> list[str]:
     return found
 
 
+def list_of_files(files: Iterable[str | bytes]) -> list[Any]:
+    """Paths, or the bytes of files. Raises UsageError for anything else."""
+    found = list(files) if isinstance(files, Iterable) and not isinstance(files, str | bytes) else [None]
+    if not all(isinstance(file, str | bytes) for file in found):
+        raise UsageError("predict takes a list of paths, or of the bytes of files", remedy='predict(["picture.png"])')
+    return found
+
+
 def whole_characters(text: str) -> str:
     """The text with a replacement character for each half of a surrogate pair."""
     return _HALF_CHARACTER.sub("\ufffd", text)

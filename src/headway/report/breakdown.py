@@ -32,7 +32,7 @@ def languages_of(evaluated: Evaluated, config: Config) -> tuple[str, str]:
 def lengths_part(evaluated: Evaluated, config: Config) -> str:
     """The score of the examples of each length; of what is wanted where that is a text, else of what is read."""
     measured = evaluated.of_one_example()
-    if measured is None or not evaluated.answers:
+    if measured is None or not evaluated.answers or evaluated.task == "media_classification":  # which reads no text
         return ""
     source, target = languages_of(evaluated, config)
     if evaluated.task in WRITTEN:
@@ -46,7 +46,7 @@ def frequency_part(evaluated: Evaluated, config: Config, labels: Labels | None, 
     """How well what is rare in training is answered: words that are written, entities; else texts by their rarest word."""
     if evaluated.passages and isinstance(evaluated.record, OutcomeRecord):
         return "\n".join(f"<p>{text(one.title)}</p>{table(one.head, one.rows)}" for one in evaluated.record.tables)
-    if training is None or not evaluated.answers:
+    if training is None or not evaluated.answers or evaluated.task == "media_classification":
         return ""
     if evaluated.task in WRITTEN:
         return _words_chart(evaluated, languages_of(evaluated, config)[1], training)

@@ -17,7 +17,12 @@ from headway.report.material import Material
 from headway.visible import in_a_shell
 
 MOST_COMMAND = 2000  # characters of a text that a person may copy into a shell
-PARTS = {"pair_classification": ("first", "second"), "sentence_embedding": ("first", "second")}  # of a source with a tab
+# Of a source with a tab.
+PARTS = {
+    **dict.fromkeys(("pair_classification", "sentence_embedding"), ("first", "second")),
+    "visual_question_answering": ("file", "question"),
+    "multimodal_translation": ("file", "source"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequen
 
 def _sides(one: AnswerRecord, task: str, labels: Labels | None, languages: tuple[str, str]) -> list[tuple[str, str, str]]:
     source, target = languages
-    wanted, got = one.reference, one.answer
+    wanted, got = " / ".join(one.references or [one.reference]), one.answer
     if task == "tagging" and labels is not None:
         wanted, got = (_tagged(one.source, tags, labels) for tags in (wanted, got))
     parts = one.source.split("\t", 1) if task in PARTS else [one.source]

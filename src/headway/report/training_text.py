@@ -11,6 +11,7 @@ from typing import Any
 from headway.config import Config, CorpusConfig
 from headway.data.labelled import Labelled
 from headway.data.labels import Labels
+from headway.data.media_examples import MediaExample
 from headway.data.progress import PairsProgress
 from headway.data.readers import corpus_name
 from headway.data.tagged import Tagged, in_scheme
@@ -19,7 +20,7 @@ from headway.evaluation.frequency import words
 from headway.tasks import TASKS
 
 MOST_EXAMPLES = 200_000
-WRITTEN = ("translation", "summarisation", "dialogue")  # tasks whose answers are texts of their own
+WRITTEN = tuple(task for task, kind in TASKS.items() if kind.writes)  # tasks whose answers are texts of their own
 
 
 @dataclass
@@ -62,15 +63,16 @@ def read_training_text(config: Config, labels: Labels | None) -> TrainingText:
 
 def _count(found: TrainingText, example: Any, part: CorpusConfig, config: Config, labels: Labels | None) -> None:
     source_language, target_language = part.direction
-    read = words(example.source, source_language)
+    read = words(example.question if isinstance(example, MediaExample) else example.source, source_language)
     counted, language = read, source_language
     if config.task in WRITTEN:
-        counted, language = words(example.target, target_language), target_language
+        answers = example.answers if isinstance(example, MediaExample) else (example.target,)
+        counted, language = [word for answer in answers for word in words(answer, target_language)], target_language
         found.lengths[1][len(counted)] += 1
     found.words.setdefault(language, Counter()).update(counted)
     found.examples += 1
     found.lengths[0][len(read)] += 1
-    if isinstance(example, Labelled):
+    if config.task == "media_classification" or isinstance(example, Labelled):
         found.labels.update(example.labels)
     if isinstance(example, Tagged) and labels is not None and labels.scheme != "plain":
         for entity in entities(example.tags, labels.scheme):

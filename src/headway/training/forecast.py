@@ -10,18 +10,19 @@ Letters: S source and T target length, D width, H heads, V vocabulary, F width o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from headway.config import WITHOUT_TARGET, Config, ModelConfig
+from headway.config import OF_MEDIA, WITHOUT_TARGET, Config, ModelConfig
 from headway.model.transformer import Transformer
-from headway.tasks import TASKS, embedding, extra_pieces, label, span
-from headway.training.losses import CHUNK_ELEMENTS, IGNORED, TokenLoss
-from headway.training.model_size import TYPICAL_LENGTH, Row, count
+from headway.model_dir import new_model
+from headway.tasks import extra_pieces
+from headway.training.losses import CHUNK_ELEMENTS
+from headway.training.made_up import least_outputs, made_up
+from headway.training.model_size import TYPICAL_LENGTH, Row, count, stem
 from headway.training.optimizer import WeightAverage, build_optimizer, copies_of_weights
 from headway.training.parallel import (
     Precision,
@@ -38,10 +39,10 @@ from headway.training.state import LossOf, TrainState
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from headway.data.batches import Batch
     from headway.data.checks.report import CheckReport
 
 LIBRARIES_BYTES = 400 << 20  # Python and PyTorch themselves
+TYPICAL_SECONDS = 8  # of a recording, where nothing is known of the data
 SLACK = 1.4  # measured: scratch space of the kernels and gaps of the allocator, for each byte of activations
 
 
@@ -59,7 +60,7 @@ def memory(
 ) -> dict[str, int]:
     """Bytes that training needs on one process, by what they are for."""
     training = config.training
-    rows = count(config.model, source_vocabulary, target_vocabulary)
+    rows = rows_of(config, source_vocabulary, target_vocabulary, outputs=least_outputs(config))
     matrices = sum(row.parameters for row in rows if row.stack in ("encoder", "decoder"))
     with torch.device("meta"):
         model = _model(config, source_vocabulary, target_vocabulary)
@@ -73,13 +74,16 @@ def memory(
     numbers = sum(part(config.model, source_length, target_length) for part in (kept_for_backward, _under_way))
     if config.task == "sentence_embedding":  # the encoder reads the targets too
         numbers += kept_for_backward(config.model, target_length, source_length)
+    if config.task in OF_MEDIA:
+        numbers += source_length * stem(config.model, config.media).kept
+    spelled = int(pairs * source_length) * target_vocabulary if config.training.ctc_weight else 0
     found = {
         "weights": 4 * parameters,
         "gradients": 4 * learning,
         "optimiser": 8 * learning - (4 * inner if training.optimizer == "muon" else 0),  # Muon keeps one number, Adam two
         "averages": 4 * learning * copies_of_weights(training),
         "activations": int(pairs * width * SLACK * numbers),
-        "logits": 2 * width * logits + 4 * output,
+        "logits": 2 * width * logits + 4 * output + 3 * 4 * spelled,
         "copies in bf16": 2 * (matrices + output) if precision == "bf16" else 0,
         "Python and PyTorch": LIBRARIES_BYTES,
     }
@@ -170,7 +174,7 @@ def calibrate(
     whole = max(1, int(training.batch_tokens / longest))
 
     def step(pairs: int) -> float:
-        pieces = [_made_up(state, part, source_length, target_length) for part in _parts(pairs, training.accumulation)]
+        pieces = [made_up(state, part, source_length, target_length) for part in _parts(pairs, training.accumulation)]
         _finish(world.device)
         start = time.perf_counter()
         with torch.random.fork_rng(devices=[]):
@@ -204,51 +208,23 @@ def _state(config: Config, world: World, precision: Precision, V_source: int | N
     return TrainState(config, world, model, LossOf(model, config), optimizer, average)
 
 
-def _least_outputs(config: Config) -> int:
-    """Outputs of the head, where the labels are not known yet."""
-    task = TASKS[config.task]
-    return task.outputs or (2 if task.labels else 0)
-
-
 def _model(config: Config, V_source: int, V_target: int) -> Transformer:
     """The model that is trained, as if `model.start_from` had all of it but the head."""
-    model = Transformer(config.model, V_source, V_target, outputs=_least_outputs(config), seed=config.training.seed)
+    model = new_model(config, V_source, V_target, outputs=least_outputs(config))
     choose_what_learns(model, config, new=("head.weight", "head.bias"))
     return model
+
+
+def rows_of(config: Config, V_source: int, V_target: int, *, outputs: int, **lengths: float) -> list[Row]:
+    """`count` of what `new_model` makes."""
+    ctc, read = config.training.ctc_weight > 0, V_source if config.reads_text else 0
+    return count(config.model, read, V_target, outputs=outputs, media=config.media, ctc=ctc, **lengths)
 
 
 def _parts(pairs: int, accumulation: int) -> list[int]:
     """`pairs` in as many micro-batches as training makes of an update, if there are as many."""
     parts = min(pairs, accumulation)
     return [pairs // parts + (part < pairs % parts) for part in range(parts)]
-
-
-def _made_up(state: TrainState, pairs: int, source_length: float, target_length: float) -> Batch:
-    """Random sentences of one length, end-of-sentence included."""
-    from headway.data.batches import Batch
-
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(pairs, max(1, round(length)) + 1) for length in (source_length, target_length)]
-    embeddings = (state.model.source_embedding, state.model.target_embedding)
-    sizes = [embedding.tokens.num_embeddings if embedding else 5 for embedding in embeddings]
-    source, target = (torch.randint(4, max(5, V), shape, generator=generator) for shape, V in zip(shapes, sizes, strict=True))
-    nothing, wanted = source[:, :0], target
-    loss = TASKS[state.config.task].loss
-    if loss is embedding.loss:
-        wanted = torch.arange(pairs)[:, None].repeat(1, 2)  # no text comes twice
-    elif not state.model.decoder:
-        hidden = torch.rand(source.shape, generator=generator) < state.config.noise.rate
-        numbers = torch.zeros_like(source)
-        labels = _least_outputs(state.config) if state.config.data.labels == "several" else 1
-        by_loss: dict[Callable[..., TokenLoss], torch.Tensor] = {
-            label.loss: numbers.new_zeros(pairs, labels),
-            span.loss: numbers[:, :2],
-            label.tag_loss: numbers,
-        }
-        wanted = by_loss.get(loss, torch.where(hidden, source, torch.full_like(source, IGNORED)))
-        target = nothing
-    source = source if state.model.encoder else nothing
-    return Batch(source, torch.ones_like(source, dtype=torch.bool), target, wanted, torch.arange(pairs))
 
 
 def _finish(device: torch.device) -> None:
@@ -306,6 +282,9 @@ def _lengths(config: Config, report: CheckReport | None) -> tuple[float, float, 
     """Mean tokens of source and target, and how many such rows there are; of a text that has no partner both are alike."""
     source, target, used = _epoch(config, report)
     longest = config.data.max_length - 1
+    if config.task in OF_MEDIA:
+        source = source or _typical_positions(config)
+        return source, (target or TYPICAL_LENGTH) if config.model.decoder_layers else source, used
     if config.task in ("language_model", "masked_language_model"):  # full rows
         return longest, longest, max(1, round(source * used / longest)) if source and used else None
     if config.task in WITHOUT_TARGET:
@@ -315,6 +294,13 @@ def _lengths(config: Config, report: CheckReport | None) -> tuple[float, float, 
     if config.task not in ("translation", "sentence_embedding"):
         target = source = min(source or TYPICAL_LENGTH, longest)
     return source or TYPICAL_LENGTH, target or TYPICAL_LENGTH, used
+
+
+def _typical_positions(config: Config) -> float:
+    """What the encoder reads of a file, where nothing is known of the data: the largest picture, some seconds of sound."""
+    media = config.media
+    share = min(1.0, TYPICAL_SECONDS / media.longest_seconds) if media.hears else 1.0
+    return share * media.positions + (TYPICAL_LENGTH if config.reads_text else 0)
 
 
 def describe(
@@ -336,7 +322,7 @@ def describe(
     """
     V, extra = config.tokenizer.vocabulary_size, len(extra_pieces(config))
     V_source, V_target = (source_vocabulary or V) + extra, (target_vocabulary or V) + extra
-    outputs = _least_outputs(config) if outputs is None else outputs
+    outputs = least_outputs(config) if outputs is None else outputs
     S, T, rows = _lengths(config, report)
     calibration, too_large_by = None, 0
     precision: PrecisionName = "bf16" if config.training.precision == "bf16" else "fp32"
@@ -349,14 +335,14 @@ def describe(
             calibration = calibrate(config, source_vocabulary=V_source, target_vocabulary=V_target, **lengths)
             precision = calibration.precision.name
     return Forecast(
-        rows=count(config.model, V_source, V_target, outputs=outputs, **lengths),
+        rows=rows_of(config, V_source, V_target, outputs=outputs, **lengths),
         memory=memory(config, V_source, V_target, precision=precision, **lengths),
         source_length=S,
         target_length=T,
         batch_tokens=config.training.batch_tokens,
         precision=precision,
         updates=config.training.updates,
-        noun="pairs" if config.task == "translation" else "rows",
+        noun="pairs" if config.task == "translation" else "files" if config.task in OF_MEDIA else "rows",
         rows_of_epoch=rows,
         calibration=calibration,
         too_large_by=too_large_by,

@@ -45,10 +45,20 @@ def _parts_table(forecast: Forecast) -> Table:
             table.add_row(Text.assemble((stack if index == 0 else "", "bold")), row.part, *cells, *work)
     table.add_section()
     table.add_row("total", "", f"{parameters:,}", "", scaled(flops), "", style="bold")
-    lengths = f"sentences of {forecast.source_length:.0f} source and {forecast.target_length:.0f} target tokens"
-    what = f"a target token, {lengths}" if forecast.noun == "pairs" else f"a token, rows of {forecast.target_length:.0f}"
-    table.caption = f"FLOPs: forward pass, for {what}; training takes 3 times as many"
+    table.caption = f"FLOPs: forward pass, for {_each(forecast)}; training takes 3 times as many"
     return table
+
+
+def _each(forecast: Forecast) -> str:
+    """What FLOPs and speed are counted by, and its lengths."""
+    source, target = f"{forecast.source_length:.0f}", f"{forecast.target_length:.0f}"
+    if forecast.noun == "pairs":
+        return f"a target token, sentences of {source} source and {target} target tokens"
+    if forecast.noun == "rows":
+        return f"a token, rows of {target}"
+    if any(row.stack == "decoder" for row in forecast.rows):
+        return f"a target token, files of {source} positions and {target} target tokens"
+    return f"a position, files of {source}"
 
 
 def _memory_table(forecast: Forecast) -> Table:
@@ -80,7 +90,8 @@ def _time(forecast: Forecast) -> RenderableType:
     lines = Table(title="Time", box=None, title_justify="left", title_style="bold", pad_edge=False, show_header=False)
     lines.add_column()
     lines.add_column(justify="right", style="bold")
-    lines.add_row("tokens a second" if forecast.noun != "pairs" else "target tokens a second", f"{found.tokens_per_second:,.0f}")
+    counted = _each(forecast).partition(",")[0].removeprefix("a ")
+    lines.add_row(f"{counted}s a second", f"{found.tokens_per_second:,.0f}")
     lines.add_row("an update", as_time(found.seconds_per_update))
     if forecast.rows_of_epoch:
         tokens = forecast.rows_of_epoch * (forecast.target_length + 1)

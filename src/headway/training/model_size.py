@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headway.config import ModelConfig
+from headway.config import MediaConfig, ModelConfig
 
 TYPICAL_LENGTH = 32  # tokens of a sentence, where nothing is known of the data
 RELATIVE_BUCKETS = 32
@@ -30,23 +30,63 @@ def count(
     target_vocabulary: int,
     *,
     outputs: int = 0,
+    media: MediaConfig | None = None,
+    ctc: bool = False,
     source_length: float = TYPICAL_LENGTH,
     target_length: float = TYPICAL_LENGTH,
 ) -> list[Row]:
-    """The parts of the model. A product of [m, k] and [k, n] counts 2·m·n·k FLOPs; look-ups, norms and softmax count none.
+    """The parts of a `Transformer` of the same arguments.
 
     FLOPs are of the forward pass and for one target token (for one source token where there is no decoder) of sentences of
-    these lengths; the backward pass takes twice as many. `outputs` are those of the head of an encoder alone.
+    these lengths; the backward pass takes twice as many. A product of [m, k] and [k, n] counts 2·m·n·k of them; look-ups,
+    norms and softmax count none. The source length of media is in positions.
     """
-    rows = list(_rows(config, source_vocabulary, target_vocabulary, source_length, target_length))
-    head = Row("output", "head", (config.width + 1) * outputs, 2.0 * config.width * outputs)
-    return [*rows, head] if outputs and not config.decoder_layers else rows
+    sources = source_length / target_length if config.decoder_layers else 1.0  # source tokens for each target token
+    rows = list(_embedding_rows(config, media or MediaConfig(), source_vocabulary, target_vocabulary, sources))
+    rows += _stack_rows(config, target_vocabulary, source_length, target_length)
+    D = config.width
+    if outputs and not config.decoder_layers:
+        rows.append(Row("output", "head", (D + 1) * outputs, 2.0 * D * outputs))
+    if ctc:
+        rows.append(Row("output", "spelling (CTC)", (D + 1) * target_vocabulary, sources * 2.0 * D * target_vocabulary))
+    return rows
 
 
-def _rows(config: ModelConfig, V_source: int, V_target: int, S: float, T: float) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Stem:
+    """What makes a vector of the values of one position of media: parameters, FLOPs, and numbers that are kept for backward."""
+
+    parameters: int
+    flops: float
+    kept: int
+
+
+def stem(config: ModelConfig, media: MediaConfig) -> Stem:
+    """That of `build_media_embedding`: linear layers and convolutions, each with a bias."""
+    D = config.width
+    layers: list[tuple[int, int, int]] = []  # inputs of a place, outputs, places in a position
+    if media.hears:
+        steps = media.subsampling.bit_length() - 1
+        layers = [(3 * (D if step else media.mels), D, media.subsampling >> (step + 1)) for step in range(steps)]
+        layers.append((D if steps else media.mels, D, 1))
+        kept = sum(inputs * places for inputs, _, places in layers)
+    elif media.stem == "convolution":
+        narrow, wide = max(8, D // 4), max(16, D // 2)
+        halves, quarters = (media.patch // 2) ** 2, (media.patch // 4) ** 2
+        layers = [(9 * media.frames_per_patch * media.channels, narrow, halves), (9 * narrow, wide, quarters)]
+        layers.append((wide * quarters, D, 1))
+        kept = media.values + narrow * halves + wide * quarters
+    else:
+        layers = [(media.values, D, 1)]
+        kept = media.values
+    kept += sum(outputs * places for _, outputs, places in layers[:-1])  # before the activation
+    parameters = sum((inputs + 1) * outputs for inputs, outputs, _ in layers)
+    return Stem(parameters, sum(2.0 * inputs * outputs * places for inputs, outputs, places in layers), kept)
+
+
+def _stack_rows(config: ModelConfig, V_target: int, S: float, T: float) -> Iterator[Row]:
     D, encoder, decoder = config.width, config.encoder_layers, config.decoder_layers
-    sources = S / T if decoder else 1.0  # source tokens for each target token
-    yield from _embedding_rows(config, V_source, V_target)
+    sources = S / T if decoder else 1.0
     projections, kv_flops = _attention_parameters(config), 4.0 * D * _kv_width(config)
     own_flops = 4.0 * D * D  # query and output
     feed_forward = _feed_forward_parameters(config)
@@ -69,12 +109,17 @@ def _rows(config: ModelConfig, V_source: int, V_target: int, S: float, T: float)
         yield Row("output", "vocabulary" if own else "vocabulary (tied)", own, 2.0 * D * V_target)
 
 
-def _embedding_rows(config: ModelConfig, V_source: int, V_target: int) -> Iterator[Row]:
+def _embedding_rows(config: ModelConfig, media: MediaConfig, V_source: int, V_target: int, sources: float) -> Iterator[Row]:
     D, both = config.width, bool(config.encoder_layers and config.decoder_layers)
-    if both and config.tied_embeddings == "all":
+    if config.encoder_layers and media.kind != "text":
+        made = stem(config, media)
+        yield Row("embeddings", "sound" if media.hears else "patches", made.parameters, sources * made.flops)
+        if V_source:
+            yield Row("embeddings", "file or text", 2 * D, 0.0)
+    if both and V_source and config.tied_embeddings == "all":
         yield Row("embeddings", "source and target", V_target * D, 0.0)
     else:
-        if config.encoder_layers:
+        if config.encoder_layers and V_source:
             yield Row("embeddings", "source", V_source * D, 0.0)
         if config.decoder_layers:
             yield Row("embeddings", "target", V_target * D, 0.0)

@@ -9,13 +9,14 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import torch
 
 from headway.config import load_config
 from headway.data.batches import Batch
-from headway.data.preparation import MemoryRows
+from headway.data.preparation import MemoryRows, measured
 from headway.tasks import TASKS
 from headway.training.loop import train_step
 from headway.tuning.range_test import Learning, fresh_learning
@@ -48,14 +49,16 @@ def heaviest_batches(learning: Learning) -> tuple[list[list[Batch]], bool]:
 
     Also whether these rows are all that there are.
     """
-    config, rows = learning.state.config, learning.corpus.rows
+    config = learning.state.config
+    in_one_direction = config.in_direction(config.data.parts("train")[0].direction)
+    preparation = TASKS[config.task].preparation(learning.tokenizers, in_one_direction)
+    rows = measured(preparation, learning.corpus.rows)
     longer = np.maximum(rows.source_lengths, rows.target_lengths).astype(np.int64) + 1
     order = np.argsort(-longer, kind="stable")
     needed = int(np.searchsorted(np.cumsum(longer[order]), 2 * config.training.batch_tokens)) + 1
     chosen = [int(row) for row in order[:needed]]
-    longest = MemoryRows([rows.source(row).tolist() for row in chosen], [rows.target(row).tolist() for row in chosen])
-    in_one_direction = config.in_direction(config.data.parts("train")[0].direction)
-    preparation = TASKS[config.task].preparation(learning.tokenizers, in_one_direction)
+    sources: list[Any] = [rows.source(row) for row in chosen]  # arrays are read as lists are
+    longest = MemoryRows(sources, [rows.target(row).tolist() for row in chosen])
     updates = preparation.updates(longest, config.training.batch_tokens, config.training.seed, None)
     parts = config.training.accumulation
     batches = [[updates.batch(index, part, parts) for part in range(parts)] for index in range(len(updates))]
@@ -63,11 +66,11 @@ def heaviest_batches(learning: Learning) -> tuple[list[list[Batch]], bool]:
 
 
 def _tokens(pieces: list[Batch]) -> int:
-    return sum(piece.source_ids.numel() + piece.target_in.numel() for piece in pieces)
+    return sum(piece.source_mask.numel() + piece.target_in.numel() for piece in pieces)
 
 
 def _attention(pieces: list[Batch]) -> int:
-    sides = [side for piece in pieces for side in (piece.source_ids, piece.target_in)]
+    sides = [side for piece in pieces for side in (piece.source_mask, piece.target_in)]
     return sum(side.numel() * side.shape[1] for side in sides)
 
 
