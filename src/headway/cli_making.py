@@ -107,6 +107,7 @@ def check(arguments: Arguments) -> int:
     if arguments.json:
         refuse_output(arguments.json)
     config = configuration(arguments)
+    wait_asleep_beside_others(config.training.threads)  # as training will, or the forecast would be of another training
     console = ResultConsole(stderr=arguments.json == "-")
     report = check_data(config, console, quick=arguments.quick, others=start_findings(config))
     if arguments.json:

@@ -68,11 +68,9 @@ def write_starter(
     kind = labels or _label_kind(marks)
     _refuse_one_label(task, kind, marks, files[0])
     media = look_through(task, _files(form, own), counts.pairs) if task in OF_MEDIA else None
-    corpora: dict[str, CorpusConfig | None] = {"train": own, "validation": None, "test": None}
+    corpora: dict[str, CorpusConfig | None] = {"train": own}
     for name, given in (("validation", validation), ("test", test)):
-        if given:
-            corpora[name] = corpus = own_corpus(task, given, columns)
-            sum(1 for _ in form.read(corpus, documents))  # whether it is there, and whole
+        corpora[name] = _whole(form, own_corpus(task, given, columns), documents) if given else None
     last = (0, 0) if validation else last_digests(form, own, documents, counts.pairs)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -165,6 +163,12 @@ def _count(
         problem = "has hardly a blank between words, so it is not English"
         raise UsageError(problem, where=str(corpus.path or corpus.source), remedy="say what it is: --source-language zh")
     return Counts(examples, longest, words / max(examples, 1)), marks
+
+
+def _whole(form: Form, corpus: CorpusConfig, documents: str) -> CorpusConfig:
+    """The corpus, read once: it is there, and whole."""
+    sum(1 for _ in form.read(corpus, documents))
+    return corpus
 
 
 def _files(form: Form, corpus: CorpusConfig) -> list[str]:
