@@ -17,7 +17,7 @@ from test_media_preparation import config_of
 
 from headway.config import CorpusConfig
 from headway.data.check import CheckReport, Finding, check
-from headway.data.checks.media import QUICK_FILES, look_at
+from headway.data.checks.media import QUICK_FILES, Looked, MediaScan, look_at
 from headway.data.tokenizer import Tokenizers
 from made_manifests import COLOURS, RATE, write_colours, write_manifest, write_picture, write_recording
 
@@ -192,6 +192,22 @@ def test_recordings(tones: Path) -> None:
     assert "media.sample_rate: 8000" in str(rates.remedy)
     assert report.corpora[1].source_tokens == 10.0
     assert "audio → en" in shown(report)
+
+
+def test_what_ctc_cannot_spell_is_told(tones: Path) -> None:
+    """Of 0.4 seconds the encoder reads 10 positions of 40 ms."""
+    rows = [{"audio": f"train{number}.wav", "text": "high low " * (1 + 9 * (number == 3))} for number in range(8)]
+    write_manifest(tones / "train.jsonl", rows)
+    config = config_of(tones, "speech_recognition")
+    training = config.training.model_copy(update={"ctc_weight": 0.3})
+    (finding,) = found(check(config.model_copy(update={"training": training})), "spelling")
+    assert (finding.level, finding.count) == ("warn", 1)
+    assert finding.places == (f"{tones / 'train.jsonl'}:4 (train3.wav)",)
+    assert not found(check(config), "spelling")
+    equal = MediaScan("train", CorpusConfig(path=str(tones / "train.jsonl"), source="audio", target="text"), config)
+    equal.config = config.model_copy(update={"training": training})
+    equal.files = {str(equal.examples[0].file): Looked(None, positions=3)}
+    assert [equal._is_cramped(equal.examples[0], [row]) for row in ([5, 6, 7], [5, 5], [5, 5, 6])] == [False, False, True]
 
 
 def test_labels_of_files(colours: Path) -> None:

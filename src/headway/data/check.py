@@ -66,7 +66,7 @@ def check(
     run.scan_all(tokenizers)
     run.judge(tokenizers)
     figures = tuple(run.figures[name] for name in run.train_first() if name in run.figures)
-    names = [*run.CHECKS, *([judge.VOCABULARY] if tokenizers else [])]
+    names = [*run.CHECKS, *([judge.VOCABULARY] if run.vocabulary else [])]
     concerned = {finding.check for finding in found}
     if judge.ALIGNMENT in concerned:
         concerned.add(judge.RATIOS)  # they are not judged where lines are out of step

@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import eq
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,7 @@ class MediaScan:
         files: of each file that was opened, or is not there, what is known of it.
         places: of each file where it is named first.
         dropped: by reason the examples that training cannot use.
+        cramped: examples whose answers have more tokens than CTC can spell along their files.
         copies: of files that stand earlier with other names; `conflicts`: those of them that have other labels.
         labels, first_of_label: how often each comes, and where first.
     """
@@ -105,7 +107,7 @@ class MediaScan:
         self.opened_all = False
         self.dropped: dict[str, Places] = defaultdict(Places)
         self.faults = {fault: Places() for fault in FAULTS}
-        self.copies, self.conflicts = Places(), Places()
+        self.copies, self.conflicts, self.cramped = Places(), Places(), Places()
         self.labels: Counter[str] = Counter()
         self.first_of_label: dict[str, int] = {}
         self.words, self.tokens, self.unknown, self.longest, self.answers = 0, 0, 0, 0, 0
@@ -180,10 +182,19 @@ class MediaScan:
             self.longest = max(self.longest, *map(len, mine), 0)
             if mine and all(len(row) > data.max_length for row in mine):
                 found.add(one.line)
+            elif mine and self._is_cramped(one, mine):
+                self.cramped.add(self.place(one))
         if self.config.reads_text:
             questions = tokenizers.source.encode_many([read(one.question) for one in piece])
             self.question_tokens += sum(min(len(row), data.max_length) + 1 for row in questions)
         return found
+
+    def _is_cramped(self, example: MediaExample, answers: Sequence[Sequence[int]]) -> bool:
+        """Whether there are fewer positions than tokens, and blanks between equal ones (Graves et al. 2006, section 3.1)."""
+        looked = self.files.get(str(example.file))
+        if not self.config.training.ctc_weight or looked is None or looked.reason is not None:
+            return False
+        return min(len(row) + sum(map(eq, row, row[1:])) for row in answers) > looked.positions
 
     def _count_drops(self, piece: Iterable[MediaExample], too_long: set[int]) -> None:
         """By the first reason, as training does."""

@@ -14,7 +14,7 @@ from headway.data.checks.report import Finding, Level
 from headway.data.checks.scan import KEPT_PLACES
 from headway.data.media_preparation import UNREADABLE
 
-FILES, SIZES, CONTENT, CAPTIONS = "files", "sizes", "content", "answers a file"
+FILES, SIZES, CONTENT, CAPTIONS, SPELLING = "files", "sizes", "content", "answers a file", "spelling"
 FLAT_WARN = 0.1
 NOUNS = {"image": "pictures", "video": "clips", "audio": "recordings"}
 
@@ -27,6 +27,7 @@ def media_findings(scans: dict[str, MediaScan], config: Config) -> Iterator[Find
         for fault, places in scan.faults.items():
             if places.count:
                 yield judge.fault_finding(scan.name, fault, places)
+        yield from _cramped(scan)
         yield from _copies(scan)
         yield from _sizes(scan, config)
         yield from _answers(scan)
@@ -71,6 +72,19 @@ def _dropped(scan: MediaScan, accepted: float) -> Iterator[Finding]:
         problem = f"{places.count:,} of {len(scan.checked):,} examples would be dropped: {reason}"
         kind: Level = "stop" if too_many else "note"
         yield Finding(kind, judge.DROPPED, scan.name, problem, tuple(places.first), remedy if too_many else None, places.count)
+
+
+def _cramped(scan: MediaScan) -> Iterator[Finding]:
+    """What the loss of CTC leaves out without a word."""
+    count = scan.cramped.count
+    if count and is_learned(scan):
+        problem = f"{count:,} {'recording has' if count == 1 else 'recordings have'} fewer positions than what is said has tokens"
+        cure = (
+            "CTC learns nothing of them: lower media.subsampling or media.hop_ms, raise tokenizer.vocabulary_size, or remove them"
+        )
+        yield Finding(
+            "warn", SPELLING, scan.name, f"{problem} ({count / len(scan.checked):.1%})", tuple(scan.cramped.first), cure, count
+        )
 
 
 def _copies(scan: MediaScan) -> Iterator[Finding]:
