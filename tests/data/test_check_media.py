@@ -270,3 +270,28 @@ def test_training_a_classifier_says_nothing_of_its_tokenizer(colours: Path, capl
         warnings.simplefilter("error")
         assert isinstance(open_tokenizers(colours / "run", config), Tokenizers)
     assert not caplog.records
+
+
+def test_several_parts_are_compared_with_what_is_held_out(colours: Path) -> None:
+    """And several questions on one picture are no copies."""
+    config = config_of(colours, "visual_question_answering")
+    rows = [{"image": f"images/train{n % 4}.png", "question": f"what {n} ?", "answer": "it"} for n in range(12)]
+    first = write_manifest(colours / "first.jsonl", rows)
+    columns = {"source": "image", "second": "question", "target": "answer"}
+    parts = [CorpusConfig(path=str(path), **columns) for path in (first, colours / "train.jsonl")]
+    leaked = write_manifest(colours / "test.jsonl", [{"image": "images/train1.png", "question": "is it so ?", "answer": "no"}])
+    report = check(config.model_copy(update={"data": config.data.model_copy(update={"train": parts})}))
+    assert [figures.name for figures in report.corpora] == ["train[0]", "train[1]", "validation", "test"]
+    assert not [one for one in report.findings if one.check == "duplicates"]
+    leaks = [one for one in report.findings if one.check == "overlap"]
+    assert [(one.corpus, one.level, one.places[0]) for one in leaks] == [
+        ("test", "stop", f"{leaked}:1 (images/train1.png) = {first}:2 (images/train1.png)"),
+        ("test", "stop", f"{leaked}:1 (images/train1.png) = {colours / 'train.jsonl'}:2 (images/train1.png)"),
+    ]
+    assert report.corpora[0].source_tokens == pytest.approx(4 + 1 + 5, abs=2)  # patches, the question, its end
+
+
+def test_names_from_data_command_no_terminal(colours: Path) -> None:
+    write_manifest(colours / "train.jsonl", [{"image": "a\x1b[31m.png", "captions": "red"}])
+    (finding,) = found(check(config_of(colours, "captioning")), "files")
+    assert "\x1b" not in finding.places[0]

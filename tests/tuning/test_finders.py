@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -11,9 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_manifests import write_manifest, write_picture
+from PIL import Image
 from small_search import small_search
-from test_media import media_config
 
 from headway.cli import main
 from headway.config import Config
@@ -135,12 +135,19 @@ def test_pictures_are_weighed_by_their_patches(tmp_path: Path) -> None:
     """And not by their bytes: the row of a picture of 3 × 2 patches has 1172 of them."""
     sizes = [(8, 8), (24, 16), (16, 8), (24, 16), (8, 16), (24, 16)]
     for number, size in enumerate(sizes):
-        write_picture(tmp_path / f"{number}.png", "red", size=size, seed=number)
-    for part in ("train", "validation"):
-        rows = [{"image": f"{number}.png", "captions": ["a b c"]} for number in range(len(sizes))]
-        write_manifest(tmp_path / f"{part}.jsonl", rows)
-    config = media_config(tmp_path, tmp_path / "run", "captioning", training={"batch_tokens": 20, "accumulation": 1})
-    batches, whole = heaviest_batches(fresh_learning(config))
+        Image.new("RGB", size, (0, 0, number)).save(tmp_path / f"{number}.png")
+    rows = "".join(json.dumps({"image": f"{number}.png", "text": "a b c"}) + "\n" for number in range(len(sizes)))
+    (tmp_path / "m.jsonl").write_text(rows)
+    corpus = {"path": str(tmp_path / "m.jsonl"), "source": "image", "target": "text"}
+    values: dict[str, Any] = {
+        "run_directory": str(tmp_path / "run"),
+        "task": "captioning",
+        "data": {"train": corpus, "validation": corpus},
+        "media": {"patch": 8},
+        "model": {"encoder_layers": 1, "decoder_layers": 1, "width": 16, "feed_forward_width": 16, "heads": 2},
+        "training": {"batch_tokens": 20, "updates": 4, "warmup_updates": 1, "threads": 1, "device": "cpu", "precision": "fp32"},
+    }
+    batches, whole = heaviest_batches(fresh_learning(Config.model_validate(values)))
     assert not whole
     assert [pieces[0].source_ids.shape[1] for pieces in batches] == [6, 6]
     assert all(len(pieces[0].source_ids) * 7 <= 21 for pieces in batches)

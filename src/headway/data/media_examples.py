@@ -54,7 +54,7 @@ class MediaExample(NamedTuple):
         return self.answers
 
 
-def read_media(corpus: CorpusConfig, data: DataConfig) -> Iterator[MediaExample]:
+def read_media(corpus: CorpusConfig, data: DataConfig | None = None) -> Iterator[MediaExample]:
     """Yield the files of a corpus with all their captions (of a question: all its answers), in the order of their first mention.
 
     Raises:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from headway.config import CorpusConfig, DataConfig
+from headway.config import CorpusConfig
 from headway.data.files import resolve
 from headway.data.media_examples import MediaExample, path_of, read_media, read_rows
 from headway.data.media_files import media_kind_of
@@ -26,7 +26,6 @@ ANSWERS = ("answers", "answer", "label", "target")
 SENTENCE = ("source", "sentence", "text", "english", "en")
 TRANSLATION = ("target", "translation", "german", "de")
 _NAMES = f"a table ({', '.join(TABLES)}) with a column of paths of files, which count from its folder, and one of"
-_NOTHING = DataConfig.model_construct()  # readers of files that are not labelled ask it for nothing
 
 
 def _written(example: MediaExample, **texts: object) -> tuple[str]:
@@ -36,14 +35,14 @@ def _written(example: MediaExample, **texts: object) -> tuple[str]:
 
 def _captioned(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     """A file with all its captions, or with its transcript."""
-    for one in read_media(corpus, _NOTHING):
+    for one in read_media(corpus):
         longest = max(one.answers, key=len, default="")
         yield Unit(_key(one), (longest,), _written(one, text=_list(one.answers)))
 
 
 def _asked(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     """A file with a text beside it and what is answered; all that is asked of a file goes where it goes."""
-    for one in read_media(corpus, _NOTHING):
+    for one in read_media(corpus):
         longest = max(one.answers, key=len, default="")
         yield Unit(_key(one), (one.question, longest), _written(one, question=one.question, text=_list(one.answers)))
 

@@ -98,8 +98,8 @@ def _copies(scan: MediaScan) -> Iterator[Finding]:
         many = share > judge.DUPLICATES_WARN
         what = "example is a copy" if count == 1 else "examples are copies"
         problem = f"{count:,} {what} of others ({share:.1%}), byte by byte"
-        cure = "keep each once: what stands often is learned by heart" if many else None
-        yield Finding("warn" if many else "note", judge.DUPLICATES, scan.name, problem, tuple(scan.copies.first), cure, count)
+        remedy = "keep each once: what stands often is learned by heart" if many else None
+        yield Finding("warn" if many else "note", judge.DUPLICATES, scan.name, problem, tuple(scan.copies.first), remedy, count)
 
 
 def _sizes(scan: MediaScan, config: Config) -> Iterator[Finding]:
