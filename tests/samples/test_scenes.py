@@ -73,7 +73,7 @@ def test_captions_are_true_of_the_pixels() -> None:
         for (size, _, shape), mask in zip(figures, masks, strict=True):
             assert shape_of(mask) == shape, (drawing, english)
             if size:
-                assert (mask.any(0).sum() > 8 * WIDTHS[shape]) == (size == "big")
+                assert (mask.any(0).sum() > 9 * WIDTHS[shape] - 1) == (size == "big")
         spans = [[np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (0, 1)] for mask in masks]  # across, down
         (x, y), (other_x, other_y), *third = spans
         if "left of" in english:

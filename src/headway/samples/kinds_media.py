@@ -122,7 +122,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
     ),
     "image_classification": replace(
         _CAPTIONING,
-        task="classification",
+        task="media_classification",
         title="Made-up pictures with the shape of the largest figure",
         about="A JSON object a line, with the path of an `image` of 64 × 64 pixels and a `label`: its largest shape.",
         tell=picture_and_largest,
