@@ -32,7 +32,10 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "sample": [
         ("kind", {"metavar": "KIND", "help": "see above"}),
         ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
-        ("--size", {"type": int, "metavar": "N", "help": "training examples (default: 20000; of pictures 4000, of clips and recordings 2000)"}),
+        ("--size", {
+            "type": int, "metavar": "N",
+            "help": "training examples (default: 20000; of pictures 4000, of clips and recordings 2000)",
+        }),
         ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same data (default: 1)"}),
     ],
     "check": [

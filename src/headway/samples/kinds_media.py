@@ -68,8 +68,8 @@ media:
   kind: video
   patch: 8                      # 8 × 8 patches of a clip of 64 × 64 …
   patches: 64
-  frames: 8                     # … in every other frame of its 16
-  frames_per_patch: 4           # each reaches through half of them
+  frames: 2                     # … of which two frames tell what moved where: after a quarter, and after three quarters
+  frames_per_patch: 1
 """
 _AUDIO = """
 media:
@@ -88,8 +88,8 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         title="Made-up pictures with questions",
         about=(
             "Pictures of 64 × 64 pixels show two or three figures. A JSON object a line, with the path of an `image`, a "
-            "`question` and its `answer`; there are three on each picture, of colours, shapes, places, numbers, or of whether "
-            "there is something."
+            "`question` and its `answer`; there are three on each picture, of colours, shapes, places, numbers, of whether there "
+            "is something, or of all that is to be seen."
         ),
         tell=picture_and_questions,
         write=_questions,
