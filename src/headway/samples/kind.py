@@ -129,8 +129,9 @@ class Kind:
             shown = [f"The files that they begin with: {first}", *shown]
         sizes = ", ".join(f"{len(getattr(split, part)):,} {part}" for part in PARTS)
         made = (
-            f"**This data is synthetic.** `headway sample {name}` made it, with seed {seed}: no person, but Headway's hand-written "
-            f"grammar of a tiny world. {self.truth} It exists so that everything can be tried, tested and shown without a network."
+            f"**This data is synthetic.** `headway sample {name}` made it, with seed {seed}: no person, but Headway's "
+            f"hand-written grammar of a tiny world. {self.truth} It exists so that everything can be tried, tested and shown "
+            "without a network."
         )
         points = (
             f"Examples: {sizes}, all distinct, in UTF-8.",
