@@ -16,10 +16,10 @@ GERMAN_RELATIONS = {"left of": "links von", "above": "über", "inside": "in", "b
 _CHINESE = {"left of": "的左邊", "above": "的上面", "inside": "的裡面", "between": "的中間"}
 
 # From … to …, in quarters of a pixel
-_SMALL, _BIG, _MEDIUM = (24, 30), (42, 48), (25, 32)
-_OUTER, _INNER = (82, 96), (22, 27)
-_LEAST, _LARGEST = (22, 28), (38, 42)
-_GAP = 6
+_SMALL, _BIG, _MEDIUM = (28, 33), (44, 49), (28, 33)
+_OUTER, _INNER = (88, 98), (28, 31)
+_LEAST, _LARGEST = (24, 28), (39, 42)
+_GAP = 4
 _TONE = 14  # how far a colour goes from its middle tone, in each channel
 _ACROSS = 24  # how far figures of a row stand from its line
 
