@@ -78,7 +78,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         RUN,
         ("rest", {
             "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
-            "help": "a text file, - or none for standard input; or pictures, clips, recordings",
+            "help": "a text file, or pictures, clips, recordings; - or none: standard input",
         }),
         ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
         TO, FROM,
