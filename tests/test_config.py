@@ -31,8 +31,8 @@ from headway.config import (
 )
 from headway.config_mistakes import all_keys, section_of
 from headway.config_reader import dotted, parse_yaml, resolve
-from headway.data.checks.texts import READERS
-from headway.data.preparation import CutUpOnce
+from headway.data.checks.texts import LEARNED_FROM, READERS
+from headway.data.preparation import CutUpOnce, texts_of
 from headway.errors import HeadwayError, UsageError
 from headway.tasks import TASKS
 from headway.training.validation import SCORES
@@ -452,6 +452,7 @@ def test_tasks_with_a_head_are_those_whose_model_has_one() -> None:
 def test_what_else_is_said_of_tasks_agrees_with_them() -> None:
     assert {name for name, task in TASKS.items() if issubclass(task.preparation, CutUpOnce)} == set(CUT_UP_ONCE)
     assert {name: task.preparation.read for name, task in TASKS.items()} == READERS
+    assert {name: texts_of(task.preparation) for name, task in TASKS.items()} == LEARNED_FROM
     assert set(TASKS) - set(WITHOUT_TARGET) == set(SCORES)
 
 

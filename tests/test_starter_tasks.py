@@ -44,7 +44,8 @@ def test_there_is_a_form_for_every_task() -> None:
 @pytest.mark.parametrize("task", MADE)
 def test_the_split_loses_nothing_leaks_nothing_and_passes_the_check(task: str, tmp_path: Path) -> None:
     data = made(task, tmp_path)
-    config = load_config(write_starter(data, tmp_path / "mine", task=task))
+    languages = {"source_language": "en", "target_language": "de"} if task == "multimodal_translation" else {}
+    config = load_config(write_starter(data, tmp_path / "mine", task=task, **languages))
     assert config.task == task
     parts = {part: examples(config, part) for part in PARTS}
     own = config.model_copy(update={"data": config.data.model_copy(update={"train": own_corpus(task, data, None)})})

@@ -32,7 +32,10 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "sample": [
         ("kind", {"metavar": "KIND", "help": "see above"}),
         ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
-        ("--size", {"type": int, "metavar": "N", "help": "training examples (default: 20000; of pictures 4000, of clips and recordings 2000)"}),
+        ("--size", {
+            "type": int, "metavar": "N",
+            "help": "training examples (default: 20000; of pictures 8000, of clips and recordings 2000)",
+        }),
         ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same data (default: 1)"}),
     ],
     "check": [
@@ -75,7 +78,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         RUN,
         ("rest", {
             "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
-            "help": "a text file, - or none for standard input; or pictures, clips, recordings",
+            "help": "a text file, or pictures, clips, recordings; - or none: standard input",
         }),
         ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
         TO, FROM,

@@ -21,8 +21,10 @@ def init(arguments: Arguments) -> None:
     """Write a commented configuration for your own data, with settings that fit its size.
 
     For translation, the default, line n of SOURCE and line n of TARGET are a pair. Other tasks read one file: a table of texts
-    with labels or summaries, a CoNLL file, SQuAD's JSON, conversations, plain text. Without --validation, some examples are held
-    out into files beside the configuration; a text that comes twice is never on both sides.
+    with labels or summaries, a CoNLL file, SQuAD's JSON, conversations, plain text. Pictures, clips and recordings are named in a
+    table with what they show or say, or stand in a folder: with a .txt beside each, or in a folder for each label. Without
+    --validation, some examples are held out into files beside the configuration; a text or file that comes twice is never on both
+    sides.
 
     examples:
       headway init letters.en letters.de mine
@@ -30,6 +32,8 @@ def init(arguments: Arguments) -> None:
       headway init train.en train.de mine --validation dev.en dev.de --test test.en test.de
       headway init --task classification reviews.csv mine --columns review,stars
       headway init --task language_model poems.txt mine
+      headway init --task captioning photos.jsonl mine --columns image,caption
+      headway init --task media_classification sounds/ mine
     """
     from headway.starter import files_of_a_part, write_starter
 
@@ -103,6 +107,7 @@ def check(arguments: Arguments) -> int:
     if arguments.json:
         refuse_output(arguments.json)
     config = configuration(arguments)
+    wait_asleep_beside_others(config.training.threads)  # as training will, or the forecast would be of another training
     console = ResultConsole(stderr=arguments.json == "-")
     report = check_data(config, console, quick=arguments.quick, others=start_findings(config))
     if arguments.json:

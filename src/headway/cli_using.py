@@ -109,12 +109,10 @@ def compare(arguments: Arguments) -> int:
 def predict(arguments: Arguments) -> None:
     """Answer lines from a file or standard input; line n of the output answers line n of the input.
 
-    A model of pictures, clips or recordings takes a path on each line, and after a tab the question; or the files themselves.
-
-    With --scores each line is `score TAB text`, with --n-best it is `line TAB score TAB text`. A translator into several
-    languages is asked for one of them: --to. For a language model a line is a prompt, which may be empty; each text that
-    goes on from it is followed by an empty line. For sentence_embedding the answer is a vector, its numbers set apart by
-    blanks; that of an empty line is all zeros.
+    A line is a text; of pictures, clips and recordings a path, and after a tab the question. With --scores an answer is
+    `score TAB text`, with --n-best `line TAB score TAB text`. A translator into several languages is asked for one of them: --to.
+    For a language model a line is a prompt, which may be empty; each text that goes on from it is followed by an empty line.
+    The vectors of sentence_embedding are numbers set apart by blanks; that of an empty line is all zeros.
 
     The score of a label is its probability, of several labels that of the least likely one; where none applies it is 1 − the
     probability of the likeliest. A blank line has no label. Tags, numbers (data.labels=number) and vectors have no scores.
@@ -126,7 +124,6 @@ def predict(arguments: Arguments) -> None:
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
       headway predict runs/tatoeba_en-zh input.en --to zh
       headway predict runs/reviews texts.txt --precision 0.95 -o labels.txt
-      echo "ROMEO:" | headway predict runs/shakespeare decoding.temperature=0.8
       headway predict runs/scenes photo.png other.jpg
     """
     from headway import load

@@ -201,11 +201,8 @@ class Config(Section):
             if corpus.second is not None and self.task not in ("pair_classification", *WITH_QUESTION):
                 yield f"data.{name}.second={short(corpus.second)} is not read by task={self.task} — leave it out"
             elif corpus.second is None and self.task in ("pair_classification", *WITH_QUESTION):
-                what = (
-                    "two texts — name the column of the second"
-                    if self.task not in WITH_QUESTION
-                    else ("a text beside each file — name its column")
-                )
+                beside = self.task in WITH_QUESTION
+                what = "a text beside each file — name its column" if beside else "two texts — name the column of the second"
                 yield f"data.{name}.second=null: task={self.task} reads {what}"
             if self.task in ("dialogue", "question_answering"):
                 column = "turns" if self.task == "dialogue" else "context"

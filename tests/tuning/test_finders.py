@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from small_search import small_search
 
 from headway.cli import main
@@ -21,7 +23,6 @@ from headway.tuning.batch_size import Tried, grow, predicted
 from headway.tuning.finder_pages import write_largest_batch, write_range_test
 from headway.tuning.range_test import RangeTest, fresh_learning, range_test, smooth, suggest
 from headway.tuning.search_space import read_search
-from made_files import make_picture, media_config, write_manifest
 
 
 @pytest.fixture
@@ -131,15 +132,22 @@ def test_both_finders_print_a_setting_and_write_a_page(
 
 
 def test_pictures_are_weighed_by_their_patches(tmp_path: Path) -> None:
-    """And not by their bytes: of a picture of 3 × 2 patches the row has 1172."""
+    """And not by their bytes: the row of a picture of 3 × 2 patches has 1172 of them."""
     sizes = [(8, 8), (24, 16), (16, 8), (24, 16), (8, 16), (24, 16)]
     for number, size in enumerate(sizes):
-        make_picture(tmp_path / f"{number}.png", number, size)
-    rows = [{"file": f"{number}.png", "text": "a b c"} for number in range(len(sizes))]
-    for part in ("train", "validation"):
-        write_manifest(tmp_path / f"{part}.jsonl", rows)
-    settings = {"batch_tokens": 20, "accumulation": 1}
-    batches, whole = heaviest_batches(fresh_learning(media_config(tmp_path, training=settings)))
+        Image.new("RGB", size, (0, 0, number)).save(tmp_path / f"{number}.png")
+    rows = "".join(json.dumps({"image": f"{number}.png", "text": "a b c"}) + "\n" for number in range(len(sizes)))
+    (tmp_path / "m.jsonl").write_text(rows)
+    corpus = {"path": str(tmp_path / "m.jsonl"), "source": "image", "target": "text"}
+    values: dict[str, Any] = {
+        "run_directory": str(tmp_path / "run"),
+        "task": "captioning",
+        "data": {"train": corpus, "validation": corpus},
+        "media": {"patch": 8},
+        "model": {"encoder_layers": 1, "decoder_layers": 1, "width": 16, "feed_forward_width": 16, "heads": 2},
+        "training": {"batch_tokens": 20, "updates": 4, "warmup_updates": 1, "threads": 1, "device": "cpu", "precision": "fp32"},
+    }
+    batches, whole = heaviest_batches(fresh_learning(Config.model_validate(values)))
     assert not whole
     assert [pieces[0].source_ids.shape[1] for pieces in batches] == [6, 6]
     assert all(len(pieces[0].source_ids) * 7 <= 21 for pieces in batches)

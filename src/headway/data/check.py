@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headway.config import Config, CorpusConfig, Split
+from headway.config import OF_MEDIA, Config, CorpusConfig, Split
 from headway.data.checks import findings as judge
 from headway.data.checks.leaks import HeldOut
 from headway.data.checks.lines import Lines, forget_words
+from headway.data.checks.media import MediaScan, scan_media
+from headway.data.checks.media_findings import FILES, media_findings
 from headway.data.checks.report import CheckReport, CorpusFigures, Finding, split_of
 from headway.data.checks.scan import CorpusScan
-from headway.data.checks.texts import READERS, TextScan, scan_texts, text_findings
+from headway.data.checks.texts import LEARNED_FROM, READERS, TextScan, scan_texts, text_findings
 from headway.data.progress import PairsProgress
 from headway.data.readers import corpus_name, count
 from headway.data.tagged import scheme_of
@@ -58,14 +60,13 @@ def check(
     found = list(others)
     if config.task == "tagging" and not quick:
         config = _in_one_scheme(config)
-    kind = _PairRun if config.task in ("translation", "sentence_embedding") else _TextRun
-    run = kind(config, quick, found, given=tokenizers is not None)
+    run = _run_of(config.task)(config, quick, found, given=tokenizers is not None)
     if tokenizers is None and not quick:
         tokenizers = run.tokenizers()
     run.scan_all(tokenizers)
     run.judge(tokenizers)
     figures = tuple(run.figures[name] for name in run.train_first() if name in run.figures)
-    names = [*run.CHECKS, *([judge.VOCABULARY] if tokenizers else [])]
+    names = [*run.CHECKS, *([judge.VOCABULARY] if run.vocabulary else [])]
     concerned = {finding.check for finding in found}
     if judge.ALIGNMENT in concerned:
         concerned.add(judge.RATIOS)  # they are not judged where lines are out of step
@@ -77,6 +78,7 @@ def check(
         languages=run.languages,
         vocabulary=run.vocabulary,
         quick=quick,
+        kind=config.media.kind,
         seconds=round(time.monotonic() - began, 2),
     )
     forget_words()
@@ -128,7 +130,7 @@ class _Run:
         settings = self.config.tokenizer
         sample = settings.model_copy(update={"sample_lines": min(settings.sample_lines, LEARNING_LINES)})
         try:
-            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), READERS[self.config.task])
+            return train_tokenizers(self.config.model_copy(update={"tokenizer": sample}), LEARNED_FROM[self.config.task])
         except HeadwayError as error:
             self._tell("train" if isinstance(error, DataError) else "", error)
             return None
@@ -244,3 +246,40 @@ class _PairRun(_Run):
 
     def _train_pairs(self) -> int:
         return sum(scan.pairs for name, scan in self.scans.items() if split_of(name) == "train")
+
+
+class _MediaRun(_Run):
+    """Of pictures, clips or recordings."""
+
+    CHECKS = (READING, FILES, judge.DROPPED, judge.ENCODING, judge.DUPLICATES, judge.OVERLAP)
+
+    def __init__(self, config: Config, quick: bool, found: list[Finding], *, given: bool) -> None:
+        super().__init__(config, quick, found, given=given)
+        self.scans: dict[str, MediaScan] = {}
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return () if self.config.task == "media_classification" else (self.config.data.target_language,)
+
+    def tokenizers(self) -> Tokenizers | None:
+        """None where nothing is written."""
+        return super().tokenizers() if self.languages else None
+
+    def scan(self, name: str, corpus: CorpusConfig, tokenizers: Tokenizers | None) -> None:
+        self.scans[name] = scan_media(name, corpus, self.config, tokenizers, quick=self.quick)
+
+    def judge(self, tokenizers: Tokenizers | None) -> None:
+        scans = {name: self.scans[name] for name in self.train_first() if name in self.scans}
+        self.figures = {name: scan.figures() for name, scan in scans.items()}
+        self.found += media_findings(scans, self.config)
+        if tokenizers is not None and self.languages:
+            self._describe_vocabulary(tokenizers.target.vocabulary_size)
+            for name, scan in scans.items():
+                if (share := scan.unknown / max(1, scan.tokens)) > judge.UNKNOWN_NOTE:
+                    self.found.append(judge.unknown_finding(name, share, scan.unknown))
+
+
+def _run_of(task: str) -> type[_Run]:
+    if task in OF_MEDIA:
+        return _MediaRun
+    return _PairRun if task in ("translation", "sentence_embedding") else _TextRun

@@ -58,7 +58,7 @@ def chosen_frames(stream: BinaryIO, container: str, frames: int, *, color: bool)
     except ImportError:
         raise UsageError("reading clips needs the package av", remedy='pip install "headway[media]"') from None
     # The format is given, because FFmpeg may take what looks like a clip for a playlist, and open what is named in it.
-    with av.open(stream, format=_FORMATS[container]) as file:
+    with av.open(stream, "r", format=_FORMATS[container]) as file:
         video = next((video for video in file.streams.video if not video.disposition & video.disposition.attached_pic), None)
         if video is None:
             raise UnreadableMedia("holds no moving picture")
@@ -84,7 +84,9 @@ def chosen_frames(stream: BinaryIO, container: str, frames: int, *, color: bool)
 
 
 def _timeline(file: Any, video: Any) -> _Timeline:
-    times, keys, longest, told = [], [], 1, True
+    times: list[int] = []
+    keys: list[tuple[int, int]] = []
+    longest, told = 1, True
     for packet in file.demux(video):
         if not packet.size:
             continue

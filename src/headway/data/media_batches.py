@@ -75,7 +75,8 @@ def _heard(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generato
 def _spoken_otherwise(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generator) -> NDArray[np.float32]:
     """Faster or slower, earlier or later, with noise."""
     if settings.speed:
-        wave = sound.change_speed(wave, float(chance.uniform(1 - settings.speed, 1 + settings.speed)))
+        factor = round(float(chance.uniform(1 - settings.speed, 1 + settings.speed)), 2)  # a ratio of small numbers: 4 × as fast
+        wave = sound.change_speed(wave, factor)
     if settings.shift_ms:
         wave = sound.shift(wave, round(float(chance.uniform(-1, 1)) * settings.shift_ms * settings.sample_rate / 1000))
     return sound.add_noise(wave, chance, float(chance.uniform(0, settings.noise))) if settings.noise else wave

@@ -54,18 +54,18 @@ class MediaExample(NamedTuple):
         return self.answers
 
 
-def read_media(corpus: CorpusConfig, data: DataConfig) -> Iterator[MediaExample]:
+def read_media(corpus: CorpusConfig, data: DataConfig | None = None) -> Iterator[MediaExample]:
     """Yield the files of a corpus with all their captions (of a question: all its answers), in the order of their first mention.
 
     Raises:
         DataError: the manifest is missing, empty or damaged, or a row has no path. UsageError: a column does not fit.
     """
     found: dict[tuple[str, str], tuple[int, list[str]]] = {}
-    for (name, *question), answers, line in _rows(corpus, labels=False):
+    for (name, *question), answers, line in read_rows(corpus, labels=False):
         _, known = found.setdefault((name, question[0] if question else ""), (line, []))
         known += [answer for answer in answers if answer not in known]
     for (name, asked), (line, answers) in found.items():
-        yield MediaExample(_path(corpus, name), asked, tuple(answers), line, name)
+        yield MediaExample(path_of(corpus, name), asked, tuple(answers), line, name)
     if not found:
         raise DataError("holds no examples", where=str(corpus.path), remedy="see whether it was written or copied to its end")
 
@@ -73,10 +73,10 @@ def read_media(corpus: CorpusConfig, data: DataConfig) -> Iterator[MediaExample]
 def read_labelled_media(corpus: CorpusConfig, data: DataConfig) -> Iterator[MediaExample]:
     """Yield the files of a corpus with their labels, in order. Raises as `read_media`, and DataError as `labels_of`."""
     empty = True
-    for (name, *_), answers, line in _rows(corpus, labels=True):
+    for (name, *_), answers, line in read_rows(corpus, labels=True):
         empty = False
         labels = labels_of("\n".join(answers), f"{corpus.path}:{line}", data)
-        yield MediaExample(_path(corpus, name), "", labels, line, name)
+        yield MediaExample(path_of(corpus, name), "", labels, line, name)
     if empty:
         raise DataError("holds no examples", where=str(corpus.path), remedy="see whether it was written or copied to its end")
 
@@ -99,18 +99,18 @@ def media_files(corpus: CorpusConfig) -> list[Path]:
     manifest = resolve(corpus.path)
     read = _read_folder if manifest.is_dir() else read_table
     names = dict.fromkeys(name for (name,), _ in read(corpus.path, (corpus.source,)))
-    files = [path for name in names if (path := Path(_path(corpus, name))).is_file()]
+    files = [path for name in names if (path := Path(path_of(corpus, name))).is_file()]
     return files if manifest.is_dir() else [manifest, *files]
 
 
-def _path(corpus: CorpusConfig, name: str) -> str:
+def path_of(corpus: CorpusConfig, name: str) -> str:
     """Where a file stands that a manifest names."""
     assert corpus.path is not None
     place = resolve(corpus.path)
     return os.path.join(place if place.is_dir() else place.parent, name)
 
 
-def _rows(corpus: CorpusConfig, *, labels: bool) -> Iterator[tuple[tuple[str, ...], list[str], int]]:
+def read_rows(corpus: CorpusConfig, *, labels: bool) -> Iterator[tuple[tuple[str, ...], list[str], int]]:
     """The name of each file with the question, the answers, and the line; one row of a JSONL file may hold several answers."""
     assert corpus.path is not None
     assert corpus.target is not None

@@ -102,6 +102,12 @@ def read_sound(source: MediaSource, *, sample_rate: int, longest_seconds: float 
     return wave / np.float32(loudest) if loudest > 1 else wave
 
 
+def sample_rate_of(source: MediaSource) -> int:
+    """Samples a second of a recording as it stands. Raises as `read_sound`, but does not decode it."""
+    with _opened(source, SOUNDS, "sound") as (stream, _), _blamed_on_file(), _sound_file(stream) as sound:
+        return int(sound.samplerate)
+
+
 @contextmanager
 def _opened(source: MediaSource, wanted: frozenset[str], what: str) -> Iterator[tuple[BinaryIO, str]]:
     """The stream of a file, at its start, and its container, one of ``wanted``."""
@@ -253,14 +259,22 @@ def _durations(image: Any) -> Iterator[float]:
 # Sound --------------------------------------------------------------------------------------------------------------------------
 
 
+def _sound_file(stream: BinaryIO) -> Any:
+    """The recording, not decoded yet."""
+    try:
+        import soundfile
+    except ImportError:
+        raise UsageError("reading sound needs soundfile and soxr", remedy='pip install "headway[media]"') from None
+    return soundfile.SoundFile(stream)
+
+
 def _samples(stream: BinaryIO, sample_rate: int, longest_seconds: float) -> np.ndarray:
     """float32 [N]: decoded, mixed and resampled block by block, so that only the result is held as a whole."""
     try:
-        import soundfile
         import soxr
     except ImportError:
         raise UsageError("reading sound needs soundfile and soxr", remedy='pip install "headway[media]"') from None
-    with soundfile.SoundFile(stream) as sound:
+    with _sound_file(stream) as sound:
         rate, told = sound.samplerate, sound.frames
         if not SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1]:
             raise UnreadableMedia(f"tells a sample rate of {rate}, which is not between {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]}")

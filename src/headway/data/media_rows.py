@@ -48,10 +48,15 @@ def unpack(row: NDArray[np.integer]) -> MediaRow:
 
 def positions(row: NDArray[np.integer], settings: MediaConfig) -> int:
     """What the encoder reads of a row, without the end of its text."""
-    frames, height, width, _, ids = row[:_HEADER].copy().view("<u4").astype(int).tolist()
-    if height:
-        return -(-frames // settings.frames_per_patch) * (height // settings.patch) * (width // settings.patch) + ids
-    return -(-max(1, frames // hop_samples(settings)) // settings.subsampling) + ids
+    *shape, _, ids = row[:_HEADER].copy().view("<u4").astype(int).tolist()
+    return places_of(shape if shape[1] else shape[:1], settings) + ids
+
+
+def places_of(shape: Sequence[int], settings: MediaConfig) -> int:
+    """What the encoder reads of pixels [T, H, W, …] or of a wave [N]."""
+    if len(shape) > 1:
+        return -(-shape[0] // settings.frames_per_patch) * (shape[1] // settings.patch) * (shape[2] // settings.patch)
+    return -(-max(1, shape[0] // hop_samples(settings)) // settings.subsampling)
 
 
 def hop_samples(settings: MediaConfig) -> int:

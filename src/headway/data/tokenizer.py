@@ -335,6 +335,14 @@ def train_tokenizers(config: Config, read: Read, *, seed: int = SAMPLE_SEED) -> 
         raise
 
 
+def idle_tokenizers() -> Tokenizers:
+    """For a model that neither reads nor writes text, but is kept with a tokenizer as all are: it knows one letter."""
+    from headway.data.tokenizer_training import learn
+
+    alone = Tokenizer(learn(["a"], TokenizerConfig(kind="character", minimum_frequency=1)))
+    return Tokenizers(alone, alone)
+
+
 def drawn_texts(config: Config, read: Read, seed: int = SAMPLE_SEED) -> tuple[list[str], list[str], int]:
     """Sources and targets of an even draw of the training examples, preprocessed, and how many examples there were."""
     from headway.data.preprocessing import Preprocessor

@@ -160,14 +160,15 @@ def _fbgemm_product(rounded_ND: Tensor, scale_N: Tensor) -> Int8Product:
 
 def _onednn_product(rounded_ND: Tensor, scale_N: Tensor) -> Int8Product:
     packed = torch.ops.onednn.qlinear_prepack(rounded_ND, None)
-    zeros_N = torch.zeros_like(scale_N, dtype=torch.int32)
+    # Scaled here: within the product it rounds in another way for one row (AMX), and whole numbers are the same for all.
+    ones_N, zeros_N, scale_N = torch.ones_like(scale_N), torch.zeros_like(scale_N, dtype=torch.int32), scale_N / 127
 
     def multiply(rows_RD: Tensor) -> Tensor:  # it wants bytes without sign: 128 more, which it takes off again
         shifted_RD = _to_bytes(rows_RD).view(torch.uint8).bitwise_xor_(128)
         y_RN: Tensor = torch.ops.onednn.qlinear_pointwise(
-            shifted_RD, 1 / 127, 128, packed, scale_N, zeros_N, None, 1.0, 0, torch.float32, "none", [], ""
+            shifted_RD, 1.0, 128, packed, ones_N, zeros_N, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return y_RN
+        return y_RN.mul_(scale_N)
 
     return multiply
 

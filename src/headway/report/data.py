@@ -25,19 +25,18 @@ def data_part(material: Material) -> str:
 
 
 def _sizes(report: CheckReport) -> str:
-    tokens = any(one.source_tokens is not None for one in report.corpora)
-    unit, sides = ("tokens" if tokens else "words"), report.languages
-    head = ["set", "examples", "looked at", "dropped", "duplicates", *(f"{side}: {unit}, mean" for side in sides)]
+    measures, unknown = report.measures(), report.counts_unknown
+    means = [f"{side}: {unit}, mean" for side, unit, _ in measures]
+    head = ["set", "examples", "looked at", "dropped", "duplicates", *means]
     rows = []
-    for one in report.corpora:
-        means = (one.source_tokens, one.target_tokens) if tokens else (one.source_words, one.target_words)
+    for place, one in enumerate(report.corpora):
         row = [one.name, f"{one.pairs:,}", f"{one.checked:,}", f"{sum(one.dropped.values()):,}", f"{one.duplicates:,}"]
-        row += ["–" if mean is None else f"{mean:,.1f}" for mean in means[: len(sides)]]
-        if tokens:
+        row += ["–" if (mean := some[place]) is None else f"{mean:,.1f}" for _, _, some in measures]
+        if unknown:
             row += ["–" if one.longest is None else f"{one.longest:,}"]
             row += ["–" if one.unknown_share is None else f"{one.unknown_share:.2%}"]
         rows.append(row)
-    return table([*head, *(["longest", "unknown tokens"] if tokens else [])], rows)
+    return table([*head, *(["longest", "unknown tokens"] if unknown else [])], rows)
 
 
 def _findings(report: CheckReport) -> str:

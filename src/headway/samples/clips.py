@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FRAMES, RATE = 16, 8  # pictures of a clip, and in a second
-_RADIUS = (30, 42)  # in quarters of a pixel
+_RADIUS = (36, 46)  # in quarters of a pixel
 _END = 10  # how far from the end of its way a figure may set out or come to rest
 
 # English, German, Chinese, and the ends of the lane from which and to which it goes; None: anywhere, and stays
@@ -82,8 +82,9 @@ def _captions(figures: list[Figure], motions: list[_Motion]) -> tuple[str, str, 
 
 
 def _combinations(figures: list[Figure], motions: list[_Motion]) -> list[Combination]:
-    doing = [("motion", figure.shape, motion[0]) for figure, motion in zip(figures, motions, strict=True)]
-    return [*(figure.combination for figure in figures), *doing]
+    """A colour with a shape, and what the one shape does with what the other does."""
+    one, other = (f"{figure.shape} {motion[0]}" for figure, motion in zip(figures, motions, strict=True))
+    return [*(figure.combination for figure in figures), ("together", one, other)]
 
 
 def frames(clip: str) -> list[Image]:

@@ -16,32 +16,38 @@ from headway.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
 
 SIDE = 64  # pixels of a picture, in width and height
 FINE = 4  # parts of a pixel that a place is told in
+HOLLOW = 0.8  # how far into a hollow figure the paper reaches, as a share of its radius
 REACH = 1.25  # no figure reaches farther from its middle than so many radii
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure on paper. x, y and radius are in quarters of a pixel; y runs downwards."""
+    """A figure on paper. x, y and radius are in quarters of a pixel; y runs downwards. A hollow one is only a frame."""
 
     shape: str
     tone: str  # six hexadecimal digits
     x: int
     y: int
     radius: int
+    hollow: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.shape} {self.tone} {self.x} {self.y} {self.radius}{' hollow' if self.hollow else ''}"
 
 
 def as_text(paper: str, figures: Sequence[Drawn]) -> str:
-    return "; ".join((paper, *(f"{one.shape} {one.tone} {one.x} {one.y} {one.radius}" for one in figures)))
+    return "; ".join((paper, *map(str, figures)))
 
 
 def from_text(drawing: str) -> tuple[str, list[Drawn]]:
     """(the paper, the figures) of what `as_text` wrote."""
     paper, *figures = drawing.split("; ")
     words = (figure.split(" ") for figure in figures)
-    return paper, [Drawn(shape, tone, int(x), int(y), int(radius)) for shape, tone, x, y, radius in words]
+    return paper, [Drawn(shape, tone, int(x), int(y), int(radius), bool(more)) for shape, tone, x, y, radius, *more in words]
 
 
 def picture(paper: str, figures: Sequence[Drawn]) -> Image:
@@ -56,13 +62,19 @@ def picture(paper: str, figures: Sequence[Drawn]) -> Image:
     fine = Image.new("RGB", (SIDE * FINE, SIDE * FINE), f"#{paper}")
     pen = ImageDraw.Draw(fine)
     for figure in figures:
-        x, y, radius = figure.x, figure.y, figure.radius
-        if figure.shape == "circle":
-            pen.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=f"#{figure.tone}")
-        else:
-            corners = [(x + across * radius, y + down * radius) for across, down in _CORNERS[figure.shape]]
-            pen.polygon(corners, fill=f"#{figure.tone}")
+        _fill(pen, figure, figure.radius, figure.tone)
+        if figure.hollow:
+            _fill(pen, figure, round(HOLLOW * figure.radius), paper)
     return fine.reduce(FINE)
+
+
+def _fill(pen: ImageDraw, figure: Drawn, radius: int, tone: str) -> None:
+    x, y = figure.x, figure.y
+    if figure.shape == "circle":
+        pen.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=f"#{tone}")
+    else:
+        corners = [(x + across * radius, y + down * radius) for across, down in _CORNERS[figure.shape]]
+        pen.polygon(corners, fill=f"#{tone}")
 
 
 def png(drawing: str) -> bytes:

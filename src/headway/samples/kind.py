@@ -129,8 +129,8 @@ class Kind:
             shown = [f"The files that they begin with: {first}", *shown]
         sizes = ", ".join(f"{len(getattr(split, part)):,} {part}" for part in PARTS)
         made = (
-            f"**This data is synthetic.** No person made it: Headway's hand-written grammar of a tiny world did "
-            f"(`headway sample {name}`, seed {seed}). {self.truth} It exists so that everything can be tried, tested and shown "
+            f"**This data is synthetic.** `headway sample {name}` made it, with seed {seed}: no person, but Headway's "
+            f"hand-written grammar of a tiny world. {self.truth} It exists so that everything can be tried, tested and shown "
             "without a network."
         )
         points = (

@@ -9,7 +9,7 @@ from typing import Literal
 from headway.samples import german
 from headway.samples.figures import COLOURS, SHAPES, Figure
 from headway.samples.kind import Said
-from headway.samples.scenes import GERMAN_RELATIONS, OPPOSITE, Scene, scene
+from headway.samples.scenes import GERMAN_RELATIONS, OPPOSITE, Scene, captions, scene
 from headway.samples.speaker import Speaker
 
 ASKED = 3  # questions on a picture
@@ -92,7 +92,12 @@ def _existence(scene: Scene, speaker: Speaker) -> Asked:
     return f"Is there {asked.english()}?", "yes" if asked in figures else "no"
 
 
-_QUESTIONS: tuple[Callable[[Scene, Speaker], Asked], ...] = (_colour, _shape, _place, _count, _existence)
+def _whole(scene: Scene, speaker: Speaker) -> Asked:
+    """The caption: one word a picture would teach little about how to look at it."""
+    return "What do you see?", captions(scene)[0]
+
+
+_QUESTIONS: tuple[Callable[[Scene, Speaker], Asked], ...] = (_colour, _shape, _place, _count, _existence, _whole)
 
 
 # ---- what is said without saying all

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headway.samples.drawing import FINE, REACH, SIDE, Drawn, as_text
 from headway.samples.figures import COLOURS, SHAPES, Figure
@@ -16,10 +16,10 @@ GERMAN_RELATIONS = {"left of": "links von", "above": "über", "inside": "in", "b
 _CHINESE = {"left of": "的左邊", "above": "的上面", "inside": "的裡面", "between": "的中間"}
 
 # From … to …, in quarters of a pixel
-_SMALL, _BIG, _MEDIUM = (24, 30), (42, 48), (25, 32)
-_OUTER, _INNER = (82, 96), (22, 27)
-_LEAST, _LARGEST = (22, 28), (38, 42)
-_GAP = 6
+_SMALL, _BIG, _MEDIUM = (28, 33), (44, 49), (28, 33)
+_OUTER, _INNER = (95, 101), (27, 29)
+_LEAST, _LARGEST = (24, 28), (39, 42)
+_GAP = 4
 _TONE = 14  # how far a colour goes from its middle tone, in each channel
 _ACROSS = 24  # how far figures of a row stand from its line
 
@@ -94,12 +94,12 @@ def row(speaker: Speaker, figures: list[Figure], radii: list[int], *, upright: b
 
 
 def _nested(speaker: Speaker, figures: list[Figure]) -> list[Drawn]:
-    """The second figure with the first inside it, on top."""
+    """The second figure, hollow, with the first inside it: whatever stands in a picture stands on paper."""
     inner, outer = figures
     radius = speaker.whole(*_OUTER)
     reach = int(radius * REACH)
     x, y = (speaker.whole(reach, SIDE * FINE - reach) for _ in range(2))
-    around = toned(speaker, outer, x, y, radius)
+    around = replace(toned(speaker, outer, x, y, radius), hollow=True)
     return [around, toned(speaker, inner, x + speaker.whole(-4, 4), y + speaker.whole(-4, 4), speaker.whole(*_INNER))]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import wave
 
@@ -34,12 +33,14 @@ _RAMP = 5  # milliseconds in which a tone swells, so that it does not click
 
 
 def recording_and_digits(speaker: Speaker) -> Said:
-    """(how the call sounds, its digits as words). What may be held out: two digits in a row, and lengths."""
+    """(how the call sounds, its digits as words). What may be held out: three digits in a row, and lengths."""
     unseen = speaker.chance(_UNSEEN_SHARE)
     length = speaker.pick(UNSEEN_LENGTHS if unseen else LEARNED)
     digits = [speaker.whole(0, 9) for _ in range(length)]
     words = [WORDS[digit] for digit in digits]
-    speaker.combinations = [("digits", one, other) for one, other in itertools.pairwise(words)]
+    speaker.combinations = [
+        ("digits", f"{one} {two}", three) for one, two, three in zip(words, words[1:], words[2:], strict=False)
+    ]
     if unseen:
         speaker.combinations.append((UNSEEN, str(length), "digits"))
     call = {

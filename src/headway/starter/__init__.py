@@ -15,13 +15,15 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import get_args
 
-from headway.config import LANGUAGE, WITHOUT_TARGET, CorpusConfig, LabelKind, load_config
+from headway.config import LANGUAGE, OF_MEDIA, WITHOUT_TARGET, CorpusConfig, LabelKind, load_config
 from headway.data.lines import read_lines
 from headway.data.preprocessing import is_blank
 from headway.errors import DataError, ResourceError, UsageError
 from headway.languages import writes_spaces
 from headway.starter.advice import Counts, advise
-from headway.starter.forms import FORMS, Form, files_of_a_part, own_corpus
+from headway.starter.form import Form
+from headway.starter.forms import FORMS, files_of_a_part, own_corpus
+from headway.starter.media import look_through
 from headway.starter.page import Plan, starter_yaml
 from headway.starter.split import last_digests, split
 
@@ -65,11 +67,10 @@ def write_starter(
     _refuse_few(counts.pairs, form.noun, 1 if validation else FEWEST, files[0])
     kind = labels or _label_kind(marks)
     _refuse_one_label(task, kind, marks, files[0])
-    corpora: dict[str, CorpusConfig | None] = {"train": own, "validation": None, "test": None}
+    media = look_through(task, _files(form, own), counts.pairs) if task in OF_MEDIA else None
+    corpora: dict[str, CorpusConfig | None] = {"train": own}
     for name, given in (("validation", validation), ("test", test)):
-        if given:
-            corpora[name] = corpus = own_corpus(task, given, columns)
-            sum(1 for _ in form.read(corpus, documents))  # whether it is there, and whole
+        corpora[name] = _whole(form, own_corpus(task, given, columns), documents) if given else None
     last = (0, 0) if validation else last_digests(form, own, documents, counts.pairs)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -85,6 +86,7 @@ def write_starter(
             documents=documents,
             labels=kind,
             unanswerable="unanswerable" in marks,
+            media=media,
         )
         path = directory / "config.yaml"
         path.write_text(starter_yaml(plan), encoding="utf-8")
@@ -122,7 +124,8 @@ def _languages(files: Sequence[str], task: str, source: str | None, target: str 
     for language in (source, target):
         if not re.match(LANGUAGE, language):
             raise UsageError(f"{language!r} is no language code", remedy="give one such as en, pt-BR or zh_Hant")
-    if task == "translation" and len(files) == 2 and source == target:
+    in_two = (task == "translation" and len(files) == 2) or task == "multimodal_translation"
+    if in_two and source == target:
         remedy = "name them: --source-language en --target-language de"
         raise UsageError(f"source and target are both {source!r}", remedy=remedy)
     return source, target
@@ -160,6 +163,17 @@ def _count(
         problem = "has hardly a blank between words, so it is not English"
         raise UsageError(problem, where=str(corpus.path or corpus.source), remedy="say what it is: --source-language zh")
     return Counts(examples, longest, words / max(examples, 1)), marks
+
+
+def _whole(form: Form, corpus: CorpusConfig, documents: str) -> CorpusConfig:
+    """The corpus, read once: it is there, and whole."""
+    sum(1 for _ in form.read(corpus, documents))
+    return corpus
+
+
+def _files(form: Form, corpus: CorpusConfig) -> list[str]:
+    """The files that the examples are about, which are what keeps them together."""
+    return list(dict.fromkeys(unit.key for unit in form.read(corpus, "file")))
 
 
 def _words(text: str, language: str) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,63 +18,12 @@ from headway.data.tagged import read_tagged
 from headway.data.texts import read_texts
 from headway.errors import UsageError
 from headway.starter.columns import Column, choose_columns, choose_numbers
+from headway.starter.form import Form, Unit, json_line
+from headway.starter.media_forms import MEDIA_FORMS, folder_columns
 
 PLAIN = "plain text"  # what any other ending stands for
 ANY = (PLAIN, ".json", *TABLES)
 HISTORY: int = DataConfig.model_fields["history_turns"].default
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One example of a person's own data.
-
-    Attributes:
-        key: examples with the same key are never parted.
-        texts: of each side, as they are read and answered.
-        written: what stands for it in each file of its part.
-        mark: its label, or "unanswerable".
-    """
-
-    key: str
-    texts: tuple[str, ...]
-    written: tuple[str, ...]
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Form:
-    """The form of a task's data.
-
-    Attributes:
-        noun: what its examples are called.
-        looks: what a person is to give.
-        read: a corpus, and what ends a document in it → its examples.
-        takes: endings of files that can hold it.
-        files: how many of them a person may name.
-        columns: of a table: for each that is read the names that it may have.
-        written: the columns of what `init` writes, which are numbers or names; none for a line file of each side.
-        ending: of what it writes.
-        whole: what is held out as a whole.
-    """
-
-    noun: str
-    looks: str
-    read: Callable[[CorpusConfig, str], Iterator[Unit]]
-    takes: tuple[str, ...] = TABLES
-    files: tuple[int, ...] = (1,)
-    columns: tuple[tuple[str, ...], ...] = ()
-    written: tuple[str | int, ...] = ()
-    ending: str = ".jsonl"
-    whole: str = "texts"
-
-    def paths(self, directory: Path, name: str, languages: tuple[str, str]) -> list[str]:
-        """The files of a part."""
-        endings = [self.ending] if self.written else [f".{language}" for language in languages]
-        return [str(directory / f"{name}{one}") for one in endings]
-
-
-def _line(**fields: object) -> str:
-    return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 def _pairs(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
@@ -86,24 +33,24 @@ def _pairs(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
 
 def _summaries(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     for text, summary, *_ in read_pairs(corpus):
-        yield Unit(text, (text, summary), (_line(text=text, summary=summary),))
+        yield Unit(text, (text, summary), (json_line(text=text, summary=summary),))
 
 
 def _labelled(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     for text, label, *_ in read_pairs(corpus, numbers=True):
-        yield Unit(text, (text,), (_line(text=text, label=label),), label)
+        yield Unit(text, (text,), (json_line(text=text, label=label),), label)
 
 
 def _labelled_pairs(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     """Two texts with a label; an example goes where its first text goes."""
     for joined, label, *_ in read_joined(corpus):
         first, _, second = joined.partition(TAB)
-        yield Unit(first, (joined,), (_line(first=first, second=second, label=label),), label)
+        yield Unit(first, (joined,), (json_line(first=first, second=second, label=label),), label)
 
 
 def _alike(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     for first, second, *_ in read_pairs(corpus):
-        yield Unit(first, (first, second), (_line(first=first, second=second),))
+        yield Unit(first, (first, second), (json_line(first=first, second=second),))
 
 
 def _tagged(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
@@ -116,7 +63,7 @@ def _questions(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     """A passage is written with the first of its questions."""
     for passage, asked in itertools.groupby(read_questions(corpus), key=lambda question: question.passage):
         group = list(asked)
-        written = _line(context=passage, qas=[_record(question) for question in group])
+        written = json_line(context=passage, qas=[_record(question) for question in group])
         for question in group:
             yield Unit(passage, (question.source,), (written,), "" if question.answers else "unanswerable")
             written = ""
@@ -130,7 +77,7 @@ def _record(question: Question) -> dict[str, object]:
 def _answers(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     """A conversation is written with the first answer in it."""
     for said, _ in read_conversations(corpus):
-        written = _line(turns=said)
+        written = json_line(turns=said)
         for place in range(1, len(said)):
             yield Unit("\n".join(said), (history(said[:place], HISTORY), said[place]), (written,))
             written = ""
@@ -138,7 +85,7 @@ def _answers(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
 
 def _texts(corpus: CorpusConfig, documents: str) -> Iterator[Unit]:
     for text in read_texts(corpus, documents):
-        yield Unit(text.source, (text.source,), (_line(text=text.source),))
+        yield Unit(text.source, (text.source,), (json_line(text=text.source),))
 
 
 TEXT = ("text", "sentence", "source", "content", "document", "article", "body", "review", "question")
@@ -184,6 +131,7 @@ FORMS: dict[str, Form] = {
         "questions", "SQuAD's .json, or a passage of it on each line of a .jsonl", _questions, (".json", ".jsonl"),
         written=("context",), whole="passages",
     ),
+    **MEDIA_FORMS,
 }  # fmt: skip
 
 
@@ -206,6 +154,8 @@ def own_corpus(task: str, files: Sequence[str], columns: Sequence[str] | None) -
     if len(files) == 2:
         return _valid({"source": files[0], "target": files[1]})
     (path,) = files
+    if task in MEDIA_FORMS and Path(path).is_dir():
+        return _table(path, folder_columns(path, form))
     kind = ending(path) if ending(path) in ANY else PLAIN
     if kind not in form.takes:
         raise UsageError(

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway.config import CUT_UP_ONCE, STACKS, WITHOUT_TARGET, CorpusConfig
+from headway.config import CUT_UP_ONCE, OF_MEDIA, STACKS, WITH_QUESTION, WITHOUT_TARGET, CorpusConfig
 from headway.config_reader import dump_yaml
 from headway.languages import writes_spaces
 from headway.starter.advice import Advice, Counts, advise
 from headway.starter.forms import HISTORY
+from headway.starter.media import Found, advise_on_files, media_section
 
 WORDS_OF_A_PAIR = 12  # plain text counts as so many pairs as it would fill
 FEWEST_BYTE_PIECES = 512  # each byte is one
@@ -32,6 +33,7 @@ class Plan:
     documents: str
     labels: str
     unanswerable: bool
+    media: Found | None = None
 
     @property
     def spaceless(self) -> bool:
@@ -48,12 +50,14 @@ class Plan:
         if self.task in WITHOUT_TARGET:
             pairs = int(counts.pairs * counts.mean_words / WORDS_OF_A_PAIR)
             counts = Counts(max(1, pairs), counts.longest_words, WORDS_OF_A_PAIR)
-        return advise(counts)
+        return advise(counts) if self.media is None else advise_on_files(advise(counts), self.media)
 
 
 def starter_yaml(plan: Plan) -> str:
     """The commented configuration."""
-    return "\n".join((_head(plan), _data(plan), _tokenizer(plan), _model(plan), _training(plan), *_decoding(plan)))
+    media = [] if plan.media is None else [media_section(plan.media)]
+    text = [] if plan.task == "media_classification" else [_tokenizer(plan)]
+    return "\n".join((_head(plan), _data(plan), *media, *text, _model(plan), _training(plan), *_decoding(plan)))
 
 
 def _value(value: object) -> str:
@@ -69,6 +73,9 @@ def _head(plan: Plan) -> str:
     use = f"headway predict {shlex.quote(run)} input.txt"
     if plan.task in WITHOUT_TARGET and plan.task != "language_model":
         use = f"headway train OTHER.yaml model.start_from={shlex.quote(run)}"
+    if plan.task in OF_MEDIA:
+        line = r"printf 'FILE\tTEXT\n'" if plan.task in WITH_QUESTION else "ls FILES"
+        use = f"{line} | headway predict {shlex.quote(run)}"
     task = "" if plan.task == "translation" else f"task: {plan.task}\n"
     return f"""\
 # {title}, {plan.size}. Written by `headway init`; everything in it may be changed.
@@ -84,7 +91,8 @@ run_directory: {_value(run)}
 
 def _data(plan: Plan) -> str:
     lines = ["data:", f"  source_language: {_value(plan.languages[0])}"]
-    if plan.task in ("translation", "summarisation", "dialogue", "sentence_embedding"):
+    writes = plan.task in OF_MEDIA and "decoder" in STACKS[plan.task]
+    if writes or plan.task in ("translation", "summarisation", "dialogue", "sentence_embedding"):
         lines.append(f"  target_language: {_value(plan.languages[1])}")
     for name, corpus in plan.corpora.items():
         lines += _corpus_lines(name, corpus) if corpus else ()
@@ -102,7 +110,7 @@ def _corpus_lines(name: str, corpus: CorpusConfig) -> Iterator[str]:
 def _data_lines(plan: Plan) -> Iterator[str]:
     """What else there is to say of the data."""
     longest = min(max(64, 4 * plan.counts.longest_words), LONGEST.get(plan.task, 256))
-    if plan.task in ("classification", "pair_classification"):
+    if plan.task in ("classification", "pair_classification", "media_classification"):
         yield f"  labels: {plan.labels}           # what is answered: one, several at once (parted by label_separator), a number"
     elif plan.task == "tagging":
         yield "  tags: auto            # how they mark entities; told from the training data"
@@ -113,6 +121,8 @@ def _data_lines(plan: Plan) -> Iterator[str]:
         yield f"  window_stride: {longest // 3}    # tokens from one window of a long passage to the next"
     elif any(corpus is not None and corpus.path is None for corpus in plan.corpora.values()) and plan.task in WITHOUT_TARGET:
         yield f"  documents: {plan.documents}       # what is one: file, paragraph (up to a blank line), line"
+    if plan.task == "media_classification":  # it reads no text
+        return
     if plan.task != "question_answering":
         yield "  # Named steps before the tokenizer, such as [lowercase]; none keeps the text as people write it."
         yield "  preprocessing: []"
@@ -122,6 +132,7 @@ def _data_lines(plan: Plan) -> Iterator[str]:
     comment = {
         "translation": "tokens; longer pairs are dropped and counted",
         "question_answering": "tokens of a question and a window of its passage",
+        **dict.fromkeys(OF_MEDIA, "tokens; a file whose answers are all longer is left out, and counted"),
     }
     yield f"  max_length: {longest}       # {comment.get(plan.task, 'tokens; what is longer is cut, and counted')}"
 
@@ -168,6 +179,8 @@ def _training(plan: Plan) -> str:
     advice = plan.advice
     every = max(advice.updates // 20, 10)
     smoothing = "  label_smoothing: 0.1\n" if "decoder" in STACKS[plan.task] and plan.task not in WITHOUT_TARGET else ""
+    spelling = "  ctc_weight: 0.3         # the encoder learns to spell too, which tells it what is said when\n"
+    spelling = spelling if plan.task == "speech_recognition" else ""
     return f"""\
 training:
   seed: 1
@@ -176,7 +189,7 @@ training:
   batch_tokens: {advice.batch_tokens}
 {_steps(plan)}
   warmup_updates: {max(advice.updates // 20, 1)}
-{smoothing}  averaging: ema          # the average of recent weights is what is validated and kept
+{smoothing}{spelling}  averaging: ema          # the average of recent weights is what is validated and kept
   validate_every: {every}
   save_every: {every}
   patience: 8             # stop after so many validations without a better one

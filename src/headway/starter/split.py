@@ -8,7 +8,8 @@ from pathlib import Path
 
 from headway.config import CorpusConfig
 from headway.errors import DataError
-from headway.starter.forms import Form, written_corpus
+from headway.starter.form import Form
+from headway.starter.forms import written_corpus
 
 FEW_HELD_OUT, MOST_HELD_OUT = 200, 1000  # fewer than some hundred examples tell little of a model
 

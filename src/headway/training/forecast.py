@@ -184,7 +184,8 @@ def calibrate(
 
     began = time.perf_counter()
     small = max(1, min(whole, int(128 / longest)))
-    low = step(small)  # pays also for kernels, pages and the optimiser's memory
+    step(small)  # pays for kernels, pages and the optimiser's memory: seconds, on a busy machine
+    low = step(small)
     while time.perf_counter() - began + low < seconds / 4:
         low = min(low, step(small))
     affordable = int(small * (seconds - (time.perf_counter() - began)) / 3 / max(low, 1e-6))

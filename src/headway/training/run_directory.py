@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headway.config import Config, config_difference, dump_config, load_config
 from headway.data.preparation import texts_of
-from headway.data.tokenizer import Tokenizers, train_tokenizers
+from headway.data.tokenizer import Tokenizers, idle_tokenizers, train_tokenizers
 from headway.data.tokenizer_extension import extend_tokenizers
 from headway.errors import ResourceError, UsageError
 from headway.model_files import SEED_RUN
@@ -130,7 +130,9 @@ def open_tokenizers(directory: Path, config: Config) -> Tokenizers:
     task = TASKS[config.task]
     labels = task.labels(config.data) if task.labels is not None else None  # first: a corpus that they refuse costs no time
     tokenizers = inherited_tokenizers(config)
-    if tokenizers is None or config.tokenizer.path is not None:
+    if tokenizers is None and not config.reads_text and not task.writes:
+        tokenizers = idle_tokenizers()
+    elif tokenizers is None or config.tokenizer.path is not None:
         tokenizers = train_tokenizers(config, texts_of(task.preparation))
     elif config.tokenizer.extend_by:
         tokenizers = extend_tokenizers(tokenizers, config, texts_of(task.preparation))

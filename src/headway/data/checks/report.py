@@ -68,6 +68,7 @@ class CheckReport:
     vocabulary: str  # where the tokens of the table come from; empty where nothing was tokenised
     quick: bool
     seconds: float
+    kind: str = "text"  # what is read: text, image, video or audio
 
     @property
     def ok(self) -> bool:
@@ -75,7 +76,24 @@ class CheckReport:
 
     @property
     def _noun(self) -> str:
+        if self.kind != "text":
+            return "files"
         return "pairs" if len(self.languages) == 2 else "texts"
+
+    @property
+    def counts_unknown(self) -> bool:
+        """Whether texts were cut into tokens."""
+        return any(figures.unknown_share is not None for figures in self.corpora)
+
+    def measures(self) -> list[tuple[str, str, list[float | None]]]:
+        """What is told of lengths, for each side: its name, in what it is measured, and the mean of each corpus."""
+        of_files = self.kind != "text"
+        tokens = self.counts_unknown if of_files else any(figures.source_tokens is not None for figures in self.corpora)
+        unit = "tokens" if tokens else "words"
+        source = [figures.source_tokens if tokens or of_files else figures.source_words for figures in self.corpora]
+        target = [figures.target_tokens if tokens else figures.target_words for figures in self.corpora]
+        names = (self.kind, *self.languages) if of_files else self.languages
+        return list(zip(names, ("positions" if of_files else unit, unit), (source, target), strict=False))
 
     def as_json(self) -> dict[str, Any]:
         corpora = [{**asdict(figures), "used": figures.used} for figures in self.corpora]
@@ -84,7 +102,8 @@ class CheckReport:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """What `as_json` gave. Raises KeyError, TypeError where it is anything else."""
-        own = {field.name: values[field.name] for field in fields(cls)}
+        known = [field.name for field in fields(cls) if field.name != "kind" or "kind" in values]  # which old runs do not have
+        own = {name: values[name] for name in known}
         corpora = ({name: value for name, value in one.items() if name != "used"} for one in values["corpora"])
         return cls(**own | {
             "corpora": tuple(CorpusFigures(**one | {"files": tuple(one["files"])}) for one in corpora),
@@ -121,8 +140,6 @@ class CheckReport:
         from rich.markup import escape
         from rich.table import Table
 
-        tokens = any(figures.source_tokens is not None for figures in self.corpora)
-        unit = "tokens" if tokens else "words"
         title = f"[dim]{escape(folder)}[/]" if folder else None
         table = Table(
             box=box.SIMPLE_HEAD,
@@ -134,16 +151,20 @@ class CheckReport:
             title_justify="left",
             title_style="",
         )
-        table.add_column(escape(" → ".join(self.languages)), style="bold", no_wrap=True)
-        names = [self._noun, "dropped", "duplicates", *(f"{language} {unit}" for language in self.languages)]
-        for name in [*names, "longest", "unknown"] if tokens else names:
+        measures, unknown = self.measures(), self.counts_unknown
+        table.add_column(escape(" → ".join(name for name, _, _ in measures)), style="bold", no_wrap=True)
+        of_files = self.kind != "text"
+        names = [self._noun, "unreadable" if of_files else "dropped", "duplicates"]
+        names += [unit if unit == "positions" else f"{side} {unit}" for side, unit, _ in measures]
+        shows_longest = unknown and not of_files
+        for name in [*names, *(["longest"] if shows_longest else []), *(["unknown"] if unknown else [])]:
             table.add_column(escape(name), justify="right")
-        for figures in self.corpora:
-            means = (figures.source_tokens, figures.target_tokens) if tokens else (figures.source_words, figures.target_words)
-            row = [f"{figures.pairs:,}", _count(sum(figures.dropped.values())), _count(figures.duplicates)]
-            row += ["–" if mean is None else f"{mean:,.1f}" for mean in means[: len(self.languages)]]
-            if tokens:
-                row += ["–" if figures.longest is None else f"{figures.longest:,}", _share(figures.unknown_share)]
+        for place, figures in enumerate(self.corpora):
+            left_out = figures.dropped.get("unreadable", 0) if of_files else sum(figures.dropped.values())
+            row = [f"{figures.pairs:,}", _count(left_out), _count(figures.duplicates)]
+            row += ["–" if (mean := means[place]) is None else f"{mean:,.1f}" for _, _, means in measures]
+            row += ["–" if figures.longest is None else f"{figures.longest:,}"] if shows_longest else []
+            row += [_share(figures.unknown_share)] if unknown else []
             table.add_row(figures.name, *row)
         return table
 
@@ -152,7 +173,8 @@ class CheckReport:
 
         stops, warnings = (sum(finding.level == level for finding in self.findings) for level in ("stop", "warn"))
         most = max((figures.checked for figures in self.corpora if figures.checked < figures.pairs), default=0)
-        part = f" of the first {most:,} {self._noun}" if most else ""
+        first = "the first " if self.kind == "text" else ""
+        part = f" of {first}{most:,} {self._noun}" if most else ""
         speed = f"  ({'quick check' if self.quick else 'check'}{part}, {self.seconds:.1f} s)"
         detail = Text.assemble((f"  {self.vocabulary}", "dim") if self.vocabulary else "", (speed, "dim"))
         if stops:

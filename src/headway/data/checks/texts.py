@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from headway.config import OF_MEDIA, WITHOUT_TARGET, Config, CorpusConfig
 from headway.data.checks import findings as judge
+from headway.data.checks.labels import label_findings
 from headway.data.checks.lines import hash_text, normalise
 from headway.data.checks.report import CorpusFigures, Finding, Level, split_of
 from headway.data.checks.scan import FAULTS, KEPT_PLACES, Places
@@ -19,7 +20,7 @@ from headway.data.dialogues import DialoguePreparation, read_dialogues
 from headway.data.labelled import Labelled, LabelledPreparation
 from headway.data.media_preparation import LabelledMediaPreparation, MediaPreparation
 from headway.data.pairs import EMPTY_TARGET, PairPreparation
-from headway.data.preparation import Read
+from headway.data.preparation import Read, texts_of
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.progress import PairsProgress
 from headway.data.questions import QuestionPreparation, drop_reason, read_questions
@@ -33,9 +34,7 @@ TELLING_CHARACTERS = 40  # shorter lines may well be written twice
 MOST_HASHES = 4_000_000  # lines and documents that are remembered, some 60 bytes each
 LEAK_WARN, LEAK_STOP = 0.05, 0.5
 DUPLICATES_WARN = 0.1
-EMPTY, LABELS, ANSWERS = "empty", "labels", "answers"
-ONE_LABEL_WARN = 0.9
-SHOWN_LABELS = 5
+EMPTY, ANSWERS = "empty", "answers"
 
 # Who reads the corpora of a task: as `TASKS` has it, which stands above the data.
 READERS: dict[str, Read] = {
@@ -50,6 +49,12 @@ READERS: dict[str, Read] = {
     "sentence_embedding": PairPreparation.read,
     **dict.fromkeys(OF_MEDIA, MediaPreparation.read),
     "media_classification": LabelledMediaPreparation.read,
+}
+# What the tokenizer of a task learns from: likewise.
+LEARNED_FROM: dict[str, Read] = {
+    **READERS,
+    **dict.fromkeys(OF_MEDIA, texts_of(MediaPreparation)),
+    "media_classification": texts_of(LabelledMediaPreparation),
 }
 
 
@@ -192,7 +197,7 @@ def text_findings(scans: dict[str, TextScan], config: Config) -> Iterator[Findin
                 remedy="keep each once: what stands often is learned by heart" if many else None,
             )  # fmt: skip
     yield from _overlaps(scans)
-    yield from _labels(scans, config)
+    yield from label_findings(scans, config, "texts")
     yield from _unanswered(scans, config.data.unanswerable)
 
 
@@ -222,35 +227,6 @@ def _unanswered(scans: dict[str, TextScan], may_be_none: bool) -> Iterator[Findi
 
 def _of_train(scans: dict[str, TextScan]) -> list[TextScan]:
     return [scan for name, scan in scans.items() if split_of(name) == "train"]
-
-
-def _labels(scans: dict[str, TextScan], config: Config) -> Iterator[Finding]:
-    """Labels that are never learned, and a corpus that holds no more than one, or hardly more."""
-    learned = sum((scan.labels for scan in _of_train(scans)), Counter[str]())
-    if not learned:
-        return
-    whole = all(scan.whole for scan in _of_train(scans))  # else there may be others further on
-    for name, scan in scans.items() if whole else ():
-        if unknown := [label for label in scan.labels if label not in learned]:
-            shown = ", ".join(repr(label[:40]) for label in unknown[:SHOWN_LABELS]) + (
-                " …" if len(unknown) > SHOWN_LABELS else ""
-            )
-            count = sum(scan.labels[label] for label in unknown)
-            places = tuple(f"{scan.path}:{scan.first_of_label[label]}" for label in unknown[:KEPT_PLACES])
-            problem = f"{count:,} labels are not in train and cannot be answered: {shown}"
-            yield Finding("warn", LABELS, name, problem, places, "look for misspelt labels, or add such texts to train", count)
-    label, most = learned.most_common(1)[0]
-    share, kinds = most / learned.total(), len(learned)
-    if kinds == 1 and whole and config.task != "tagging" and config.data.labels == "one":
-        cure = "there is nothing to tell apart: add texts with other labels, or see whether `target` is their column"
-        yield Finding("stop", LABELS, "train", f"all texts have the same label ({label[:40]!r})", remedy=cure)
-        return
-    level: Level = "warn" if whole and share > ONE_LABEL_WARN else "note"
-    remedy = "accuracy will say little: read the F1 of each label" if level == "warn" else None
-    of = "all" if whole else f"the first {learned.total():,}"
-    yield Finding(
-        level, LABELS, "train", f"{kinds:,} labels; the most frequent, {label[:40]!r}, is {share:.1%} of {of}", remedy=remedy
-    )
 
 
 def _overlaps(scans: dict[str, TextScan]) -> Iterator[Finding]:
