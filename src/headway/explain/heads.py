@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headway.config import Config, Split
 from headway.data.batches import Epoch
+from headway.data.media_preparation import MediaPreparation
 from headway.data.preparation import MemoryRows
 from headway.data.tagged import in_scheme
 from headway.errors import DataError, UsageError
@@ -124,7 +125,8 @@ def _sample(loaded: LoadedModel, split: Split, examples: int) -> tuple[Epoch, in
     if not count:
         raise DataError(f"the {split} set holds no example", where=f"data.{split}", remedy="choose another with --split")
     rows = found[0] if len(found) == 1 else MemoryRows.joined(found)
-    tokens = int(rows.source_lengths.sum() + rows.target_lengths.sum())
+    measured = preparation.measure(rows) if isinstance(preparation, MediaPreparation) else rows
+    tokens = int(measured.source_lengths.sum() + measured.target_lengths.sum())
     return preparation.updates(rows, max(32, tokens // GROUPS), 0, None), count
 
 

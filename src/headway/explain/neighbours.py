@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headway.config import Config
-from headway.data.batches import IGNORED, Batch, BucketedEpoch
+from headway.data.batches import IGNORED, Batch, BucketedEpoch, Epoch
 from headway.data.files import fingerprint, written_aside
 from headway.data.labels import Labels
-from headway.data.preparation import MemoryRows, Prepared, files_of
+from headway.data.media_examples import MediaExample
+from headway.data.media_preparation import MediaPreparation
+from headway.data.preparation import MemoryRows, Preparation, Prepared, files_of
 from headway.data.readers import corpus_name
 from headway.data.tagged import in_scheme
 from headway.data.token_cache import in_pieces
@@ -101,6 +103,8 @@ def _of_examples(hits: list[tuple[int, float]], index: _Index, count: int) -> li
 
 def _told(example: tuple[str, Any], cosine: float) -> Neighbour:
     place, one = example
+    if isinstance(one, MediaExample):
+        return Neighbour(place, one.source, " / ".join(one.answers), cosine)
     answer = ", ".join(getattr(one, "labels", ())) or " ".join(getattr(one, "tags", ())) or one.target
     return Neighbour(place, one.source, answer, cosine)
 
@@ -137,17 +141,17 @@ def _mean(states_BTD: Tensor, mask_BT: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def _of_subject(subject: Subject) -> dict[str, Tensor]:
-    source, target = subject.ids()
+    source, target = (side.as_read(subject.device) if side else None for side in (subject.source, subject.target))
     nothing = torch.zeros(1, 1, dtype=torch.long, device=subject.device)
     source, target = source if source is not None else nothing, target if target is not None else nothing
-    batch = Batch(source, torch.ones_like(source, dtype=torch.bool), target, target, torch.zeros(1, dtype=torch.long))
+    mask = torch.ones(source.shape[:2], dtype=torch.bool, device=subject.device)
+    batch = Batch(source, mask, target, target, torch.zeros(1, dtype=torch.long))
     return {name: vector_BD[0] for name, vector_BD in _states(subject.model, batch).items()}
 
 
 @torch.inference_mode()
-def _of_rows(model: Transformer, rows: MemoryRows) -> dict[str, NDArray[np.float16]]:
+def _of_rows(model: Transformer, rows: MemoryRows, updates: Epoch) -> dict[str, NDArray[np.float16]]:
     device = next(model.parameters()).device
-    updates = BucketedEpoch(rows, BATCH_TOKENS, 0, None)
     found: dict[str, NDArray[np.float16]] = {}
     for index in range(len(updates)):
         batch = updates.batch(index).to(device)
@@ -205,7 +209,7 @@ def _made(loaded: LoadedModel, done: Done) -> _Index:
             prepared = preparation.prepare([one._replace(line=seen + at) for at, one in enumerate(examples)], Counter())
             seen += len(examples)
             if prepared.lines:
-                for name, some in _of_rows(model, _rows(prepared, model, config.data.max_length)).items():
+                for name, some in _of_rows(model, *_rows(prepared, preparation, model, config.data.max_length)).items():
                     vectors.setdefault(name, []).append(some)
                 places += [(number, example) for example in prepared.lines]
             done("the training set", len(places))
@@ -214,12 +218,16 @@ def _made(loaded: LoadedModel, done: Done) -> _Index:
     return _Index({name: np.concatenate(parts) for name, parts in vectors.items()}, np.array(places, dtype=np.int64))
 
 
-def _rows(prepared: Prepared, model: Transformer, longest: int) -> MemoryRows:
-    """What the encoder and the decoder read of each row; text that answers itself stands among the targets."""
+def _rows(prepared: Prepared, preparation: Preparation, model: Transformer, longest: int) -> tuple[MemoryRows, Epoch]:
+    """What the encoder and the decoder read of each row, in batches; text that answers itself stands among the targets."""
+    if isinstance(preparation, MediaPreparation):
+        rows = MemoryRows(*prepared.rows)
+        return rows, preparation.updates(rows, BATCH_TOKENS, 0, None)
     sources, targets = ([list(row[:longest]) for row in side] for side in prepared.rows)
     if model.encoder and not model.decoder:
-        return MemoryRows(sources if any(sources) else targets, [[] for _ in targets])
-    return MemoryRows(sources, targets)
+        sources, targets = sources if any(sources) else targets, [[] for _ in targets]
+    rows = MemoryRows(sources, targets)
+    return rows, BucketedEpoch(rows, BATCH_TOKENS, 0, None)
 
 
 def _examples_at(config: Config, labels: Labels | None, places: set[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, Any]]:
