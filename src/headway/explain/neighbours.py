@@ -28,7 +28,7 @@ from headway.data.files import fingerprint, written_aside
 from headway.data.labels import Labels
 from headway.data.media_examples import MediaExample
 from headway.data.media_preparation import MediaPreparation
-from headway.data.preparation import MemoryRows, Preparation, Prepared, files_of
+from headway.data.preparation import PIECE_EXAMPLES, MemoryRows, Preparation, Prepared, files_of
 from headway.data.readers import corpus_name
 from headway.data.tagged import in_scheme
 from headway.data.token_cache import in_pieces
@@ -204,7 +204,8 @@ def _made(loaded: LoadedModel, done: Done) -> _Index:
     for number, part in enumerate(config.data.parts("train")):
         preparation = TASKS[config.task].preparation(tokenizers, config.in_direction(part.direction))
         seen = 0
-        for examples in in_pieces(preparation.read(part, in_scheme(config.data, tokenizers.labels))):
+        most = getattr(preparation, "piece_examples", PIECE_EXAMPLES)
+        for examples in in_pieces(preparation.read(part, in_scheme(config.data, tokenizers.labels)), most):
             # Several may stand in one line, so rows are told apart by the number of their example in place of its line.
             prepared = preparation.prepare([one._replace(line=seen + at) for at, one in enumerate(examples)], Counter())
             seen += len(examples)

@@ -17,7 +17,9 @@ from headway.explain.heads import HeadReport
 from headway.explain.lens import Sureness
 from headway.explain.neighbours import Neighbours
 from headway.explain.search import Node, SearchTree
+from headway.explain.seen import Seen, png
 from headway.explain.sides import Side
+from headway.explain.subject import Subject
 from headway.pages.charts import Series, bar_chart, figure, number
 from headway.pages.document import data_block, facts, page, table, text
 
@@ -27,6 +29,8 @@ NAMES = {
     "decoder cross_attention": "cross-attention",
 }  # fmt: skip
 ROWS = {"encoder": "source", "decoder": "said"}  # a decoder looks where it says something
+ASSETS = ["explain.css", "explain.js"]
+MEDIA_ASSETS = ["explain.css", "explain_media.css", "explain_media.js", "explain.js"]
 MOST_BARS = 48
 LARGEST_NUMBER = 32767
 COLUMN, LINE = 96, 17  # of the tree of a search
@@ -37,18 +41,18 @@ def explanation_page(explanation: Explanation, title: str) -> str:
     subject = explanation.subject
     parts = [
         _asked(explanation),
-        _words(),
+        _words(subject),
         *([_alignment(explanation)] if explanation.links else []),
         _sure(explanation),
         _lens(explanation),
         *([_tree(explanation.tree)] if explanation.tree and explanation.tree.nodes else []),
-        *([_neighbours(explanation.neighbours)] if explanation.neighbours else []),
+        *([_neighbours(explanation.neighbours, "file" if subject.seen else "text")] if explanation.neighbours else []),
         _complete(explanation),
         data_block("explanation", page_data(explanation)),
     ]
     warnings = [] if explanation.equal else [_different(explanation)]
     heading = f"{subject.task.replace('_', ' ')}, {subject.model.parameter_count():,} parameters, computed in float32"
-    return page(title, heading, parts, warnings=warnings, assets=["explain.css", "explain.js"])
+    return page(title, heading, parts, warnings=warnings, assets=MEDIA_ASSETS if subject.seen else ASSETS)
 
 
 def heads_page(report: HeadReport, title: str) -> str:
@@ -77,16 +81,28 @@ def _different(explanation: Explanation) -> str:
 
 def _asked(explanation: Explanation) -> str:
     subject = explanation.subject
-    asked, answer = ("<br>".join(map(text, words.split("\n"))) for words in (subject.text, subject.answer or "(empty)"))
-    return f'<dl class=asked><dt>text<dd dir="auto">{asked}<dt>answer<dd dir="auto"><b>{answer}</b></dl>'
+    read = {"text": subject.text}
+    if subject.seen:
+        name, tab, beside = subject.text.partition("\t")
+        read = {"file": name, **({"text": beside} if tab else {})}
+    shown = {**read, "answer": subject.answer or "(empty)"}
+    rows = {name: "<br>".join(map(text, words.split("\n"))) for name, words in shown.items()}
+    rows["answer"] = f"<b>{rows['answer']}</b>"
+    listed = "".join(f'<dt>{name}<dd dir="auto">{words}' for name, words in rows.items())
+    told = f"<dl class=asked>{listed}</dl>"
+    return f"<div class=asked-media><div id=seen></div>{told}</div>" if subject.seen else told
 
 
-def _words() -> str:
+def _words(subject: Subject) -> str:
     """What explain.js fills: choices, the words, the map, the heads."""
-    return """<section aria-labelledby=words-title>
+    how = "The words of the\nlower lines are shaded by their share."
+    if subject.seen:
+        what = "stretch of time" if subject.seen.kind == "audio" else "patch"
+        how = f"""The more a {what} counts, the
+clearer it is seen; an orange edge speaks against the answer. Point at a {what}: what looked at it is shaded."""
+    return f"""<section aria-labelledby=words-title>
 <h2 id=words-title>What it is due to, and where the model looked</h2>
-<p class=soft>Point at a word of the upper line, or go to it with Tab and the arrow keys; a click holds it. The words of the
-lower lines are shaded by their share.</p>
+<p class=soft>Point at a word of the upper line, or go to it with Tab and the arrow keys; a click holds it. {how}</p>
 <div id=controls></div>
 <div id=strips></div>
 <p id=told class=soft aria-live=polite></p>
@@ -206,13 +222,13 @@ def _tree_figure(tree: SearchTree) -> str:
     return figure("Continuations that were weighed", svg, listed, note="bold: the answer; struck out: dropped")
 
 
-def _neighbours(found: Neighbours) -> str:
+def _neighbours(found: Neighbours, read: str) -> str:
     """Training examples, nearest first."""
     parts = ["<h2>Training examples that are near</h2>"]
-    for title, some in (("To the text", found.of_text), ("To the answer", found.of_answer)):
+    for title, some in ((f"To the {read}", found.of_text), ("To the answer", found.of_answer)):
         if some:
             rows = [(one.source, one.answer, one.place, f"{one.similarity:.3f}") for one in some]
-            parts.append(f"<h3>{title}</h3>{table(('text', 'answer', 'place', 'cosine'), rows, texts=3)}")
+            parts.append(f"<h3>{title}</h3>{table((read, 'answer', 'place', 'cosine'), rows, texts=3)}")
     return "\n".join(parts)
 
 
@@ -234,9 +250,13 @@ def _complete(explanation: Explanation) -> str:
     made = {f"outputs that are attributed, of {len(explanation.subject.outputs)}": str(len(explanation.attributed))}
     if explanation.difference is not None:
         made["largest difference from the scores of the answer"] = f"{explanation.difference:.1e}"
+    bare = "without any word: every token but marks an average word"
+    if explanation.subject.seen:
+        nothing = "heard: mean energy" if explanation.subject.seen.kind == "audio" else "seen: grey"
+        bare = f"with nothing to be {nothing} everywhere, and an average word for each word of a text"
     note = (
-        "An attribution shares out the difference between the score of the output and its score without any word: every token "
-        "but marks an average word. The completeness error says how far the shares are from adding up to it."
+        f"An attribution shares out the difference between the score of the output and its score {bare}. "
+        "The completeness error says how far the shares are from adding up to it."
     )
     complete = table(("method", "steps", "completeness error, median", "largest"), rows)
     return f"<h2>How far attributions can be trusted</h2>\n<p class=soft>{note}</p>\n{complete}\n{facts(made)}"
@@ -259,7 +279,18 @@ def page_data(explanation: Explanation) -> dict[str, Any]:
     for stack, reached in explanation.rollout.items():
         columns = read if stack == "decoder" else ["source"]
         views.append(_view("looked at", f"rollout through the {stack}", ROWS[stack], columns, reached))
-    return {"lines": lines, "views": views}
+    return {"lines": lines, "views": views, **({"media": _media(subject.seen)} if subject.seen else {})}
+
+
+def _media(seen: Seen) -> dict[str, Any]:
+    return {
+        "kind": seen.kind,
+        "count": len(seen),
+        "grid": list(seen.grid),
+        "names": seen.names,
+        "seconds": seen.seconds,
+        "pictures": [png(one) for one in seen.pictures],
+    }
 
 
 def _view(group: str, name: str, rows: str, columns: list[str], values: NDArray[Any]) -> dict[str, Any]:

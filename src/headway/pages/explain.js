@@ -4,7 +4,7 @@
 const told = JSON.parse(document.getElementById("explanation").textContent);
 const decoded = new Map();
 const chosen = { view: 0, layer: -1, head: -1, row: 0, held: -1 };
-const NAMES = { source: "read", target: "said so far", said: "said" };
+const NAMES = { source: { audio: "heard", image: "seen", video: "seen" }[told.media?.kind] ?? "read", target: "said so far", said: "said" };
 
 function view() { return told.views[chosen.view]; }
 
@@ -116,11 +116,16 @@ function strip(name, pieces, marks, asButtons) {
   return outer;
 }
 
+// The words of a line; what was seen or heard as a picture.
+function laid(line, label, pieces, marks, asButtons) {
+  return (told.media && line === "source" ? mediaStrip : strip)(label, pieces, marks, asButtons);
+}
+
 function showStrips() {
   const which = view(), strips = document.getElementById("strips");
-  const rows = strip(which.rows === "said" ? "said" : "from", rowPieces(which), null, true);
+  const rows = laid(which.rows, which.rows === "said" ? "said" : "from", rowPieces(which), null, true);
   rows.id = "rows";
-  const columns = which.columns.map(name => strip(NAMES[name], told.lines[name].pieces, told.lines[name].marks, false));
+  const columns = which.columns.map(name => laid(name, NAMES[name], told.lines[name].pieces, told.lines[name].marks, false));
   columns.forEach(one => one.classList.add("columns"));
   strips.replaceChildren(rows, ...columns);
   const buttons = [...rows.querySelectorAll("button")];
@@ -130,11 +135,13 @@ function showStrips() {
     button.addEventListener("click", () => { chosen.held = chosen.held === place ? -1 : place; choose(place); });
   });
   rows.addEventListener("keydown", event => {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const line = told.media && which.rows === "source" ? lineOf(chosen.row) : 1;
+    const step = { ArrowRight: 1, ArrowDown: line, ArrowLeft: -1, ArrowUp: -line }[event.key];
     if (!step) return;
     event.preventDefault();
     buttons[Math.max(0, Math.min(buttons.length - 1, chosen.row + step))].focus();
   });
+  if (told.media) watchPatches();
 }
 
 function choose(row) {
@@ -153,12 +160,20 @@ function choose(row) {
     piece.classList.toggle("dark", Math.abs(share) > 0.6);
     piece.dataset.tip = said(shares[place], which);
   });
-  const pieces = columnPieces(which);
-  const best = [...shares.keys()].sort((a, b) => Math.abs(shares[b]) - Math.abs(shares[a])).slice(0, 5);
-  document.getElementById("told").textContent =
-    `${rowPieces(which)[row]} ← ` + best.map(place => `${pieces[place]} ${said(shares[place], which)}`).join(", ");
+  if (told.media) showMediaShares(shares);
+  tell(`${rowName(row)} ← `, shares, columnName);
   drawMatrix();
 }
+
+// The largest shares, in words.
+function tell(begin, shares, name) {
+  const best = [...shares.keys()].sort((a, b) => Math.abs(shares[b]) - Math.abs(shares[a])).slice(0, 5);
+  document.getElementById("told").textContent = begin + best.map(place => `${name(place)} ${said(shares[place], view())}`).join(", ");
+}
+
+function rowName(row) { return told.media && view().rows === "source" ? patchName(row) : rowPieces(view())[row]; }
+
+function columnName(column) { return told.media && view().columns[0] === "source" ? patchName(column) : columnPieces(view())[column]; }
 
 function said(share, which) {
   return which.signed ? `${share > 0 ? "+" : ""}${share.toFixed(3)} ${which.unit}`.trim() : `${(100 * share).toFixed(1)} %`;
@@ -357,6 +372,7 @@ function showAll() {
 
 addMapButtons();
 followPointer();
+if (told.media) showPictures();
 showAll();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { shownPixels = null; showHeads(); showChoice(); });
 addEventListener("resize", drawMatrix);
