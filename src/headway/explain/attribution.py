@@ -105,7 +105,7 @@ def narrowed(subject: Subject, output: int) -> Subject:
 def without_words(subject: Subject) -> tuple[Tensor | None, Tensor | None]:
     """The vectors of source and target with an average word for all tokens but marks, [1, S, D] and [1, T, D].
 
-    Of media every patch is grey, and every stretch of sound as loud as the mean in all bands.
+    Of media every patch has the usual colour of the picture, and every stretch of sound the usual energy of each band.
     """
     found: list[Tensor | None] = []
     embeddings = (subject.model.source_embedding, subject.model.target_embedding)
@@ -125,7 +125,7 @@ def without_words(subject: Subject) -> tuple[Tensor | None, Tensor | None]:
 def _without_media(subject: Subject, side: Side, embedding: MediaEmbedding, vectors_1SD: Tensor) -> Tensor:
     """Nothing to be seen or heard, each at its place, and an average word for each piece of text among them, [1, S, D]."""
     assert side.positions is not None
-    bare_1SD = subject.embedded(torch.from_numpy(without_sight(side.positions))[None].to(vectors_1SD.device))
+    bare_1SD = subject.embedded(torch.from_numpy(without_sight(side.positions, embedding.media))[None].to(vectors_1SD.device))
     if embedding.tokens is None:
         return bare_1SD
     places_1SP = side.as_read(vectors_1SD.device)[..., :PLACES]

@@ -252,8 +252,8 @@ def _complete(explanation: Explanation) -> str:
         made["largest difference from the scores of the answer"] = f"{explanation.difference:.1e}"
     bare = "without any word: every token but marks an average word"
     if explanation.subject.seen:
-        nothing = "heard: mean energy" if explanation.subject.seen.kind == "audio" else "seen: grey"
-        bare = f"with nothing to be {nothing} everywhere, and an average word for each word of a text"
+        usual = "energy of each band" if explanation.subject.seen.kind == "audio" else "colour"
+        bare = f"with nothing to be told apart: the usual {usual} everywhere, and an average word for each word of a text"
     note = (
         f"An attribution shares out the difference between the score of the output and its score {bare}. "
         "The completeness error says how far the shares are from adding up to it."

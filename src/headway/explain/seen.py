@@ -88,10 +88,14 @@ def media_side(positions_SF: NDArray[np.float32], settings: MediaConfig, tokeniz
     )
 
 
-def without_sight(positions_SF: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same places with nothing to be seen or heard: the middle of what values can be, which is grey, and mean energy."""
-    bare = positions_SF.copy()
-    bare[positions_SF[:, 0] == MEDIA, PLACES:] = 0
+def without_sight(positions_SF: NDArray[np.float32], settings: MediaConfig) -> NDArray[np.float32]:
+    """The same places with nothing to be told apart: the usual colour of the picture, the usual energy of each band, everywhere.
+
+    Usual is the median over all. (Grey, the middle of what values can be, makes a bright background the largest cause of all.)
+    """
+    bare, media = positions_SF.copy(), positions_SF[:, 0] == MEDIA
+    values = positions_SF[media, PLACES:].reshape(-1, settings.mels if settings.hears else settings.channels)
+    bare[media, PLACES:] = np.tile(np.median(values, axis=0), settings.values // values.shape[1])
     return bare
 
 

@@ -106,7 +106,8 @@ function showMediaShares(shares) {
     cell.style.setProperty("--n", Math.max(0, -patches[place] / most).toFixed(3));
   });
   const what = told.media.seconds ? "the whole recording" : told.media.pictures.length > 1 ? "the whole clip" : "the whole picture";
-  document.querySelector(".together").textContent = `${what}: ${said(patches.reduce((a, b) => a + b, 0), view())}`;
+  const all = !view().signed && shares.length === told.media.count;
+  document.querySelector(".together").textContent = all ? "" : `${what}: ${said(patches.reduce((a, b) => a + b, 0), view())}`;
   if (!told.media.seconds) drawHeadPictures();
 }
 
