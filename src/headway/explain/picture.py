@@ -57,6 +57,10 @@ def draw_attention(
     from headway.model_dir import load_model
 
     loaded = load_model(run)
+    if loaded.config.media.kind != "text":
+        raise UsageError(
+            "a picture shows words, and this model reads files", where="-o", remedy="name a page: -o explanation.html"
+        )
     if not loaded.model.encoder or not loaded.model.decoder:
         problem, remedy = "has no cross-attention, which a picture shows", "name a page: -o explanation.html"
         raise ModelError(problem, where=str(run), remedy=remedy)

@@ -88,7 +88,8 @@ function drawTable(place, data) {
       if (!text.trim()) value.append(element("i", { textContent: "(empty)" }));
       list.append(element("dt", { textContent: name }), value);
     }
-    return element("td", {}, list, ...row.marks.map(mark => element("span", { className: "mark", textContent: mark })));
+    const picture = row.picture ? [element("img", { className: "thumbnail", alt: "", src: row.picture })] : [];
+    return element("td", {}, ...picture, list, ...row.marks.map(mark => element("span", { className: "mark", textContent: mark })));
   }
 
   function figure(row, key) {

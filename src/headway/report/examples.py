@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headway.config import OF_MEDIA
 from headway.data.labels import Labels
 from headway.data.tags import entities
 from headway.evaluation.evaluated import Evaluated
@@ -14,6 +15,7 @@ from headway.evaluation.frequency import words
 from headway.evaluation.outcome_record import AnswerRecord
 from headway.report.breakdown import languages_of
 from headway.report.material import Material
+from headway.report.thumbnails import line_of
 from headway.visible import in_a_shell
 
 MOST_COMMAND = 2000  # characters of a text that a person may copy into a shell
@@ -69,6 +71,7 @@ def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequen
     measured = evaluated.of_one_example()
     scores: list[float | None] = measured.sentence_scores().tolist() if measured else [None] * len(evaluated.answers)
     towards = target if material.config.language_tags else None
+    parts = material.config.data.parts(evaluated.record.split)  # type: ignore[arg-type]  # one of SPLITS, as it was written
     return [
         Example(
             one.place,
@@ -76,7 +79,7 @@ def examples_of(evaluated: Evaluated, material: Material, marks: Sequence[Sequen
             score,
             _confidence(one, target),
             tuple(odd),
-            _asked(one, evaluated.task),
+            line_of(one, parts) if evaluated.task in OF_MEDIA else _asked(one, evaluated.task),
             towards,
         )
         for one, score, odd in zip(evaluated.answers, scores, marks, strict=True)
@@ -89,7 +92,7 @@ def _sides(one: AnswerRecord, task: str, labels: Labels | None, languages: tuple
     if task == "tagging" and labels is not None:
         wanted, got = (_tagged(one.source, tags, labels) for tags in (wanted, got))
     parts = one.source.split("\t", 1) if task in PARTS else [one.source]
-    names = PARTS[task] if len(parts) > 1 else ("source",)
+    names = PARTS[task] if len(parts) > 1 else ("file" if task in OF_MEDIA else "source",)
     read = [(name, part, source) for name, part in zip(names, parts, strict=True)]
     if one.passage is not None:
         read = [("question", one.source, source), ("passage", one.passage, source)]

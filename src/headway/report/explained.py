@@ -67,5 +67,5 @@ class Explanations:
             name, progress = f"an answer of {self.run}", f"explanation {number} of {len(wanted)}, "
             try:
                 write_explanation(loaded, one.asked, path, self.decoding, (one.to, None), name=name, progress=progress)
-            except UsageError as error:
+            except (UsageError, DataError) as error:
                 _log.warning("%s is not explained: %s", one.place, error)

@@ -18,6 +18,7 @@ from headway.report.learning import learning_part
 from headway.report.material import Material, gather
 from headway.report.reading import chosen, chosen_part, table_part
 from headway.report.scores import scores_part
+from headway.report.thumbnails import Thumbnails
 from headway.report.written import marks_of, written_part
 from headway.visible import in_a_shell
 
@@ -46,6 +47,7 @@ def report_page(material: Material, beside: Path | None = None, *, explain: bool
     scores: dict[str, str] = {}
     others: dict[str, str] = {}
     tables = []
+    thumbnails = Thumbnails(material.config)
     for one in material.evaluated:
         of = f", {one.name.partition(', ')[2]}" if several else ""
         marks = marks_of(one.answers, one, material.config, material.training)
@@ -53,7 +55,7 @@ def report_page(material: Material, beside: Path | None = None, *, explain: bool
         explanations = _explanations(one, material, beside or material.directory)
         if explain:
             explanations.make([example for some in chosen(one, examples).values() for example in some])
-        parts = _evaluated_parts(one, material, marks, examples, explanations)
+        parts = _evaluated_parts(one, material, marks, examples, explanations, thumbnails)
         scores[f"Scores{of}"] = scores_part(one.record)
         others |= {f"{name}{of}": part for name, part in parts.items()}
         tables.append((one, examples, explanations))
@@ -61,7 +63,7 @@ def report_page(material: Material, beside: Path | None = None, *, explain: bool
         **(scores or {"Scores": _not_evaluated(material)}),
         "Learning": learning_part(material),
         **others,
-        "Examples": table_part(tables),
+        "Examples": table_part(tables, thumbnails),
         "Data": data_part(material),
         "Model card": card_part(material),
     }
@@ -100,6 +102,7 @@ def _evaluated_parts(
     marks: Sequence[Sequence[str]],
     examples: Sequence[Example],
     explanations: Explanations,
+    thumbnails: Thumbnails,
 ) -> dict[str, str]:
     """The sections of one evaluation, by their titles."""
     config, training = material.config, material.training
@@ -109,7 +112,7 @@ def _evaluated_parts(
         "By length": lengths_part(one, config),
         "By frequency": rare + frequency_part(one, config, material.labels, training),
         "Repetition, truncation, hallucination": written_part(one, config, marks),
-        "Worst, best, most uncertain": chosen_part(one, examples, explanations),
+        "Worst, best, most uncertain": chosen_part(one, examples, explanations, thumbnails),
     }
 
 

@@ -12,6 +12,7 @@ from headway.pages.charts import number
 from headway.pages.document import data_block, text
 from headway.report.examples import Example
 from headway.report.explained import Explanations
+from headway.report.thumbnails import Thumbnails
 from headway.report.training_text import WRITTEN
 from headway.visible import visible
 
@@ -34,11 +35,11 @@ def chosen(evaluated: Evaluated, examples: Sequence[Example]) -> dict[str, list[
     return {title: [examples[place] for place in places] for title, places in found.items() if places}
 
 
-def chosen_part(evaluated: Evaluated, examples: Sequence[Example], explanations: Explanations) -> str:
+def chosen_part(evaluated: Evaluated, examples: Sequence[Example], explanations: Explanations, thumbnails: Thumbnails) -> str:
     """Those that are chosen, each with its explanation, or the command that makes it."""
     quality = _quality(evaluated)
     return "\n".join(
-        f"<h3>{text(title)}</h3>\n" + "\n".join(_article(one, quality, explanations) for one in some)
+        f"<h3>{text(title)}</h3>\n" + "\n".join(_article(one, quality, explanations, thumbnails) for one in some)
         for title, some in chosen(evaluated, examples).items()
         if quality is not None
     )
@@ -48,7 +49,7 @@ def _quality(evaluated: Evaluated) -> Measurement | None:
     return evaluated.of_one_example() if evaluated.answers else evaluated.measurements.get("loss")
 
 
-def _article(one: Example, quality: Measurement, explanations: Explanations) -> str:
+def _article(one: Example, quality: Measurement, explanations: Explanations, thumbnails: Thumbnails) -> str:
     figures = [f"{quality.label} {number(one.score)}"] if one.score is not None else []
     figures += [f"confidence {one.confidence:.3f}"] if one.confidence is not None else []
     sides = "".join(
@@ -60,7 +61,8 @@ def _article(one: Example, quality: Measurement, explanations: Explanations) -> 
         command = one.command(explanations.run)
         way = f'<p class="command"><code>{text(command)}</code></p>' if command else ""
     heading = text(f"{one.place}: {', '.join([*figures, *one.marks])}")
-    return f'<article><p class="soft">{heading}</p><dl>{sides}</dl>{way}</article>'
+    picture = f'<img class=thumbnail alt="" src="{shown}">' if (shown := thumbnails.of(one.asked)) else ""
+    return f'<article>{picture}<p class="soft">{heading}</p><dl>{sides}</dl>{way}</article>'
 
 
 def _lines(raw: str) -> str:
@@ -74,7 +76,7 @@ def _shown(raw: str) -> str:
     return "\n".join(map(visible, short.expandtabs(4).split("\n")))
 
 
-def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example], Explanations]]) -> str:
+def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example], Explanations]], thumbnails: Thumbnails) -> str:
     """At most `MOST_EXAMPLES`, which examples.js draws, searches, filters and sorts."""
     every = [(evaluated, one, explanations) for evaluated, examples, explanations in tables for one in examples]
     if not every:
@@ -91,12 +93,12 @@ def table_part(tables: Sequence[tuple[Evaluated, Sequence[Example], Explanations
         "compares": compares,
         "judged": bool(first.answers) and not compares and quality is not None and quality.formula in ("share", "f1"),
         "labels": labels if len(labels) <= MOST_LABELS else [],
-        "rows": [_row(one, evaluated.name if len(tables) > 1 else "", known) for evaluated, one, known in some],
+        "rows": [_row(one, evaluated.name if len(tables) > 1 else "", known, thumbnails) for evaluated, one, known in some],
     }
     return f'<p class=soft>{note}.</p><div id="examples"></div>{data_block("examples-data", block)}'
 
 
-def _row(one: Example, name: str, explanations: Explanations) -> dict[str, Any]:
+def _row(one: Example, name: str, explanations: Explanations, thumbnails: Thumbnails) -> dict[str, Any]:
     """As examples.js reads it.
 
     Args:
@@ -110,4 +112,5 @@ def _row(one: Example, name: str, explanations: Explanations) -> dict[str, Any]:
         "marks": one.marks,
         "command": one.command(explanations.run),
         "explanation": explanations.link(one),
+        **({"picture": shown} if (shown := thumbnails.of(one.asked)) else {}),
     }
