@@ -193,12 +193,14 @@ def explain(arguments: Arguments) -> None:
 
     A page to open in a browser, for every task: attributions to each token, attention of every head, what each layer would have
     said, the tree of the search. In place of it the figures as JSON, or the cross-attention as a picture. What a masked language
-    model is to guess is written ___. --heads tells which heads of the model matter.
+    model is to guess is written ___. Of a model that reads files TEXT is a path, and a question follows after a tab. --heads
+    tells which heads of the model matter.
 
     examples:
       headway explain runs/multi30k "A man is riding a horse." -o horse.html
       headway explain runs/sst2 "a gorgeous, witty, seductive movie" -o movie.json
       headway explain runs/multi30k "A man is riding a horse." -o attention.png
+      headway explain runs/captions photo.jpg -o photo.html
       headway explain runs/multi30k --heads -o heads.html
     """
     if arguments.output == "-":
