@@ -19,11 +19,12 @@ Maps = dict[str, NDArray[np.float32]]  # such as decoder.3.cross_attention → [
 def attention_maps(subject: Subject) -> Maps:
     """The weights of every attention while the model says the answer; every row sums to 1.
 
-    Row t of what a decoder attends to belongs to token t that it reads, at which it says token t of the answer.
+    Row t of what a decoder attends to belongs to token t that it reads, at which it says token t of the answer. A decoder that
+    was not asked, because the encoder spells, has no maps.
     """
     with torch.inference_mode(), subject.model.record_attention() as found:
         subject.states(*subject.ids())
-    return {name: maps[0][0].float().cpu().numpy() for name, maps in found.items()}
+    return {name: maps[0][0].float().cpu().numpy() for name, maps in found.items() if maps}
 
 
 def stacks(maps: Mapping[str, NDArray[np.float32]]) -> dict[str, list[NDArray[np.float32]]]:
