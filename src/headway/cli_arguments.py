@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("directory", {"metavar": "DIRECTORY", "help": "a new directory, or one that holds a sample"}),
         ("--size", {
             "type": int, "metavar": "N",
-            "help": "training examples (default: 20000; of pictures 8000, of clips and recordings 2000)",
+            "help": "training examples (default: 20000; of pictures 8000, of clips 6000, of recordings 2000)",
         }),
         ("--seed", {"type": int, "default": 1, "metavar": "N", "help": "same seed, same data (default: 1)"}),
     ],

@@ -168,7 +168,7 @@ class Config(Section):
         if model.positions == "learned":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
             if self.task in OF_MEDIA:
-                lengths["the positions of media"] = self.media.positions
+                lengths["the positions of media"] = self.media.positions_in_training
             for name, longest in lengths.items():
                 if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too
                     yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions=learned"

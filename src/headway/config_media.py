@@ -43,7 +43,7 @@ class MediaConfig(Section):
     longest_seconds: float = Field(
         30.0, gt=0, le=86_400, description="audio: longer recordings are not learned from, and answered in windows"
     )
-    speed: float = Field(0.0, ge=0, lt=1, description="audio, in training: largest change of speed (Ko et al. 2015)")
+    speed: float = Field(0.0, ge=0, le=0.9, description="audio, in training: largest change of speed (Ko et al. 2015)")
     noise: float = Field(0.0, ge=0, le=1, description="audio, in training: largest noise, as a share of the loudness")
     shift_ms: float = Field(0.0, ge=0, le=10_000, description="audio, in training: longest silence put before or cut away")
     time_masks: int = Field(0, ge=0, le=100, description="audio, in training: stretches of time hidden (SpecAugment)")
@@ -91,6 +91,14 @@ class MediaConfig(Section):
         if self.hears:
             return math.ceil(self.longest_seconds * 1000 / self.hop_ms / self.subsampling) + 1
         return self.patches * (math.ceil(self.frames / self.frames_per_patch) if self.kind == "video" else 1)
+
+    @property
+    def positions_in_training(self) -> int:
+        """The same where chance makes recordings longer."""
+        if not self.hears or not (self.speed or self.shift_ms):
+            return self.positions
+        slowest = round(1 - self.speed, 2)  # as speeds are drawn
+        return math.ceil(self.positions / slowest + self.shift_ms / self.hop_ms / self.subsampling) + 1
 
     def problems(self) -> Iterator[str]:
         if self.kind == "image" and self.frames_per_patch != 1:

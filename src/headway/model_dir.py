@@ -340,7 +340,9 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
     most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows + outputs) + outputs
     if config.task in OF_MEDIA:  # the stem, and what spells
-        most += model.width * (config.media.values + 16 * model.width + 2 * pieces)
+        media, halved = config.media, config.media.patch // 4
+        made = (16 + model.width // 2) * halved**2 if media.stem == "convolution" else 0  # of a patch, by convolutions
+        most += model.width * (media.values + made + 16 * model.width + 2 * pieces)
     if least > record["bytes"]:
         raise damaged(path, f"has {record['bytes']:,} bytes, too few for the {least:,} or more weights that {CONFIG} describes")
     if record["bytes"] > 4 * most + MAX_HEADER_BYTES:  # of float32

@@ -74,7 +74,9 @@ def test_a_folder_is_a_table(tmp_path: Path) -> None:
     ]
     told = corpus(tmp_path, source="file", target="text")
     assert [one.answers for one in read_media(told, data())] == [("of cat/a.png",), ("of cat/b.png",), ("of dog/c.png",)]
-    assert media_files(told) == [tmp_path / name for name in ("cat/a.png", "cat/b.png", "dog/c.png")]
+    pictures = [tmp_path / name for name in ("cat/a.png", "cat/b.png", "dog/c.png")]
+    assert media_files(labelled) == pictures
+    assert media_files(told) == [*pictures, *(picture.with_suffix(".txt") for picture in pictures)]
     with pytest.raises(UsageError, match=r"a folder has no column 'caption'\s+→ the columns of a folder are file, folder, text"):
         list(read_media(corpus(tmp_path, source="file", target="caption"), data()))
 
@@ -93,6 +95,12 @@ def test_what_a_fingerprint_is_taken_of(tmp_path: Path) -> None:
 def test_rows_without_a_path(tmp_path: Path, rows: list[dict[str, object]], problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         list(read_media(corpus(write_manifest(tmp_path / "m.jsonl", rows), source="f", target="t"), data()))
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=r"photo: there is no such file\s+→ did you mean .*photos"):
+        list(read_media(corpus(tmp_path / "photo", source="file", target="text"), data()))
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:

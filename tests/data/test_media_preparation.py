@@ -32,6 +32,8 @@ def config_of(directory: Path, task: str, **sections: Any) -> Config:
             "data": {**parts, **sections.get("data", {})},
             "tokenizer": {"vocabulary_size": 60, "minimum_frequency": 1},
             "media": {**media, **sections.get("media", {})},
+            "model": sections.get("model", {}),
+            "decoding": sections.get("decoding", {}),
         }
     )
 
@@ -160,6 +162,32 @@ def test_the_cache_keeps_what_was_decoded_and_knows_when_a_file_changes(tmp_path
         open_cache(tmp_path / "cache", part, preparation, config.data, expected_fingerprint=cache.fingerprint)
 
 
+def test_of_a_folder_names_and_texts_decide_too(tmp_path: Path) -> None:
+    """The same pictures in the same order: a cache that looked at them alone would keep the old labels and texts."""
+    for number, label in enumerate(("cat", "cat", "dog", "dog", "dog")):
+        (tmp_path / label).mkdir(exist_ok=True)
+        write_picture(tmp_path / label / f"{number}.png", "red", seed=number).with_suffix(".txt").write_text(f"a {label}\n")
+
+    def targets(task: str, column: str) -> tuple[list[list[int]], str]:
+        train = {"path": str(tmp_path), "source": "file", "target": column}
+        config = config_of(tmp_path, task, data={"train": train, "validation": train})
+        preparation, part = kept.setdefault(task, prepared(config)), config.data.parts("train")[0]
+        cache = open_cache(tmp_path / "cache", part, preparation, config.data)
+        return [cache.target(row).tolist() for row in range(len(cache))], cache.fingerprint
+
+    kept: dict[str, MediaPreparation] = {}
+    labels, told = targets("media_classification", "folder"), targets("captioning", "text")
+    (tmp_path / "dog" / "2.txt").write_text("a cat\n")
+    changed = targets("captioning", "text")
+    assert changed[1] != told[1]
+    assert (changed[0][1], changed[0][2:]) == (told[0][0], [told[0][0], *told[0][3:]])
+    for ending in (".png", ".txt"):
+        (tmp_path / "cat" / f"1{ending}").rename(tmp_path / "dog" / f"1{ending}")
+    moved = targets("media_classification", "folder")
+    assert moved[1] != labels[1]
+    assert (labels[0][1], moved[0][1]) == (labels[0][0], labels[0][2])
+
+
 def test_files_that_cannot_be_read_are_named_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     directory = write_colours(tmp_path / "made", 8)
     (directory / "images" / "train1.png").write_bytes(b"")
@@ -205,6 +233,24 @@ def test_long_recordings_are_not_learned_from(tmp_path: Path) -> None:
     preparation, dropped = prepared(config), Counter[str]()
     preparation.prepare(list(preparation.read(config.data.parts("train")[0], config.data)), dropped)
     assert dropped["too long"] == 1
+
+
+def test_a_recording_beyond_learned_positions_has_no_row(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, seconds in enumerate((0.5, 2.0)):
+        write_recording(tmp_path / f"{number}.wav", 400, seconds=seconds)
+    rows = [{"audio": f"{number}.wav", "text": "a tone"} for number in range(2)]
+    for part in ("train", "validation"):
+        write_manifest(tmp_path / f"{part}.jsonl", rows)
+    model = {"positions": "learned", "max_positions": 30}
+    short = {"data": {"max_length": 20}, "decoding": {"maximum_length": 20}}
+    config = config_of(tmp_path, "speech_recognition", media={"longest_seconds": 1.0}, model=model, **short)
+    preparation = prepared(config)
+    examples = list(preparation.read(config.data.parts("validation")[0], config.data))
+    with pytest.raises(DataError, match=r"1\.wav \(line 2\): makes 50 positions, more than model\.max_positions=30"):
+        preparation.rows_of_all(examples)
+    with caplog.at_level(logging.WARNING):
+        assert preparation.rows_to_answer(examples)[1] == [0]
+    assert "1.wav makes 50 positions, more than model.max_positions=30: it has no answer" in caplog.text
 
 
 def test_labels_of_pictures(colours: Path) -> None:

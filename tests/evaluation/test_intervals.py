@@ -122,6 +122,11 @@ def test_one_sentence_has_an_interval_of_no_width() -> None:
     assert (found.low, found.score, found.high) == (7.0, 7.0, 7.0)
 
 
+def test_figures_too_small_to_be_cubed_have_an_interval() -> None:
+    found = bootstrap_interval(column(np.array([0.0, 0.0, 1e-120, 3e-120])), mean_of, samples=50)
+    assert 0 <= found.low <= found.score <= found.high
+
+
 def test_the_paired_test_finds_a_real_difference() -> None:
     better, references = translations(3, 0.2)
     worse, _ = translations(3, 0.35)

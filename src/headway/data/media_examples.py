@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headway.config import CorpusConfig, DataConfig
-from headway.data.files import resolve
+from headway.data.files import open_regular, resolve
 from headway.data.labelled import labels_of
 from headway.data.lines import read_lines
 from headway.data.media_files import media_kind_of
@@ -94,13 +94,22 @@ def read_label_names(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair]:
 
 
 def media_files(corpus: CorpusConfig) -> list[Path]:
-    """The manifest, where there is one, and every file of media that it names and that is there."""
+    """The manifest, where there is one, and every file of media that it names and that is there; of a folder also its texts."""
     assert corpus.path is not None
     manifest = resolve(corpus.path)
-    read = _read_folder if manifest.is_dir() else read_table
+    is_folder = manifest.is_dir()
+    read = _read_folder if is_folder else read_table
     names = dict.fromkeys(name for (name,), _ in read(corpus.path, (corpus.source,)))
     files = [path for name in names if (path := Path(path_of(corpus, name))).is_file()]
-    return files if manifest.is_dir() else [manifest, *files]
+    if is_folder and "text" in (corpus.second, corpus.target):
+        files += [file.with_suffix(".txt") for file in files]
+    return files if is_folder else [manifest, *files]
+
+
+def names_in_folder(corpus: CorpusConfig) -> list[str]:
+    """Where in their folder the files of media stand; nothing of a manifest, which says it itself."""
+    assert corpus.path is not None
+    return [name for (name,), _ in _read_folder(corpus.path, ("file",))] if resolve(corpus.path).is_dir() else []
 
 
 def path_of(corpus: CorpusConfig, name: str) -> str:
@@ -115,6 +124,8 @@ def read_rows(corpus: CorpusConfig, *, labels: bool) -> Iterator[tuple[tuple[str
     assert corpus.path is not None
     assert corpus.target is not None
     read = (corpus.source, *([corpus.second] if corpus.second is not None else []))
+    if not resolve(corpus.path).exists():
+        open_regular(corpus.path)  # says which names are near: what is missing may be a folder as well as a table
     if resolve(corpus.path).is_dir():
         rows = _read_folder(corpus.path, (*read, corpus.target))
     elif labels:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,6 +27,7 @@ from headway.data.media_batches import collate_media
 from headway.data.media_examples import (
     MediaExample,
     media_files,
+    names_in_folder,
     read_label_names,
     read_labelled_media,
     read_media,
@@ -122,6 +123,7 @@ class MediaPreparation(CutUpOnce):
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data, self.settings = config.data, config.media
         self._tokenizers, self._max_length = tokenizers, data.max_length
+        self._most_positions = config.model.max_positions if config.model.positions == "learned" else None
         languages = (data.source_language, data.target_language)
         self._source_steps, self._target_steps = (Preprocessor(data.preprocessing, language) for language in languages)
         self._with_text = config.task in WITH_QUESTION
@@ -149,6 +151,11 @@ class MediaPreparation(CutUpOnce):
         """All that the rows are made of: fingerprints are taken of it."""
         return media_files(corpus)
 
+    @staticmethod
+    def names(corpus: CorpusConfig) -> list[str]:
+        """Those that belong to the fingerprint, because labels come from them."""
+        return names_in_folder(corpus)
+
     def example_of(self, line: str | bytes | MediaExample, number: int) -> MediaExample:
         """A line of `predict`: a path, and after a tab the text that is read beside it; or the content of a file."""
         if isinstance(line, MediaExample):
@@ -163,11 +170,11 @@ class MediaPreparation(CutUpOnce):
         answers = self.answers(examples)
         kept: list[int] = []
         sources: list[Any] = []  # arrays are read as lists are
-        for number, (example, row) in enumerate(zip(examples, self._decoded(examples), strict=True)):
-            if isinstance(row, UnreadableMedia):
-                self._skip(example, row, dropped)
-            elif self._too_long(row):
+        for number, (example, row) in enumerate(zip(examples, self._decoded(examples, self._too_long), strict=True)):
+            if row is None:
                 dropped[TOO_LONG] += 1
+            elif isinstance(row, UnreadableMedia):
+                self._skip(example, row, dropped)
             elif self._writes and not answers[number]:
                 dropped[self._empty(example)] += 1
             else:
@@ -189,15 +196,29 @@ class MediaPreparation(CutUpOnce):
     def _empty(self, example: MediaExample) -> str:
         return TOO_LONG if any(answer.strip() for answer in example.answers) else EMPTY_TARGET
 
-    def _decoded(self, examples: Sequence[MediaExample]) -> Iterator[NDArray[np.uint8] | UnreadableMedia]:
-        """The row of each example, or why it has none; files are decoded by as many threads as there are cores."""
+    def _whole(self, examples: Sequence[MediaExample]) -> Iterator[NDArray[np.uint8] | UnreadableMedia]:
+        """The row of each example, or why the model cannot read it."""
+        for row in self._decoded(examples):
+            read = 0 if self._most_positions is None or isinstance(row, UnreadableMedia) else positions(row, self.settings)
+            if read > (self._most_positions or read):
+                row = UnreadableMedia(f"makes {read:,} positions, more than model.max_positions={self._most_positions}")
+            yield row
+
+    def _decoded(
+        self, examples: Sequence[MediaExample], unwanted: Callable[[NDArray[np.uint8]], bool] = lambda row: False
+    ) -> Iterator[Any]:
+        """The row of each example, or why it has none, or None for one that is unwanted, which is never held beside others.
+
+        Files are decoded by as many threads as there are cores.
+        """
         questions = self.questions(examples)
 
-        def decode(number: int) -> NDArray[np.uint8] | UnreadableMedia:
+        def decode(number: int) -> NDArray[np.uint8] | UnreadableMedia | None:
             try:
-                return row_of(examples[number].file, questions[number], self.settings)
+                row = row_of(examples[number].file, questions[number], self.settings)
             except UnreadableMedia as reason:
                 return reason
+            return None if unwanted(row) else row
 
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
             yield from pool.map(decode, range(len(examples)))
@@ -222,7 +243,7 @@ class MediaPreparation(CutUpOnce):
     def rows_of_all(self, examples: Sequence[MediaExample]) -> MemoryRows:
         """Raises DataError for a file that cannot be read: a set that is judged by is whole or not at all."""
         rows: list[Any] = []  # arrays are read as lists are
-        for example, row in zip(examples, self._decoded(examples), strict=True):
+        for example, row in zip(examples, self._whole(examples), strict=True):
             if isinstance(row, UnreadableMedia):
                 raise unreadable(example, row)
             rows.append(row)
@@ -232,7 +253,7 @@ class MediaPreparation(CutUpOnce):
         """Rows of the lines of `predict` whose files can be read, and the places of these; the others are named."""
         rows: list[Any] = []
         places = []
-        for place, (example, row) in enumerate(zip(examples, self._decoded(examples), strict=True)):
+        for place, (example, row) in enumerate(zip(examples, self._whole(examples), strict=True)):
             if not isinstance(row, UnreadableMedia):
                 rows.append(row)
                 places.append(place)

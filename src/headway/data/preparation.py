@@ -6,6 +6,8 @@ are not in it, but where a preparation says so.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from headway.config import Config, CorpusConfig, DataConfig, Split
 from headway.data.batches import Epoch, Rows
+from headway.data.files import fingerprint
 from headway.data.readers import corpus_files
 from headway.data.tokenizer import Tokenizers
 
@@ -93,6 +96,14 @@ def files_of(preparation: type[Preparation] | Preparation, *parts: CorpusConfig)
     """
     own: Callable[[CorpusConfig], list[Path]] = getattr(preparation, "files", corpus_files)
     return list(dict.fromkeys(path for part in parts for path in own(part)))
+
+
+def fingerprint_of(preparation: type[Preparation] | Preparation, *parts: CorpusConfig) -> str:
+    """SHA-256 over the content of `files_of`, and over their names where these tell what is to be answered, as in a folder."""
+    names_of: Callable[[CorpusConfig], list[str]] | None = getattr(preparation, "names", None)
+    names = [name for part in parts for name in names_of(part)] if names_of is not None else []
+    found = fingerprint(files_of(preparation, *parts))
+    return hashlib.sha256(json.dumps([found, names]).encode()).hexdigest() if names else found
 
 
 def texts_of(preparation: type[Preparation]) -> Read:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from headway.config import CorpusConfig, DataConfig
 from headway.data.array_store import ArrayWriter, DamagedError, MappedArray, exclusive, open_arrays
-from headway.data.preparation import PIECE_EXAMPLES, SIDES, Example, Preparation, Tokens, files_of
+from headway.data.preparation import PIECE_EXAMPLES, SIDES, Example, Preparation, Tokens, fingerprint_of
 from headway.data.progress import PairsProgress
-from headway.data.readers import corpus_name, fingerprint
+from headway.data.readers import corpus_name
 from headway.errors import DataError
 
 FORMAT = 3
@@ -162,7 +162,7 @@ def open_cache(
         DataError: the corpus is damaged, changed, or too many of its examples would be dropped.
         ResourceError: the disk is full or not writable.
     """
-    found = fingerprint(files_of(preparation, corpus))
+    found = fingerprint_of(preparation, corpus)
     name = corpus_name(corpus)
     if expected_fingerprint is not None and found != expected_fingerprint:
         raise DataError(
@@ -277,7 +277,7 @@ def _build_plain(folder: Path, job: _Job) -> None:
                     encoded = [text.encode() for text in texts]
                     _append(writer, f"{side}.text", f"{side}.text_ends", encoded, ends, needed)
             progress.advance(len(examples))
-        if fingerprint(files_of(preparation, job.corpus)) != job.fingerprint:
+        if fingerprint_of(preparation, job.corpus) != job.fingerprint:
             raise DataError("changed while it was tokenised", where=job.name, remedy="wait until it is written, then start again")
         writer.publish({"read": read, "dropped": dict(dropped), "cut": cut, "fingerprint": job.fingerprint, "view": None})
 

@@ -178,8 +178,8 @@ def bootstrap_interval(
 def _acceleration(without: np.ndarray) -> float:
     """A sixth of the skewness of the score, from what it is without some of the examples (Efron 1987, equation 6.6)."""
     gaps = without.mean() - without
-    scale = (gaps**2).sum()
-    return float((gaps**3).sum() / (6 * scale**1.5)) if scale > 0 else 0.0
+    scale = (gaps**2).sum() ** 1.5  # 0 also of gaps too small to be cubed, such as those of CIDEr of endless captions
+    return float((gaps**3).sum() / (6 * scale)) if scale > 0 else 0.0
 
 
 def tail_levels(confidence: float, sentences: int) -> tuple[float, float]:

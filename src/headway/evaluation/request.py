@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from headway.config import WITHOUT_TARGET, Config, CorpusConfig, Direction, Split, load_config
-from headway.data.preparation import files_of
-from headway.data.readers import corpus_name, corpus_paths, fingerprint
+from headway.data.preparation import fingerprint_of
+from headway.data.readers import corpus_name, corpus_paths
 from headway.data.tagged import in_scheme
 from headway.errors import DataError, UsageError
 from headway.evaluation import records
@@ -118,7 +118,7 @@ def open_request(run: Path, overrides: Sequence[str], split: Split) -> Request:
 
 def _fingerprint(config: Config, parts: Iterable[CorpusConfig]) -> str:
     """Of the files of some parts, each counted once."""
-    return fingerprint(files_of(TASKS[config.task].preparation, *parts))
+    return fingerprint_of(TASKS[config.task].preparation, *parts)
 
 
 def _refuse_other_languages(config: Config, trained: Config) -> None:

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from headway.config import Config
 from headway.data.batches import IGNORED, Batch, BucketedEpoch, Epoch
-from headway.data.files import fingerprint, written_aside
+from headway.data.files import written_aside
 from headway.data.labels import Labels
 from headway.data.media_examples import MediaExample
 from headway.data.media_preparation import MediaPreparation
-from headway.data.preparation import PIECE_EXAMPLES, MemoryRows, Preparation, Prepared, files_of
+from headway.data.preparation import PIECE_EXAMPLES, MemoryRows, Preparation, Prepared, fingerprint_of
 from headway.data.readers import corpus_name
 from headway.data.tagged import in_scheme
 from headway.data.token_cache import in_pieces
@@ -169,7 +169,7 @@ def _open(loaded: LoadedModel, done: Done) -> _Index:
     folder = run_of(loaded.directory) / "explain"
     made_from = {
         "model": loaded.fingerprint,
-        "data": fingerprint(files_of(TASKS[loaded.config.task].preparation, *loaded.config.data.parts("train"))),
+        "data": fingerprint_of(TASKS[loaded.config.task].preparation, *loaded.config.data.parts("train")),
     }
     names = ["text", *(["answer"] if loaded.model.encoder and loaded.model.decoder else [])]
     try:

@@ -73,6 +73,9 @@ class MediaPredictor(Predictor):
             if isinstance(line, str) and not line.strip():
                 continue
             example = preparation.example_of(line, place + 1)
+            if with_text and not example.question.strip():
+                _log.warning("%s stands without the text that is read beside it (after a tab): it has no answer", example.name)
+                continue
             try:
                 media = read_file(example.file, config.media)
             except UnreadableMedia as reason:

@@ -10,9 +10,8 @@ from typing import Any
 from headway.config import WITHOUT_TARGET, Config, load_config
 from headway.data.check import check
 from headway.data.checks.report import CheckReport
-from headway.data.files import fingerprint
 from headway.data.labels import Labels
-from headway.data.preparation import files_of
+from headway.data.preparation import files_of, fingerprint_of
 from headway.data.tokenizer import Tokenizers
 from headway.errors import HeadwayError, ModelError
 from headway.evaluation.evaluated import Evaluated, load_evaluated
@@ -137,9 +136,7 @@ def _training(config: Config, labels: Labels | None, starts: list[Start]) -> tup
     try:
         read = read_training_text(config, labels)
         learned = starts[-1].data.get("train") if starts else None
-        found = joined_fingerprint(
-            [fingerprint(files_of(TASKS[config.task].preparation, part)) for part in config.data.parts("train")]
-        )
+        found = joined_fingerprint([fingerprint_of(TASKS[config.task].preparation, part) for part in config.data.parts("train")])
     except HeadwayError as error:
         return None, f"Nothing can be said of rare words: the training set cannot be read ({error})."
     notes = []

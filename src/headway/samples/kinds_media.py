@@ -70,6 +70,7 @@ media:
   patches: 64
   frames: 2                     # … of which two frames tell what moved where: after a quarter, and after three quarters
   frames_per_patch: 1
+  stem: convolution
 """
 _AUDIO = """
 media:
@@ -144,7 +145,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         write=table("video", "english", "german", "chinese"),
         corpus={"path": ".jsonl", "source": "video", "target": "english"},
         settings=settings(
-            1500,
+            2400,
             data="  target_language: en\n",
             media=_VIDEO,
             vocabulary=116,
@@ -155,7 +156,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         ),
         then="ls {place}/clips/*.mp4 | headway predict {run}",
         files_beside=Files("clips", ".mp4", mp4),
-        size=2000,
+        size=6000,
         combined="words (a colour with a shape, what two shapes do together)",
         truth="It shows nothing real, and a score on it says nothing about real films.",
     ),
@@ -170,7 +171,16 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         tell=recording_and_digits,
         write=table("audio", "text"),
         corpus={"path": ".jsonl", "source": "audio", "target": "text"},
-        settings=settings(1000, data="  target_language: en\n", media=_AUDIO, vocabulary=55, batch_tokens=4096, model=ENCODER),
+        settings=settings(
+            800,
+            data="  target_language: en\n",
+            media=_AUDIO,
+            vocabulary=55,
+            batch_tokens=4096,
+            model=SEQUENCES,
+            training="  ctc_weight: 0.9               # spelled along the sound: a decoder forgets digits that come twice\n",
+            end="\ndecoding:\n  method: ctc\n",
+        ),
         then="ls {place}/recordings/*.wav | headway predict {run}",
         files_beside=Files("recordings", ".wav", wav),
         size=2000,

@@ -7,6 +7,7 @@ extended, the row of a new piece begins as the mean of those that it was cut int
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.config import Config, ModelConfig
+from headway.config import Config, MediaConfig, ModelConfig
 from headway.data.checks.report import Finding
 from headway.data.preparation import texts_of
 from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers, train_tokenizers
@@ -33,6 +34,8 @@ SAME = (
     "width", "feed_forward_width", "heads", "key_value_heads", "norm", "norm_place", "positions", "activation", "gated", "bias",
     "query_key_norm",
 )  # fmt: skip
+# The same of media, by what is read.
+SEEN, HEARD = ("color", "patch", "stem", "frames_per_patch"), ("sample_rate", "mels", "window_ms", "hop_ms", "subsampling")
 
 
 @dataclass
@@ -204,18 +207,30 @@ def refuse_misfits(given: dict[str, LoadedModel], config: Config, tokenizers: To
 def _refuse_misfit(loaded: LoadedModel, part: str, config: Config, tokenizers: Tokenizers) -> None:
     theirs, ours = loaded.config.model, config.model
     where = str(loaded.directory)
-    different = [key for key in SAME if getattr(theirs, key) != getattr(ours, key)]
+    pairs = [(f"model.{key}", getattr(ours, key), getattr(theirs, key)) for key in SAME]
+    different = [(key, mine, given) for key, mine, given in pairs if mine != given]
     if getattr(theirs, f"{part}_layers") < getattr(ours, f"{part}_layers"):
-        different.append(f"{part}_layers")
+        different.append((f"model.{part}_layers", getattr(ours, f"{part}_layers"), getattr(theirs, f"{part}_layers")))
+    if part == "encoder":
+        different += _other_media(loaded.config.media, config.media)
     if different:
-        shown = ", ".join(f"model.{key}={getattr(ours, key)} (there: {getattr(theirs, key)})" for key in different)
-        values = " ".join(f"model.{key}={getattr(theirs, key)}" for key in different)
+        shown = ", ".join(f"{key}={mine} (there: {given})" for key, mine, given in different)
+        values = " ".join(f"{key}={given}" for key, _, given in different)
         raise UsageError(f"does not have the shape of this model: {shown}", where=where, remedy=f"set {values}")
     used, learned = _tokenizer_of(loaded.tokenizers, part), _tokenizer_of(tokenizers, part)
     if not extends(learned, used):
         problem = f"has another tokenizer than this run ({used.digest[:12]}, not {learned.digest[:12]})"
         remedy = "leave tokenizer.path out: a new run takes the tokenizer of model.start_from"
         raise UsageError(problem, where=where, remedy=remedy)
+
+
+def _other_media(theirs: MediaConfig, ours: MediaConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Settings by which one position of media is other numbers: their keys, ours, theirs."""
+    if "text" in (theirs.kind, ours.kind):  # nothing of one door fits the other
+        return
+    keys = ("kind",) if theirs.kind != ours.kind else HEARD if ours.hears else SEEN
+    found = ((f"media.{key}", getattr(ours, key), getattr(theirs, key)) for key in keys)
+    yield from ((key, mine, given) for key, mine, given in found if mine != given)
 
 
 def _refuse_two_tables(encoder: LoadedModel, decoder: LoadedModel) -> None:

@@ -20,10 +20,10 @@ from headway.config import Config, Direction
 from headway.data.batches import IGNORED
 from headway.data.labels import Labels
 from headway.data.pairs import forbidden_ids
-from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning, files_of
+from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning, fingerprint_of
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
-from headway.data.readers import corpus_name, fingerprint
+from headway.data.readers import corpus_name
 from headway.data.tagged import in_scheme
 from headway.data.texts import TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
@@ -99,7 +99,7 @@ class Validation:
             remedy = "look for misspelt labels, or for labels of another column; `headway check` names them"
             raise DataError("nothing in it can be judged: train has none of its labels", where=corpus_name(*parts), remedy=remedy)
         directions = [part.direction for part, some in zip(parts, found, strict=True) for _ in some]
-        return cls(examples, rows, preparations[0], directions, fingerprint(files_of(preparations[0], *parts)))
+        return cls(examples, rows, preparations[0], directions, fingerprint_of(preparations[0], *parts))
 
     @cached_property
     def spelled_bytes(self) -> int | None:

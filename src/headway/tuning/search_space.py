@@ -19,12 +19,12 @@ from headway.errors import UsageError
 from headway.training.run_directory import cache_directory
 from headway.tuning.space import Space, Value, read_space
 
-SEARCHED = ("data", "tokenizer", "noise", "model", "training")
+SEARCHED = ("data", "tokenizer", "noise", "media", "model", "training")
 # What decides what is measured, or where it is kept, is the same in all trials.
 FIXED: tuple[Key, ...] = (("data", "validation"), ("data", "test"), ("data", "cache_directory"))
 # Where text is cut up or damaged in another way, the loss of a token is another measure; these tasks have other losses.
 CHANGES_LOSS = ("tokenizer", "noise", "data")
-WITHOUT_TOKEN_LOSS = ("classification", "pair_classification", "tagging", "sentence_embedding")
+WITHOUT_TOKEN_LOSS = ("classification", "pair_classification", "tagging", "sentence_embedding", "media_classification")
 OTHER_KINDS = {
     "loguniform": "log", "log_uniform": "log", "float": "uniform", "range": "uniform", "integer": "int", "choices": "choice",
     "categorical": "choice", "values": "choice",

@@ -154,6 +154,48 @@ def test_a_long_recording_is_answered_in_windows(tones: Path, tmp_path: Path) ->
     assert all(math.isfinite(score) for score in whole.token_scores)
 
 
+@pytest.fixture(scope="module")
+def captioner(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of large patches, most of whose weights stand in its stem; hardly trained."""
+    training = {**UNSCORED, "updates": 2, "warmup_updates": 1, "validate_every": 2, "save_every": 2}
+    config = media_config(
+        colours, tmp_path_factory.mktemp("captioner") / "run", "captioning", training=training,
+        media={"patch": 256, "patches": 2, "stem": "convolution"},
+    )  # fmt: skip
+    return train(config, quiet=True)
+
+
+def test_a_model_with_a_large_stem_can_be_loaded(captioner: Path, colours: Path) -> None:
+    assert len(headway.load(str(captioner), maximum_length=3).predict([str(colours / "images" / "test0.png")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("media", "different"),
+    [
+        ({"patch": 8, "stem": "convolution"}, r"media\.patch=8 \(there: 256\)\s+→ set media\.patch=256"),
+        ({"patch": 256}, r"media\.stem=linear \(there: convolution\)"),
+        ({"kind": "video"}, r"media\.kind=video \(there: image\)"),
+    ],
+)
+def test_other_patches_cannot_begin_with_its_weights(
+    captioner: Path, colours: Path, tmp_path: Path, media: dict[str, Any], different: str
+) -> None:
+    model = {"start_from": str(captioner)}
+    config = media_config(colours, tmp_path / "run", "captioning", media=media, model=model, training=UNSCORED)
+    with pytest.raises(UsageError, match=different):
+        train(config, quiet=True)
+
+
+def test_a_line_without_its_question_is_named(colours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    training = {**UNSCORED, "updates": 2, "warmup_updates": 1, "validate_every": 2, "save_every": 2}
+    config = media_config(colours, tmp_path / "run", "visual_question_answering", training=training)
+    picture = str(colours / "images" / "test0.png")
+    predictor = headway.load(str(train(config, quiet=True)), maximum_length=3)
+    with caplog.at_level(logging.WARNING):
+        assert predictor.predict([picture, f"{picture}\t "]) == ["", ""]
+    assert caplog.text.count(f"{picture} stands without the text that is read beside it (after a tab)") == 2
+
+
 def test_ctc_sums_over_all_paths() -> None:
     logits = torch.randn(2, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[True] * 4, [True] * 3 + [False]])
@@ -180,6 +222,11 @@ def test_best_paths_are_collapsed() -> None:
         ("captioning", {"training": {"ctc_weight": 0.3}}, "training.ctc_weight=0.3 is for task=speech_recognition"),
         ("captioning", {"tokenizer": {"dropout": 0.1}}, "tokenizer.dropout=0.1 is not for task=captioning"),
         ("speech_recognition", {"model": {"positions": "learned", "max_positions": 300}}, "above the positions of media=751"),
+        (
+            "speech_recognition",
+            {"model": {"positions": "learned", "max_positions": 800}, "media": {"speed": 0.5}},
+            "max_positions=800 must be above the positions of media=1503",
+        ),
         ("media_classification", {"media": {"frames_per_patch": 2}}, "an image is one frame"),
     ],
 )
