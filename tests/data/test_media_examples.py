@@ -97,6 +97,11 @@ def test_rows_without_a_path(tmp_path: Path, rows: list[dict[str, object]], prob
         list(read_media(corpus(write_manifest(tmp_path / "m.jsonl", rows), source="f", target="t"), data()))
 
 
+def test_a_line_break_in_a_cell_is_one_of_its_text(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text('f,t\na.wav,"one\ntwo"\n', encoding="utf-8")
+    assert [one.answers for one in read_media(corpus(tmp_path / "m.csv", source="f", target="t"), data())] == [("one two",)]
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(DataError, match=r"photo: there is no such file\s+→ did you mean .*photos"):

@@ -17,7 +17,7 @@ from headway.data.labelled import labels_of
 from headway.data.lines import read_lines
 from headway.data.media_files import media_kind_of
 from headway.data.readers import Pair
-from headway.data.tables import read_table
+from headway.data.tables import ending, read_table
 from headway.errors import DataError, UsageError
 
 FOLDER_COLUMNS = ("file", "folder", "text")
@@ -135,7 +135,9 @@ def read_rows(corpus: CorpusConfig, *, labels: bool) -> Iterator[tuple[tuple[str
     for (*texts, answer), line in rows:
         if not texts[0].strip():
             raise DataError("names no file", where=f"{corpus.path}:{line}", remedy="give its path, or remove the row")
-        yield tuple(texts), [one for one in answer.split("\n") if one.strip()], line
+        # A line break in a cell is one of its text; only an array, or the text beside a file, parts answers.
+        each = [" ".join(answer.split("\n"))] if ending(corpus.path) in (".csv", ".parquet") else answer.split("\n")
+        yield tuple(texts), [one for one in each if one.strip()], line
 
 
 def _read_folder(path: str, columns: tuple[str | int, ...]) -> Iterator[Row]:
