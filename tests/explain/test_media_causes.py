@@ -40,7 +40,7 @@ def shares_ranked_first(
 
 def test_the_patch_that_decides_ranks_first(tmp_path: Path, record_property: Callable[..., None]) -> None:
     found = shares_ranked_first(tmp_path, "image", {}, 200, lambda place, cause: place == cause)
-    record_property("ranked first", found)
+    record_property("ranked first", {name: float(share) for name, share in found.items()})
     print(found)
     assert found["integrated_gradients"] >= 0.95
     assert found["occlusion"] >= 0.95
@@ -54,7 +54,7 @@ def test_the_stretch_of_time_that_decides_ranks_first(tmp_path: Path, record_pro
         return begin - 2 * seconds <= place * seconds <= begin + TONE + seconds
 
     found = shares_ranked_first(tmp_path, "audio", SOUND, 120, near)
-    record_property("ranked first", found)
+    record_property("ranked first", {name: float(share) for name, share in found.items()})
     print(found)
     assert found["integrated_gradients"] >= 0.95
     assert found["occlusion"] >= 0.8  # one position of five is taken away, and four go on to tell of the tone
