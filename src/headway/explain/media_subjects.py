@@ -14,14 +14,14 @@ from headway.data.media_batches import positions_of
 from headway.data.media_files import UnreadableMedia
 from headway.data.media_preparation import LabelledMediaPreparation, MediaPreparation, read_file
 from headway.data.media_rows import MediaRow, pack, unpack
-from headway.data.tokenizer import EOS_ID
 from headway.errors import DataError, UsageError
 from headway.explain.labels import label_subject
-from headway.explain.request import Request, beam_search, piece_names
+from headway.explain.request import Request, piece_names
 from headway.explain.seen import Seen, media_side, seen_in
-from headway.explain.sides import END, Side, read_side
+from headway.explain.sides import Side
 from headway.explain.subject import Output, Subject
-from headway.inference.ctc import BLANK
+from headway.explain.written import written_subject
+from headway.inference.ctc import BLANK, surest_places
 from headway.inference.labeller import Labeller
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Translation, decoding_options
@@ -38,22 +38,7 @@ def written_of_media(request: Request) -> Subject:
     found = next(MediaPredictor(request.answering(), **request.decoding).translate_detailed([request.text]))
     if decoding_options(config, request.decoding).method == "ctc":
         return _spelled(request, found, source, seen)
-    tokenizer, model = request.loaded.tokenizers.target, request.loaded.model
-    target = read_side(tokenizer, found.ids, start=True)
-    said = zip([*target.pieces[1:], END], [*found.ids, EOS_ID], found.token_scores, strict=True)
-    return Subject(
-        task=config.task,
-        model=model,
-        text=request.text,
-        answer=found.text,
-        source=source,
-        target=target,
-        outputs=[Output(piece, number, place, score) for place, (piece, number, score) in enumerate(said)],
-        read_out=model.logits,
-        name_of=piece_names(tokenizer),
-        search=beam_search(request, tokenizer, source, []),
-        seen=seen,
-    )
+    return written_subject(request, found, source, seen)
 
 
 def _spelled(request: Request, found: Translation, source: Side, seen: Seen) -> Subject:
@@ -62,7 +47,8 @@ def _spelled(request: Request, found: Translation, source: Side, seen: Seen) -> 
     assert model.ctc is not None
     with torch.inference_mode():
         memory = model.encode(source.as_read(device), torch.ones(1, len(source), dtype=torch.bool, device=device))
-        surest = _surest_places(model.ctc(memory)[0].float().log_softmax(-1))
+        log_p_S, path_S = model.ctc(memory)[0].float().log_softmax(-1).max(-1)
+    surest = surest_places(log_p_S.tolist(), path_S.tolist())
     if not surest:
         problem = "there is nothing to explain: the model spells nothing of it"
         raise UsageError(problem, where="decoding.method", remedy="choose another way to answer: decoding.method=beam")
@@ -87,20 +73,6 @@ def _spelled(request: Request, found: Translation, source: Side, seen: Seen) -> 
         name_of=lambda number: NOTHING_SPELLED if number == BLANK else names(number),
         seen=seen,
     )
-
-
-def _surest_places(log_p_SV: Tensor) -> list[tuple[int, int]]:
-    """The place and the number of each symbol on the best path: of those that it stays at, the surest."""
-    best_S, path_S = (found.tolist() for found in log_p_SV.max(-1))
-    found: list[tuple[int, int]] = []
-    before = BLANK
-    for place, (score, symbol) in enumerate(zip(best_S, path_S, strict=True)):
-        if symbol != BLANK and symbol != before:
-            found.append((place, symbol))
-        elif symbol != BLANK and score > best_S[found[-1][0]]:
-            found[-1] = (place, symbol)
-        before = symbol
-    return found
 
 
 def labelled_media(request: Request) -> Subject:

@@ -24,8 +24,9 @@ from headway.errors import UsageError
 from headway.explain.labels import label_subject, temperature_of
 from headway.explain.media_subjects import labelled_media, written_of_media
 from headway.explain.request import Direction, Request, beam_search, piece_names
-from headway.explain.sides import END, HIDDEN, Side, read_side
+from headway.explain.sides import HIDDEN, Side, read_side
 from headway.explain.subject import Output, Subject
+from headway.explain.written import written_subject
 from headway.inference.direction import choose_direction
 from headway.inference.embedder import Embedder
 from headway.inference.labeller import Labeller
@@ -68,28 +69,8 @@ def _written(request: Request) -> Subject:
     found = next(predictor.translate_detailed([request.text]))
     if not found.source_ids:
         raise UsageError("there is nothing to explain: no token of it is left", where="TEXT", remedy="give another text")
-    tokenizer, model = request.loaded.tokenizers.target, request.loaded.model
     tags = [f"<2{language}>" for language in request.config.in_direction(asked).language_tags]
-    source = read_side(request.tokenizer, found.source_ids, tags)
-    target = read_side(tokenizer, found.ids, start=True)
-    outputs = [
-        Output(piece, number, place, score)
-        for place, (piece, number, score) in enumerate(
-            zip([*target.pieces[1:], END], [*found.ids, EOS_ID], found.token_scores, strict=True)
-        )
-    ]
-    return Subject(
-        task=request.config.task,
-        model=model,
-        text=request.text,
-        answer=found.text,
-        source=source,
-        target=target,
-        outputs=outputs,
-        read_out=model.logits,
-        name_of=piece_names(tokenizer),
-        search=beam_search(request, tokenizer, source, []),
-    )
+    return written_subject(request, found, read_side(request.tokenizer, found.source_ids, tags))
 
 
 def _continued(request: Request) -> Subject:

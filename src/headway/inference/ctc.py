@@ -29,16 +29,20 @@ def spell(model: Transformer, source_BSF: Tensor, mask_BS: Tensor, options: Deco
 
 
 def _collapsed(log_p: list[float], path: list[int], length_penalty: float) -> Hypothesis:
-    ids: list[int] = []
-    scores: list[float] = []
+    found = surest_places(log_p, path)
     blanks = [score for score, symbol in zip(log_p, path, strict=True) if symbol == BLANK]
+    scores = [*(log_p[place] for place, _ in found), sum(blanks) / len(blanks) if blanks else 0.0]
+    return Hypothesis([symbol for _, symbol in found], sum(scores) / len(scores) ** length_penalty, scores)
+
+
+def surest_places(log_p: list[float], path: list[int]) -> list[tuple[int, int]]:
+    """The place and the number of each symbol of a path: of those that it stays at, the surest."""
+    found: list[tuple[int, int]] = []
     before = BLANK
-    for score, symbol in zip(log_p, path, strict=True):
+    for place, (score, symbol) in enumerate(zip(log_p, path, strict=True)):
         if symbol != BLANK and symbol != before:
-            ids.append(symbol)
-            scores.append(score)
-        elif symbol != BLANK:
-            scores[-1] = max(scores[-1], score)
+            found.append((place, symbol))
+        elif symbol != BLANK and score > log_p[found[-1][0]]:
+            found[-1] = (place, symbol)
         before = symbol
-    scores.append(sum(blanks) / len(blanks) if blanks else 0.0)
-    return Hypothesis(ids, sum(scores) / len(scores) ** length_penalty, scores)
+    return found
