@@ -167,7 +167,7 @@ class Config(Section):
             yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
         if model.positions == "learned":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
-            if self.task in OF_MEDIA:
+            if self.media.hears:  # patches have their places in rows and columns
                 lengths["the positions of media"] = self.media.positions_in_training
             for name, longest in lengths.items():
                 if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too

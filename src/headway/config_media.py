@@ -21,6 +21,14 @@ KIND_DEFAULTS: dict[str, dict[str, Any]] = {
     "video": {"patches": 64, "frames_per_patch": 2},
 }
 
+_SEEN, _HEARD = ("image", "video"), ("audio",)
+_READ_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("color", "patch", "patches", "stem", "crop", "flip", "colour"), _SEEN),
+    **dict.fromkeys(("frames", "frames_per_patch"), ("video",)),
+    **dict.fromkeys(("sample_rate", "mels", "window_ms", "hop_ms", "subsampling", "longest_seconds"), _HEARD),
+    **dict.fromkeys(("speed", "noise", "shift_ms", "time_masks", "time_mask_ms", "band_masks", "band_mask_share"), _HEARD),
+}
+
 
 class MediaConfig(Section):
     """Of pictures patches (Dosovitskiy et al. 2021), of clips blocks (Arnab et al. 2021), of sound log-mel frames."""
@@ -101,8 +109,10 @@ class MediaConfig(Section):
         return math.ceil(self.positions / slowest + self.shift_ms / self.hop_ms / self.subsampling) + 1
 
     def problems(self) -> Iterator[str]:
-        if self.kind == "image" and self.frames_per_patch != 1:
-            yield f"frames_per_patch={self.frames_per_patch} is for kind=video: an image is one frame — leave it out"
+        for name, kinds in _READ_BY.items():
+            value = getattr(self, name)
+            if self.kind not in kinds and value != type(self).model_fields[name].default:
+                yield f"{name}={value} is for kind={' or '.join(kinds)}, and kind={self.kind} does not read it — leave it out"
         if self.kind == "video" and self.frames_per_patch > self.frames:
             yield f"frames_per_patch={self.frames_per_patch} is more than frames={self.frames}"
         if self.stem == "convolution" and self.patch % 4:

@@ -41,8 +41,10 @@ def test_positions_are_told_without_reading_all() -> None:
     pictures = MediaConfig(kind="video", patch=4, frames=3, frames_per_patch=2)
     row = pack(np.zeros((3, 8, 12, 3), np.uint8), [7, 8])
     assert positions(row, pictures) == 2 * 2 * 3 + 2
-    assert len(positions_of(unpack(row), pictures, with_text=True)) == positions(row, pictures) + 1, "and the end of the text"
+    assert len(positions_of([unpack(row)], pictures, with_text=True)[0]) == positions(row, pictures) + 1, (
+        "and the end of the text"
+    )
     for samples in (1, 100, 799, 8000, 8001):
         sound = MediaConfig(kind="audio", sample_rate=8000, mels=10)
         row = pack(np.random.default_rng(1).uniform(-1, 1, samples).astype(np.float32))
-        assert abs(len(positions_of(unpack(row), sound, with_text=False)) - positions(row, sound)) <= 1
+        assert abs(len(positions_of([unpack(row)], sound, with_text=False)[0]) - positions(row, sound)) <= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +24,6 @@ from headway.data.sound import (
     split_at_quiet,
     stack_frames,
 )
-from headway.errors import UsageError
 
 
 def chance(*key: int) -> np.random.Generator:
@@ -40,6 +39,11 @@ def speech_like(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
 
 
 # Log-mel
+
+
+def log_mel_of(wave: np.ndarray, **options: Any) -> np.ndarray:
+    (made,) = log_mel([wave], **options)
+    return made
 
 
 def slow_log_mel(wave: np.ndarray, rate: int, mels: int, window_ms: float, hop_ms: float) -> np.ndarray:
@@ -91,7 +95,7 @@ def slow_log_mel(wave: np.ndarray, rate: int, mels: int, window_ms: float, hop_m
 )
 def test_log_mel_is_what_its_definition_says(rate: int, mels: int, window_ms: float, hop_ms: float, seconds: float) -> None:
     wave = speech_like(seconds, rate)
-    made = log_mel(wave, sample_rate=rate, mels=mels, window_ms=window_ms, hop_ms=hop_ms)
+    made = log_mel_of(wave, sample_rate=rate, mels=mels, window_ms=window_ms, hop_ms=hop_ms)
     assert made.dtype == np.float32
     np.testing.assert_allclose(made, slow_log_mel(wave, rate, mels, window_ms, hop_ms), atol=1e-4)
 
@@ -103,14 +107,14 @@ def test_the_spectrum_is_that_of_scipy() -> None:
     _, _, spectrum = signal.spectrogram(even, 16000, "hann", 400, 240, 512, detrend=False, mode="magnitude")
     features = np.square(spectrum.T) @ mel_filters(16000, 80, 512)
     features = np.log(np.maximum(features, features.max() * FLOOR))
-    made = log_mel(wave, sample_rate=16000, mels=80, window_ms=25, hop_ms=10)
+    made = log_mel_of(wave, sample_rate=16000, mels=80, window_ms=25, hop_ms=10)
     np.testing.assert_allclose(made, (features - features.mean()) / features.std(), atol=1e-4)
 
 
 @given(st.integers(1, 5000), st.integers(2, 600), st.integers(1, 300))
 def test_every_sample_is_heard(count: int, window: int, hop: int) -> None:
     hop = min(hop, window)
-    made = log_mel(np.ones(count, np.float32), sample_rate=1000, mels=4, window_ms=window, hop_ms=hop)
+    made = log_mel_of(np.ones(count, np.float32), sample_rate=1000, mels=4, window_ms=window, hop_ms=hop)
     frames = len(made)
     assert (frames - 1) * hop + window >= count
     assert frames == 1 or (frames - 2) * hop + window < count
@@ -119,16 +123,16 @@ def test_every_sample_is_heard(count: int, window: int, hop: int) -> None:
 def test_loudness_and_a_shifted_zero_change_nothing() -> None:
     wave = speech_like(1.0, 16000)
     options = {"sample_rate": 16000, "mels": 80, "window_ms": 25.0, "hop_ms": 10.0}
-    made = log_mel(wave, **options)
+    made = log_mel_of(wave, **options)
     assert made.mean() == pytest.approx(0, abs=1e-5)
     assert made.std() == pytest.approx(1, abs=1e-4)
-    np.testing.assert_allclose(log_mel(wave * np.float32(0.01), **options), made, atol=1e-4)
-    np.testing.assert_allclose(log_mel(wave + np.float32(0.2), **options), made, atol=2e-3)
+    np.testing.assert_allclose(log_mel_of(wave * np.float32(0.01), **options), made, atol=5e-4)
+    np.testing.assert_allclose(log_mel_of(wave + np.float32(0.2), **options), made, atol=2e-3)
 
 
 @pytest.mark.parametrize("hertz", [100, 440, 1000, 3000, 7000])
 def test_a_tone_is_loudest_in_its_band(hertz: int) -> None:
-    made = log_mel(tone(0.5, 16000, hertz), sample_rate=16000, mels=40, window_ms=25, hop_ms=10)
+    made = log_mel_of(tone(0.5, 16000, hertz), sample_rate=16000, mels=40, window_ms=25, hop_ms=10)
     middles = np.linspace(*(2595 * math.log10(1 + edge / 700) for edge in (LOWEST_HZ, 8000)), 42)[1:-1]
     assert abs(int(made[10].argmax()) - int(np.abs(middles - 2595 * math.log10(1 + hertz / 700)).argmin())) <= 1
 
@@ -136,7 +140,7 @@ def test_a_tone_is_loudest_in_its_band(hertz: int) -> None:
 @pytest.mark.parametrize(("rate", "mels"), [(16000, 80), (16000, 128), (8000, 128), (48000, 256), (192_000, 512), (1000, 512)])
 def test_no_band_is_always_empty(rate: int, mels: int) -> None:
     wave = np.random.default_rng(0).standard_normal(rate // 4).astype(np.float32)
-    made = log_mel(wave, sample_rate=rate, mels=mels, window_ms=25, hop_ms=10)
+    made = log_mel_of(wave, sample_rate=rate, mels=mels, window_ms=25, hop_ms=10)
     assert (made.max(axis=0) > made.min()).all()
 
 
@@ -144,14 +148,29 @@ def test_long_recordings_are_made_piece_by_piece(monkeypatch: pytest.MonkeyPatch
     from headway.data import sound
 
     wave, options = speech_like(1.0, 16000), {"sample_rate": 16000, "mels": 80, "window_ms": 25.0, "hop_ms": 10.0}
-    whole = log_mel(wave, **options)
+    whole = log_mel_of(wave, **options)
     monkeypatch.setattr(sound, "_FRAMES_AT_ONCE", 7)
-    np.testing.assert_allclose(log_mel(wave, **options), whole, atol=1e-5)
+    np.testing.assert_allclose(log_mel_of(wave, **options), whole, atol=1e-5)
+
+
+@given(st.lists(st.integers(0, 3000), max_size=6), st.integers(2, 300), st.integers(1, 300), st.integers(1, 40))
+def test_recordings_together_are_what_each_is_alone(counts: list[int], window: int, hop: int, at_once: int) -> None:
+    from headway.data import sound
+
+    chances = np.random.default_rng(0)
+    waves = [chances.standard_normal(count).astype(np.float32) * 10.0 ** chances.integers(-3, 1) for count in counts]
+    options = {"sample_rate": 1000, "mels": 4, "window_ms": float(window), "hop_ms": float(min(hop, window))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sound, "_FRAMES_AT_ONCE", at_once)
+        together = log_mel(waves, **options)
+    assert len(together) == len(waves)
+    for made, wave in zip(together, waves, strict=True):
+        np.testing.assert_allclose(made, log_mel_of(wave, **options), atol=2e-5)
 
 
 def test_nothing_and_silence_are_numbers() -> None:
     for wave in (np.zeros(0, np.float32), np.zeros(1, np.float32), np.zeros(4000, np.float32), np.ones(1, np.float32)):
-        made = log_mel(wave, sample_rate=16000, mels=80, window_ms=25, hop_ms=10)
+        made = log_mel_of(wave, sample_rate=16000, mels=80, window_ms=25, hop_ms=10)
         assert np.isfinite(made).all()
         assert made.shape == (24 if len(wave) == 4000 else 1, 80)
 
@@ -238,10 +257,13 @@ def test_speed_changes_pitch_and_length(factor: float) -> None:
     np.testing.assert_array_equal(change_speed(wave, factor), faster)
 
 
-def test_speed_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "soxr", None)
-    with pytest.raises(UsageError, match=r'pip install "headway\[media\]"'):
-        change_speed(tone(0.1), 1.1)
+@pytest.mark.parametrize("factor", [0.1, 0.85, 0.93, 1.07, 1.9])
+@pytest.mark.parametrize("hertz", [50, 440, 3000, 6000])
+def test_a_tone_at_another_speed_is_another_tone(factor: float, hertz: int) -> None:
+    moments = np.arange(16000) * factor / 16000
+    faster = change_speed(tone(2.0, 16000, hertz, 0.5), factor)[200:15800]
+    wanted = 0.5 * np.sin(2 * np.pi * hertz * moments[200:15800])
+    np.testing.assert_allclose(faster, wanted if hertz * factor < 8000 else 0, atol=2e-3)
 
 
 def test_shift_puts_silence_before_or_cuts_away() -> None:

@@ -33,10 +33,13 @@ SWITCHES = {
     "tied_embeddings": st.sampled_from(["none", "decoder", "all"]),
     "norm_place": st.sampled_from(["pre", "post"]),
 }
+SMALL = {"patch": 4, "patches": 9}
+NOTHING_SET: dict[str, Any] = {}
 LITTLE = {"encoder_layers": 2, "width": 16, "feed_forward_width": 24, "heads": 2, "max_positions": 800}
 
 
-def config_of(task: str, media: dict[str, Any] | None = None, **sections: Any) -> Config:
+def config_of(task: str, media: dict[str, Any] = NOTHING_SET, **sections: Any) -> Config:
+    hears = task == "speech_recognition" or media.get("kind") == "audio"
     corpus = {"path": "m.jsonl", "source": "file", "target": "text"}
     if task in ("visual_question_answering", "multimodal_translation"):
         corpus["second"] = "question"
@@ -45,7 +48,7 @@ def config_of(task: str, media: dict[str, Any] | None = None, **sections: Any) -
         "run_directory": "run",
         "task": task,
         "data": {"train": corpus, "validation": corpus},
-        "media": {"patch": 4, "patches": 9, **(media or {})},
+        "media": media if hears else {**SMALL, **media},
         "model": {**LITTLE, "decoder_layers": layers, **sections.pop("model", {})},
         "training": {"batch_tokens": 256, "threads": 1, "device": "cpu", **sections.pop("training", {})},
         **sections,

@@ -18,11 +18,15 @@ import headway
 from headway.config import Config, DecodingConfig
 from headway.data.batches import IGNORED
 from headway.errors import UsageError
+from headway.inference import media_predictor
 from headway.inference.ctc import _collapsed
 from headway.inference.labeller import Labeller
 from headway.inference.media_predictor import MediaPredictor
+from headway.inference.predictor import Source
+from headway.model_dir import build_model, load_model
 from headway.training.loop import train
 from headway.training.losses import ctc_loss
+from headway.training.start_from import inherit
 from made_manifests import COLUMNS, RATE, write_colours, write_manifest, write_picture, write_recording
 
 UNSCORED = {"best_by": "loss", "validate_score": False}
@@ -138,7 +142,7 @@ def test_tones_are_written_down_by_ctc_and_by_the_decoder(tones: Path, tmp_path:
     assert sum(map(str.__eq__, written, wanted)) >= 5, written
 
 
-def test_a_long_recording_is_answered_in_windows(tones: Path, tmp_path: Path) -> None:
+def test_a_long_recording_is_answered_in_windows(tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training = {**UNSCORED, "updates": 6, "validate_every": 6, "save_every": 6}
     config = media_config(tones, tmp_path / "run", "speech_recognition", training=training, media={"longest_seconds": 2.0})
     predictor = headway.load(str(train(config, quiet=True)), method="greedy", maximum_length=5)
@@ -146,11 +150,17 @@ def test_a_long_recording_is_answered_in_windows(tones: Path, tmp_path: Path) ->
     long = tmp_path / "long.wav"
     soundfile.write(long, torch.cat([torch.as_tensor(wave) for wave in waves]).numpy(), RATE)
     assert isinstance(predictor, MediaPredictor)
-    windows, owners = predictor._windows([str(long), str(tones / "test0.wav")])
-    assert owners == [0, 0, 0, 1], "four seconds and a half, and none longer than two"
-    whole = next(predictor.translate_detailed([str(long)]))
-    parts = [answers for _, answers in predictor._answered(windows[:3], 0)]
-    assert sorted(whole.ids) == sorted(number for answers in parts for number in answers[0].ids)
+    files = [str(long), str(tones / "test0.wav")]
+    assert [owner for owner, _ in predictor._windows(files)] == [0, 0, 0, 1], "four seconds and a half, and none longer than two"
+    answers = list(predictor.translate_stream(files))
+    monkeypatch.setattr(media_predictor, "_HELD_BYTES", 1)
+    assert [len(windows) for windows, _ in predictor._held_together(files)] == [1, 1, 1, 1]
+    (whole,), (short,) = predictor.translate_stream(files)
+    assert [whole.ids, short.ids] == [found.ids for (found,) in answers], "however few windows memory holds"
+    parts = [predictor._answered([Source(0, positions, cut=False)], 0) for _, positions in predictor._windows(files)]
+    ids = [found[0].ids for part in parts for _, found in part]
+    assert whole.ids == [*ids[0], *ids[1], *ids[2]]
+    assert short.ids == ids[3]
     assert all(math.isfinite(score) for score in whole.token_scores)
 
 
@@ -186,6 +196,20 @@ def test_other_patches_cannot_begin_with_its_weights(
         train(config, quiet=True)
 
 
+def test_speech_begins_with_what_speech_has_learned_to_spell(tones: Path, tmp_path: Path) -> None:
+    training = {**UNSCORED, "updates": 2, "warmup_updates": 1, "validate_every": 2, "save_every": 2, "ctc_weight": 0.3}
+    first = load_model(train(media_config(tones, tmp_path / "first", "speech_recognition", training=training), quiet=True))
+    model = {"start_from": str(first.directory)}
+    config = media_config(tones, tmp_path / "second", "speech_recognition", model=model, training=training)
+    second = build_model(config, first.tokenizers)
+    found = inherit(second, config, first.tokenizers)
+    assert {"ctc.weight", "ctc.bias"} <= set(found.taken)
+    assert found.new == []
+    assert first.model.ctc is not None
+    assert second.ctc is not None
+    assert torch.equal(second.ctc.weight, first.model.ctc.weight)
+
+
 def test_a_line_without_its_question_is_named(colours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     training = {**UNSCORED, "updates": 2, "warmup_updates": 1, "validate_every": 2, "save_every": 2}
     config = media_config(colours, tmp_path / "run", "visual_question_answering", training=training)
@@ -218,7 +242,11 @@ def test_best_paths_are_collapsed() -> None:
 @pytest.mark.parametrize(
     ("task", "sections", "problem"),
     [
-        ("captioning", {"media": {"kind": "audio"}}, "media.kind=audio does not fit task=captioning, which reads image or video"),
+        (
+            "captioning",
+            {"media": {"kind": "audio", "patch": 16}},
+            "media.kind=audio does not fit task=captioning, which reads image or video",
+        ),
         ("captioning", {"training": {"ctc_weight": 0.3}}, "training.ctc_weight=0.3 is for task=speech_recognition"),
         ("captioning", {"tokenizer": {"dropout": 0.1}}, "tokenizer.dropout=0.1 is not for task=captioning"),
         ("speech_recognition", {"model": {"positions": "learned", "max_positions": 300}}, "above the positions of media=751"),
@@ -227,7 +255,12 @@ def test_best_paths_are_collapsed() -> None:
             {"model": {"positions": "learned", "max_positions": 800}, "media": {"speed": 0.5}},
             "max_positions=800 must be above the positions of media=1503",
         ),
-        ("media_classification", {"media": {"frames_per_patch": 2}}, "an image is one frame"),
+        ("speech_recognition", {"media": {"patch": 8}}, "patch=8 is for kind=image or video, and kind=audio does not read it"),
+        (
+            "media_classification",
+            {"media": {"frames_per_patch": 2}},
+            "frames_per_patch=2 is for kind=video, and kind=image does not read it",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, task: str, sections: dict[str, Any], problem: str) -> None:

@@ -37,39 +37,53 @@ def collate_media(
     """
     import torch
 
-    read = [
-        positions_of(unpack(rows.source(row)), settings, with_text, None if epoch is None else (seed, epoch, row))
-        for row in map(int, indices)
-    ]
+    drawn = None if epoch is None else [(seed, epoch, row) for row in map(int, indices)]
+    read = positions_of([unpack(rows.source(row)) for row in map(int, indices)], settings, with_text, drawn)
     source_BSF, mask_BS = padded_positions(read, settings)
     arrays = (source_BSF, mask_BS, *targets, np.asarray(indices, dtype=np.int64).copy())
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
 def positions_of(
-    found: MediaRow, settings: MediaConfig, with_text: bool, key: tuple[int, ...] | None = None
-) -> NDArray[np.float32]:
-    """What the encoder reads of a row, [S, F]; `key` seeds what is changed by chance, None changes nothing."""
-    chance = None if key is None else np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-    seen = _heard(found.media, settings, chance) if settings.hears else _seen(found.media, settings, chance)
-    return np.concatenate((seen, _text_positions([*found.ids.tolist(), EOS_ID], settings))) if with_text else seen
+    rows: Sequence[MediaRow], settings: MediaConfig, with_text: bool, keys: Sequence[tuple[int, ...]] | None = None
+) -> list[NDArray[np.float32]]:
+    """What the encoder reads of each row, [S, F]; `keys` seed what is changed by chance in each, None changes nothing."""
+    chances = [None] * len(rows) if keys is None else [_chance(key) for key in keys]
+    found = (_heard if settings.hears else _seen)([row.media for row in rows], settings, chances)
+    if not with_text:
+        return found
+    texts = (_text_positions([*row.ids.tolist(), EOS_ID], settings) for row in rows)
+    return [np.concatenate(both) for both in zip(found, texts, strict=True)]
 
 
-def _seen(pixels: NDArray[Any], settings: MediaConfig, chance: np.random.Generator | None) -> NDArray[np.float32]:
-    if chance is not None:
-        pixels = media.augment_pictures(pixels, chance, settings)
-    return media.cut_into_patches(pixels, patch=settings.patch, frames_per_patch=settings.frames_per_patch)
+def _chance(key: tuple[int, ...]) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def _heard(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generator | None) -> NDArray[np.float32]:
-    if chance is not None:
-        wave = _spoken_otherwise(wave, settings, chance)
-    features = sound.log_mel(
-        wave, sample_rate=settings.sample_rate, mels=settings.mels, window_ms=settings.window_ms, hop_ms=settings.hop_ms
+def _seen(
+    pictures: Sequence[NDArray[Any]], settings: MediaConfig, chances: Sequence[np.random.Generator | None]
+) -> list[NDArray[np.float32]]:
+    seen = []
+    for pixels, chance in zip(pictures, chances, strict=True):
+        changed = pixels if chance is None else media.augment_pictures(pixels, chance, settings)
+        seen.append(media.cut_into_patches(changed, patch=settings.patch, frames_per_patch=settings.frames_per_patch))
+    return seen
+
+
+def _heard(
+    waves: Sequence[NDArray[Any]], settings: MediaConfig, chances: Sequence[np.random.Generator | None]
+) -> list[NDArray[np.float32]]:
+    said = [
+        wave if chance is None else _spoken_otherwise(wave, settings, chance) for wave, chance in zip(waves, chances, strict=True)
+    ]
+    spectra = sound.log_mel(
+        said, sample_rate=settings.sample_rate, mels=settings.mels, window_ms=settings.window_ms, hop_ms=settings.hop_ms
     )
-    if chance is not None:
-        features = sound.spec_augment(features, chance, settings)
-    return sound.stack_frames(features, subsampling=settings.subsampling)
+    heard = []
+    for spectrum, chance in zip(spectra, chances, strict=True):
+        changed = spectrum if chance is None else sound.spec_augment(spectrum, chance, settings)
+        heard.append(sound.stack_frames(changed, subsampling=settings.subsampling))
+    return heard
 
 
 def _spoken_otherwise(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generator) -> NDArray[np.float32]:

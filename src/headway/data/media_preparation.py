@@ -123,7 +123,8 @@ class MediaPreparation(CutUpOnce):
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data, self.settings = config.data, config.media
         self._tokenizers, self._max_length = tokenizers, data.max_length
-        self._most_positions = config.model.max_positions if config.model.positions == "learned" else None
+        learned = config.model.positions == "learned" and self.settings.hears
+        self._most_positions = config.model.max_positions if learned else None
         languages = (data.source_language, data.target_language)
         self._source_steps, self._target_steps = (Preprocessor(data.preprocessing, language) for language in languages)
         self._with_text = config.task in WITH_QUESTION

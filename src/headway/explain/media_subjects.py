@@ -33,7 +33,7 @@ def written_of_media(request: Request) -> Subject:
     """Of a caption, an answer to a question about a picture, a translation beside one, a transcript."""
     config = request.config
     media = _read(request, MediaPreparation(request.loaded.tokenizers, config))
-    positions = positions_of(media, config.media, config.task in WITH_QUESTION)
+    positions = positions_of([media], config.media, config.task in WITH_QUESTION)[0]
     source, seen = media_side(positions, config.media, request.tokenizer), seen_in(positions, config.media)
     found = next(MediaPredictor(request.answering(), **request.decoding).translate_detailed([request.text]))
     if decoding_options(config, request.decoding).method == "ctc":
@@ -80,7 +80,7 @@ def labelled_media(request: Request) -> Subject:
     config = request.config
     media = _read(request, LabelledMediaPreparation(request.loaded.tokenizers, config))
     kept = unpack(pack(media.media))  # a wave is kept with 16 bits, and so the model answers
-    positions = positions_of(kept, config.media, with_text=False)
+    positions = positions_of([kept], config.media, with_text=False)[0]
     source = media_side(positions, config.media, request.tokenizer)
     labeller = Labeller(request.answering(), **request.decoding)
     return label_subject(request, labeller, source, seen_in(positions, config.media))

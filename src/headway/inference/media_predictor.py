@@ -6,7 +6,7 @@ A recording that is longer than the model reads is cut where it is quiet, and wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,14 +18,15 @@ from torch import Tensor
 from headway.config import WITH_QUESTION
 from headway.data.media_batches import padded_positions, positions_of
 from headway.data.media_files import UnreadableMedia
-from headway.data.media_preparation import MediaPreparation, read_file
-from headway.data.media_rows import MediaRow
+from headway.data.media_preparation import MediaPreparation, row_of
+from headway.data.media_rows import MediaRow, unpack
 from headway.data.sound import split_at_quiet
 from headway.inference.ctc import spell
 from headway.inference.decoding import Hypothesis
 from headway.inference.predictor import NOTHING, SOURCE_STEP, Predictor, Source, Translation, Translator, list_of_files
 from headway.languages import writes_spaces
 
+_HELD_BYTES = 1 << 28  # of windows that are answered together
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +37,7 @@ class MediaPredictor(Predictor):
     A file that cannot be read is named on standard error, and its answer is empty.
     """
 
-    piece_lines = 64  # whose pixels are held together
+    piece_lines = 64  # that are answered together
     reads_files = True
 
     def predict(self, lines: Sequence[str | bytes], *, to: str | None = None, from_: str | None = None) -> list[str]:
@@ -52,23 +53,32 @@ class MediaPredictor(Predictor):
         return _MediaTranslator(self._loaded, self.options)
 
     def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
-        windows, owners = self._windows(lines)
-        found: list[list[Translation]] = [[] for _ in windows]
-        for source, answers in self._answered(windows, first):
-            found[source.place] = answers
-        parts: list[list[Translation]] = [[] for _ in lines]
-        joined = [[NOTHING] for _ in lines]
-        for owner, answers in zip(owners, found, strict=True):
-            parts[owner].append(answers[0])
-            joined[owner] = answers if len(parts[owner]) == 1 else [self._joined(parts[owner])]
-        return joined
+        parts: list[list[list[Translation]]] = [[] for _ in lines]
+        for windows, owners in self._held_together(lines):
+            found = {source.place: answers for source, answers in self._answered(windows, first)}
+            for window, owner in zip(windows, owners, strict=True):
+                parts[owner].append(found[window.place])
+        return [self._joined(some) for some in parts]
 
-    def _windows(self, lines: list[str]) -> tuple[list[Source], list[int]]:
-        """What the model reads, and which line each belongs to: a long recording has several."""
+    def _held_together(self, lines: list[str]) -> Iterator[tuple[list[Source], list[int]]]:
+        """Windows as many as memory should hold, and which line each belongs to."""
+        windows: list[Source] = []
+        owners: list[int] = []
+        held = 0
+        for place, (owner, positions) in enumerate(self._windows(lines)):
+            if windows and held + positions.nbytes > _HELD_BYTES:
+                yield windows, owners
+                windows, owners, held = [], [], 0
+            windows.append(Source(place, positions, cut=False))
+            owners.append(owner)
+            held += positions.nbytes
+        if windows:
+            yield windows, owners
+
+    def _windows(self, lines: list[str]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The place of each line with what the model reads of it: a long recording has several windows."""
         config, preparation = self._loaded.config, self._preparation
         with_text = config.task in WITH_QUESTION
-        windows: list[Source] = []
-        owners = []
         for place, line in enumerate(lines):
             if isinstance(line, str) and not line.strip():
                 continue
@@ -77,15 +87,12 @@ class MediaPredictor(Predictor):
                 _log.warning("%s stands without the text that is read beside it (after a tab): it has no answer", example.name)
                 continue
             try:
-                media = read_file(example.file, config.media)
+                row = unpack(row_of(example.file, preparation.questions([example])[0], config.media))
             except UnreadableMedia as reason:
                 _log.warning("%s %s: it has no answer", example.name, reason)
                 continue
-            ids = np.array(preparation.questions([example])[0], dtype=np.uint32)
-            for part in self._parts(media):
-                windows.append(Source(len(windows), positions_of(MediaRow(part, ids), config.media, with_text), cut=False))
-                owners.append(place)
-        return windows, owners
+            for part in self._parts(row.media):
+                yield place, positions_of([MediaRow(part, row.ids)], config.media, with_text)[0]
 
     def _parts(self, media: NDArray[Any]) -> list[NDArray[Any]]:
         settings = self._loaded.config.media
@@ -93,12 +100,15 @@ class MediaPredictor(Predictor):
             return [media]
         return split_at_quiet(media, settings.sample_rate, settings.longest_seconds)
 
-    def _joined(self, parts: Sequence[Translation]) -> Translation:
-        """What was written of all windows, as one text."""
+    def _joined(self, answers: Sequence[list[Translation]]) -> list[Translation]:
+        """The answers to a line; of several windows what was written of all, as one text."""
+        if len(answers) < 2:
+            return answers[0] if answers else [NOTHING]
+        parts = [found[0] for found in answers]
         blank = " " if writes_spaces(self._loaded.config.data.target_language) else ""
         said = [part for part in parts if part.text]
         scores = [score for part in parts for score in part.token_scores]
-        return Translation(
+        whole = Translation(
             text=blank.join(part.text for part in said),
             preprocessed=blank.join(part.preprocessed for part in said),
             source_ids=[],
@@ -108,6 +118,7 @@ class MediaPredictor(Predictor):
             token_scores=scores,
             cut=False,
         )
+        return [whole]
 
 
 class _MediaTranslator(Translator):

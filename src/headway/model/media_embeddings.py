@@ -25,7 +25,8 @@ class MediaEmbedding(nn.Module):
         self.width, self.places, self.media = config.width, config.positions, media
         self.tokens = nn.Embedding(vocabulary_size, config.width) if vocabulary_size else None
         self.types = nn.Embedding(2, config.width) if vocabulary_size else None
-        self.learned = nn.Embedding(config.max_positions, config.width) if config.positions == "learned" else None
+        learned = config.positions == "learned" and (media.hears or vocabulary_size > 0)  # patches have rows and columns
+        self.learned = nn.Embedding(config.max_positions, config.width) if learned else None
         self.dropout = Dropout(config.dropout, masks)
         self.sinusoids = SinusoidTable()
 

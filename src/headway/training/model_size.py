@@ -111,6 +111,7 @@ def _stack_rows(config: ModelConfig, V_target: int, S: float, T: float) -> Itera
 
 def _embedding_rows(config: ModelConfig, media: MediaConfig, V_source: int, V_target: int, sources: float) -> Iterator[Row]:
     D, both = config.width, bool(config.encoder_layers and config.decoder_layers)
+    in_order = bool(config.decoder_layers) + bool(config.encoder_layers and (media.hears or V_source))
     if config.encoder_layers and media.kind != "text":
         made = stem(config, media)
         yield Row("embeddings", "sound" if media.hears else "patches", made.parameters, sources * made.flops)
@@ -124,7 +125,7 @@ def _embedding_rows(config: ModelConfig, media: MediaConfig, V_source: int, V_ta
         if config.decoder_layers:
             yield Row("embeddings", "target", V_target * D, 0.0)
     if config.positions == "learned":
-        yield Row("embeddings", "positions", (1 + both) * config.max_positions * D, 0.0)
+        yield Row("embeddings", "positions", in_order * config.max_positions * D, 0.0)
 
 
 def _kv_width(config: ModelConfig) -> int:

@@ -27,7 +27,7 @@ from headway.tasks import TASKS, extra_pieces
 
 PARTS = {
     "encoder": ("encoder.", "encoder_norm.", "encoder_bias.", "source_embedding."),
-    "decoder": ("decoder.", "decoder_norm.", "decoder_bias.", "target_embedding.", "output."),
+    "decoder": ("decoder.", "decoder_norm.", "decoder_bias.", "target_embedding.", "output.", "ctc."),
 }
 # Settings that must be the same, or the weights mean something else.
 SAME = (
@@ -138,7 +138,7 @@ def inherit(model: Transformer, config: Config, tokenizers: Tokenizers) -> Inher
         for name, tensor in loaded.model.state_dict().items():
             belongs = name.startswith(PARTS[part]) or (name.startswith("head.") and _same_head(loaded, config, tokenizers))
             if belongs and name in own:
-                if name == "output.weight" or name.endswith("embedding.tokens.weight"):
+                if name.startswith(("output.", "ctc.")) or name.endswith("embedding.tokens.weight"):
                     _copy_rows(tensor, own[name], ids, used.vocabulary_size, cuts)
                 else:  # tables of positions may have other numbers of rows; the first ones are the same in both
                     rows = min(len(tensor), len(own[name]))
