@@ -19,11 +19,14 @@ Asked = tuple[str, str]  # question, answer
 
 
 def picture_and_questions(speaker: Speaker) -> Said:
-    """(drawing, question, answer, question, answer, …): ASKED questions of different kinds."""
+    """(drawing, question, answer, question, answer, …): what is seen, and other questions, all of different kinds.
+
+    One word teaches little about how to look at a picture, and a caption much: without it in every picture far more are needed.
+    """
     seen = scene(speaker)
     speaker.combinations = seen.combinations
     kinds = list(_QUESTIONS)
-    said = [seen.drawing]
+    said = [seen.drawing, "What do you see?", captions(seen)[0]]
     while len(said) < 1 + 2 * ASKED:
         kind = speaker.pick(kinds)
         kinds.remove(kind)
@@ -92,12 +95,7 @@ def _existence(scene: Scene, speaker: Speaker) -> Asked:
     return f"Is there {asked.english()}?", "yes" if asked in figures else "no"
 
 
-def _whole(scene: Scene, speaker: Speaker) -> Asked:
-    """The caption: one word a picture would teach little about how to look at it."""
-    return "What do you see?", captions(scene)[0]
-
-
-_QUESTIONS: tuple[Callable[[Scene, Speaker], Asked], ...] = (_colour, _shape, _place, _count, _existence, _whole)
+_QUESTIONS: tuple[Callable[[Scene, Speaker], Asked], ...] = (_colour, _shape, _place, _count, _existence)
 
 
 # ---- what is said without saying all
