@@ -163,15 +163,16 @@ class Config(Section):
                 yield f"training.best_by=score: task={self.task} has no score — set training.best_by=loss, or leave it out"
             elif not self.training.validate_score:
                 yield "training.best_by=score needs training.validate_score=true"
-        if model.tied_embeddings == "all" and not self.tokenizer.joint and self.task != "sentence_embedding":
-            yield "model.tied_embeddings=all needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
-        if model.positions == "learned":
+        tied = model.tied_embeddings
+        if tied in ("all", "inputs") and not self.tokenizer.joint and self.task != "sentence_embedding":
+            yield f"model.tied_embeddings={tied} needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
+        if model.has_position_table:
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
             if self.media.hears:  # patches have their places in rows and columns
                 lengths["the positions of media"] = self.media.positions_in_training
             for name, longest in lengths.items():
                 if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too
-                    yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions=learned"
+                    yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions={model.positions}"
 
     @property
     def language_tags(self) -> list[str]:
@@ -288,7 +289,7 @@ class Config(Section):
             yield from (f"{stack}.{layer}" for layer in range(layers))
             if layers and (model.norm_place == "pre" or model.positions == "relative"):
                 yield stack
-        if "decoder" in STACKS[self.task] and model.tied_embeddings == "none":
+        if "decoder" in STACKS[self.task] and model.tied_embeddings in ("none", "inputs"):
             yield "output"
         if self.task in WITH_HEAD:
             yield "head"

@@ -54,6 +54,21 @@ class LoraConfig(Section):
     )
 
 
+class RotaryScaling(Section):
+    """Slower turns of rotary positions, for inputs longer than those that were learned from."""
+
+    kind: Literal["linear", "llama3"] = Field("linear", description="all pairs alike, or the slow ones alone (Llama 3.1)")
+    factor: float = Field(gt=0, le=1e6, description="how many times slower")
+    low_frequency_factor: float = Field(1.0, gt=0, le=1e6, description="llama3: turns within original_positions of the slowest")
+    high_frequency_factor: float = Field(4.0, gt=0, le=1e6, description="llama3: and of those that stay as they are")
+    original_positions: int = Field(8192, gt=0, le=1 << 24, description="llama3: the longest input that was learned from")
+
+    def problems(self) -> Iterator[str]:
+        if self.kind == "llama3" and self.high_frequency_factor <= self.low_frequency_factor:
+            high, low = self.high_frequency_factor, self.low_frequency_factor
+            yield f"high_frequency_factor={high:g} must be above low_frequency_factor={low:g}"
+
+
 class ModelConfig(Section):
     """The switches of the Transformer. `preset` fills what is not given."""
 
@@ -66,14 +81,34 @@ class ModelConfig(Section):
     feed_forward_width: int = Field(256, gt=0, le=1 << 20)
     heads: int = Field(4, gt=0, le=65536)
     key_value_heads: int | None = Field(None, gt=0, le=65536, description="fewer than heads: grouped-query attention")
+    head_width: int | None = Field(None, gt=0, le=65536, description="left out: width / heads (T5 and Qwen3 have another)")
     norm: Literal["layer", "rms"] = "layer"
     norm_place: Literal["pre", "post"] = "pre"
-    positions: Literal["sinusoidal", "learned", "rotary", "relative", "none"] = "sinusoidal"
-    max_positions: int = Field(1024, gt=0, le=1 << 20, description="longest input of learned positions")
-    activation: Literal["relu", "gelu", "silu"] = "relu"
+    norm_epsilon: float | None = Field(None, gt=0, le=1, description="left out: 1e-5; of rms 1e-6")
+    positions: Literal["sinusoidal", "learned", "fixed", "rotary", "relative", "none"] = Field(
+        "sinusoidal", description="fixed: a table that does not learn and came with a model (Marian)"
+    )
+    max_positions: int = Field(1024, gt=0, le=1 << 20, description="longest input of learned and fixed positions")
+    position_offset: int = Field(0, ge=0, le=64, description="row of the first of these positions (RoBERTa, BART: 2)")
+    rotary_base: float = Field(10_000.0, gt=1, le=1e12, description="the slowest pair turns once in about so many positions")
+    rotary_scaling: RotaryScaling | None = None
+    relative_buckets: int = Field(32, ge=4, le=4096, description="of distances, each of which has a bias")
+    relative_distance: int = Field(128, ge=4, le=1 << 20, description="from which on all distances share the last bucket")
+    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "relu"
     gated: bool = Field(False, description="gated feed-forward (GLU variants, Shazeer 2020)")
     bias: bool = True
-    tied_embeddings: Literal["none", "decoder", "all"] = Field("all", description="embeddings that share the output matrix")
+    attention_bias: Literal["all", "query_key_value", "none"] | None = Field(
+        None, description="left out: as bias says (Qwen2: query_key_value)"
+    )
+    attention_scale: bool = Field(True, description="divide scores by the root of the head width (T5 does not)")
+    embedding_scale: bool = Field(True, description="multiply embeddings by the root of the width (BERT, BART, GPT-2 do not)")
+    embedding_norm: bool = Field(False, description="normalise embeddings (BERT, BART)")
+    token_types: int = Field(0, ge=0, le=16, description="vectors that tell the texts of an input apart (BERT: 2); 0: none")
+    output_scale: bool = Field(False, description="divide states by the root of the width before the output (T5)")
+    output_bias: bool = Field(False, description="add a bias that does not learn to the output (Marian, BART)")
+    tied_embeddings: Literal["none", "inputs", "decoder", "all"] = Field(
+        "all", description="embeddings that share the output matrix; inputs: they share theirs, but not that one (T5 1.1)"
+    )
     query_key_norm: bool = False
     pooling: Literal["mean", "max", "first"] = Field("mean", description="how an encoder sums up the tokens of a text")
     start_from: PathText | None = Field(None, description="a run that encoder and decoder begin with, as far as it has them")
@@ -94,7 +129,7 @@ class ModelConfig(Section):
         return {**PRESETS.get(preset, {}), **values} if isinstance(preset, str) else values
 
     def problems(self) -> Iterator[str]:
-        if self.width % self.heads:
+        if self.width % self.heads and self.head_width is None:
             yield f"heads={self.heads} does not divide width={self.width}"
         if self.key_value_heads and self.heads % self.key_value_heads:
             yield f"key_value_heads={self.key_value_heads} does not divide heads={self.heads}"
@@ -110,9 +145,37 @@ class ModelConfig(Section):
                 yield f"lora.rank={self.lora.rank} is not below width={self.width}: such adapters save nothing"
         if self.encoder_layers == 0 and self.decoder_layers == 0:
             yield "encoder_layers=0 and decoder_layers=0 leave no model"
-        if self.positions == "rotary" and (self.width // self.heads) % 2:
-            head_width = self.width // self.heads
-            yield f"positions=rotary needs an even head width, but width={self.width} over heads={self.heads} gives {head_width}"
+        if self.positions == "rotary" and self.width_of_head % 2:
+            given = f"width={self.width} over heads={self.heads} gives" if self.head_width is None else "head_width is"
+            yield f"positions=rotary needs an even head width, but {given} {self.width_of_head}"
+        if self.rotary_scaling and self.positions != "rotary":
+            yield f"rotary_scaling is for positions=rotary, not positions={self.positions} — leave it out"
+        if self.position_offset and self.positions not in ("learned", "fixed"):
+            offset = f"position_offset={self.position_offset}"
+            yield f"{offset} is for positions=learned or fixed, not positions={self.positions} — leave it out"
+        if self.positions == "relative" and self.relative_distance <= self.relative_buckets // 2:
+            buckets, distance = self.relative_buckets, self.relative_distance
+            yield f"relative_distance={distance} must be above half of relative_buckets={buckets}"
+
+
+    @property
+    def width_of_head(self) -> int:
+        return self.head_width or self.width // self.heads
+
+    @property
+    def norm_eps(self) -> float:
+        return self.norm_epsilon or (1e-6 if self.norm == "rms" else 1e-5)
+
+    @property
+    def biased(self) -> tuple[bool, bool]:
+        """Whether queries, keys and values have a bias, and whether what attention gives back has one."""
+        where = self.attention_bias or ("all" if self.bias else "none")
+        return where != "none", where == "all"
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions have an end."""
+        return self.positions in ("learned", "fixed")
 
 
 class TrainingConfig(Section):

@@ -334,11 +334,13 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     layers = model.encoder_layers + model.decoder_layers
     pieces = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + len(extra_pieces(config))
     rows = 0 if config.task in OF_MEDIA and not model.decoder_layers else pieces  # of a picture no piece is read
-    rows += model.max_positions if model.positions == "learned" else 0
+    if model.has_position_table and (model.decoder_layers or config.reads_text or config.media.hears):  # patches have none
+        rows += model.max_positions
     outputs = head_outputs(config, tokenizers)
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
-    most = model.width * (layers * (8 * model.width + 4 * model.feed_forward_width + 64) + 3 * rows + outputs) + outputs
+    attended = max(model.width, model.heads * model.width_of_head)
+    most = model.width * (layers * (8 * attended + 4 * model.feed_forward_width + 64) + 3 * rows + outputs + model.token_types) + outputs + pieces
     if config.task in OF_MEDIA:  # the stem, and what spells
         media, halved = config.media, config.media.patch // 4
         made = (16 + model.width // 2) * halved**2 if media.stem == "convolution" else 0  # of a patch, by convolutions

@@ -123,7 +123,7 @@ class MediaPreparation(CutUpOnce):
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data, self.settings = config.data, config.media
         self._tokenizers, self._max_length = tokenizers, data.max_length
-        learned = config.model.positions == "learned" and self.settings.hears
+        learned = config.model.has_position_table and self.settings.hears
         self._most_positions = config.model.max_positions if learned else None
         languages = (data.source_language, data.target_language)
         self._source_steps, self._target_steps = (Preprocessor(data.preprocessing, language) for language in languages)

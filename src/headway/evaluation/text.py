@@ -53,7 +53,7 @@ def row_losses(model: Transformer, rows: MemoryRows, preparation: Preparation, r
             hidden = model.decode(batch.target_in, None, None, segments_BT=batch.segments)
         else:
             hidden = model(batch.source_ids, batch.source_mask, batch.target_in)
-        losses = token_losses(hidden, model.output_weight, batch.target_out)
+        losses = token_losses(hidden, model.output_weight, batch.target_out, model.output_bias)
         counted = (batch.target_out >= 0).double()
         if ranges_V is not None:
             inside_RBT = ranges_V.to(device)[batch.target_out.clip(0)] == torch.arange(len(NAMES), device=device)[:, None, None]

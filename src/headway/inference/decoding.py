@@ -133,8 +133,8 @@ def _limits(
     limits = [options.maximum_length] * len(prefixes)
     if source_mask_BS is not None:
         limits = [min(limit, 2 * length + 20) for limit, length in zip(limits, source_mask_BS.sum(1).tolist(), strict=True)]
-    bounds = [model.config.max_positions] if model.config.positions == "learned" else []
-    if context_length is not None and model.config.positions in ("learned", "sinusoidal"):
+    bounds = [model.config.max_positions] if model.config.has_position_table else []
+    if context_length is not None and (model.config.has_position_table or model.config.positions == "sinusoidal"):
         bounds.append(context_length)
     if bounds:
         room = min(bounds) - 1

@@ -374,8 +374,8 @@ def _batches(sources: list[Source], options: DecodingConfig, workers: int) -> It
 
 
 def _positions(model: ModelConfig) -> int:
-    """The longest input of a model; only learned positions have an end."""
-    return model.max_positions if model.positions == "learned" else sys.maxsize
+    """The longest input of a model; only tables of positions have an end."""
+    return model.max_positions if model.has_position_table else sys.maxsize
 
 
 def _padded(rows: list[list[int]], most: int) -> tuple[Tensor, Tensor]:

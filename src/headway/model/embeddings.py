@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from headway.config import ModelConfig
 from headway.model.dropout import Dropout, RandomMasks
-from headway.model.layers import sinusoidal_positions
+from headway.model.layers import build_norm, sinusoidal_positions
 
 
 class SinusoidTable:
@@ -32,8 +32,14 @@ class TextEmbedding(nn.Module):
         super().__init__()
         self.width = config.width
         self.tokens = nn.Embedding(vocabulary_size, config.width)
-        self.kind = config.positions
-        self.learned = nn.Embedding(config.max_positions, config.width) if config.positions == "learned" else None
+        self.kind, self.offset = config.positions, config.position_offset
+        self.scale = config.width**0.5 if config.embedding_scale else 1.0
+        rows = config.max_positions + config.position_offset
+        self.learned = nn.Embedding(rows, config.width) if config.positions == "learned" else None
+        self.types = nn.Embedding(config.token_types, config.width) if config.token_types else None
+        self.norm = build_norm(config, config.width) if config.embedding_norm else nn.Identity()
+        if config.positions == "fixed":
+            self.register_buffer("fixed", sinusoidal_positions(torch.arange(rows), config.width))
         self.dropout = Dropout(config.dropout, masks)
         self.word_dropout = Dropout(config.word_dropout, masks)
         self.sinusoids = SinusoidTable()
@@ -44,11 +50,15 @@ class TextEmbedding(nn.Module):
         In place of ids their vectors [B, T, D] may be given, which explanations take away bit by bit.
         """
         vectors_BTD = ids_BT if ids_BT.is_floating_point() else self.tokens(ids_BT)
-        x_BTD = vectors_BTD * self.width**0.5
+        x_BTD = vectors_BTD * self.scale
         if self.word_dropout.active:
             x_BTD = x_BTD * self.word_dropout(x_BTD.new_ones(*ids_BT.shape[:2], 1))
         if self.kind == "sinusoidal":
             x_BTD = x_BTD + self.sinusoids(positions, self.width)
         elif self.learned is not None:
-            x_BTD = x_BTD + self.learned(positions)
-        return self.dropout(x_BTD.to(dtype))
+            x_BTD = x_BTD + self.learned(positions + self.offset)
+        elif self.kind == "fixed":
+            x_BTD = x_BTD + self.fixed[positions + self.offset]
+        if self.types is not None:
+            x_BTD = x_BTD + self.types.weight[0]
+        return self.dropout(self.norm(x_BTD).to(dtype))

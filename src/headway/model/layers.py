@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,10 +20,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headway.config import ModelConfig
+from headway.config_sections import RotaryScaling
 from headway.model.cache import LayerCache
 from headway.model.dropout import Dropout, RandomMasks
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),  # as GPT-2 computes it
+    "silu": F.silu,
+}
 
 # On a CPU the fused kernel's set-up costs more than the products of a short sequence: its bf16 backward is 8 times
 # slower at 270 sequences of 15 tokens (benchmarks/attention.py). Beyond this many scores a head it is used again.
@@ -53,7 +60,9 @@ class RMSNorm(nn.RMSNorm):
 
 
 def build_norm(config: ModelConfig, width: int) -> nn.Module:
-    return RMSNorm(width, eps=1e-6) if config.norm == "rms" else LayerNorm(width, bias=config.bias)
+    if config.norm == "rms":
+        return RMSNorm(width, eps=config.norm_eps)
+    return LayerNorm(width, eps=config.norm_eps, bias=config.bias)
 
 
 def sinusoidal_positions(positions_T: Tensor, width: int) -> Tensor:
@@ -70,13 +79,25 @@ class Rotation(NamedTuple):
     sin: Tensor
 
 
-def rotary_positions(positions_T: Tensor, head_width: int) -> Rotation:
-    """Rotary positions (Su et al. 2021): the pair (k, k + K/2) turns by pos / 10000^(2k/K)."""
-    half = head_width // 2
-    frequency = 10000.0 ** (-torch.arange(half, device=positions_T.device, dtype=torch.float32) / half)
+def rotary_positions(positions_T: Tensor, config: ModelConfig) -> Rotation:
+    """Rotary positions (Su et al. 2021): the pair (k, k + K/2) turns by pos / 10000^(2k/K); the base may be another."""
+    half = config.width_of_head // 2
+    frequency = config.rotary_base ** (-torch.arange(half, device=positions_T.device, dtype=torch.float32) / half)
+    if config.rotary_scaling is not None:
+        frequency = _slowed(frequency, config.rotary_scaling)
     angles = positions_T.float()[:, None, None] * frequency
     cos, sin = angles.cos(), angles.sin()
     return Rotation(torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
+
+
+def _slowed(frequency: Tensor, scaling: RotaryScaling) -> Tensor:
+    """llama3 (Grattafiori et al. 2024, section 3.4.2): pairs that turn often stay, slow ones are slowed, others in between."""
+    if scaling.kind == "linear":
+        return frequency / scaling.factor
+    turns = scaling.original_positions * frequency / (2 * math.pi)
+    low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return frequency * kept + frequency / scaling.factor * (1 - kept)
 
 
 def rotate(x_BTHK: Tensor, rotation: Rotation) -> Tensor:
@@ -88,7 +109,7 @@ def rotate(x_BTHK: Tensor, rotation: Rotation) -> Tensor:
 class RelativePositionBias(nn.Module):
     """A learned bias per head and bucket of distance, shared by the layers of a stack (T5: Raffel et al. 2020, section 2.1)."""
 
-    def __init__(self, heads: int, *, bidirectional: bool, buckets: int = 32, max_distance: int = 128) -> None:
+    def __init__(self, heads: int, *, bidirectional: bool, buckets: int, max_distance: int) -> None:
         super().__init__()
         self.bidirectional, self.buckets, self.max_distance = bidirectional, buckets, max_distance
         self.bias = nn.Embedding(buckets, heads)
@@ -164,10 +185,12 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.key_value_heads = config.key_value_heads or config.heads
-        self.head_width = config.width // config.heads
-        self.query: nn.Module = Linear(config.width, self.heads * self.head_width, bias=config.bias)
-        self.key_value: nn.Module = Linear(config.width, 2 * self.key_value_heads * self.head_width, bias=config.bias)
-        self.output = Linear(self.heads * self.head_width, config.width, bias=config.bias)
+        self.head_width = config.width_of_head
+        self.query_scale = 1.0 if config.attention_scale else self.head_width**0.5  # what is divided by later
+        read_bias, output_bias = config.biased
+        self.query: nn.Module = Linear(config.width, self.heads * self.head_width, bias=read_bias)
+        self.key_value: nn.Module = Linear(config.width, 2 * self.key_value_heads * self.head_width, bias=read_bias)
+        self.output = Linear(self.heads * self.head_width, config.width, bias=output_bias)
         self.query_norm = build_norm(config, self.head_width) if config.query_key_norm else nn.Identity()
         self.key_norm = build_norm(config, self.head_width) if config.query_key_norm else nn.Identity()
         self.weight_dropout = Dropout(config.attention_dropout, masks)
@@ -191,6 +214,8 @@ class Attention(nn.Module):
 
     def _split_queries(self, q: Tensor, rotation: Rotation | None) -> Tensor:
         q_BTHK = self.query_norm(q.unflatten(-1, (self.heads, self.head_width)))
+        if self.query_scale != 1:
+            q_BTHK = q_BTHK * self.query_scale
         return (q_BTHK if rotation is None else rotate(q_BTHK, rotation)).transpose(1, 2)
 
     def _split_keys_and_values(self, k_v: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor]:

@@ -58,8 +58,9 @@ class Transformer(nn.Module):
         self.decoder_norm = build_norm(config, config.width) if pre_norm and self.decoder else nn.Identity()
         self.encoder_bias = self.decoder_bias = None
         if config.positions == "relative":
-            self.encoder_bias = RelativePositionBias(config.heads, bidirectional=True) if self.encoder else None
-            self.decoder_bias = RelativePositionBias(config.heads, bidirectional=False) if self.decoder else None
+            sizes = {"buckets": config.relative_buckets, "max_distance": config.relative_distance}
+            self.encoder_bias = RelativePositionBias(config.heads, bidirectional=True, **sizes) if self.encoder else None
+            self.decoder_bias = RelativePositionBias(config.heads, bidirectional=False, **sizes) if self.decoder else None
         self._build_embeddings(source_vocabulary_size, target_vocabulary_size)
         self.head = Linear(config.width, outputs) if outputs and not self.decoder else None
         self.ctc = Linear(config.width, target_vocabulary_size) if ctc else None
@@ -75,14 +76,16 @@ class Transformer(nn.Module):
             self.source_embedding = build_media_embedding(config, self.media, source_vocabulary_size, self.masks)
         self.target_embedding = TextEmbedding(config, target_vocabulary_size, self.masks) if self.decoder else None
         self.output: nn.Module | None = None
+        self.output_bias: Tensor | None
+        self.register_buffer("output_bias", torch.zeros(target_vocabulary_size) if config.output_bias and self.decoder else None)
         if self.target_embedding is None:
             return
         reads_text = self.source_embedding is not None and self.source_embedding.tokens is not None
-        if self.source_embedding is not None and reads_text and both and config.tied_embeddings == "all":
+        if self.source_embedding is not None and reads_text and both and config.tied_embeddings in ("all", "inputs"):
             if source_vocabulary_size != target_vocabulary_size:
-                raise ValueError("tied_embeddings=all needs one joint vocabulary for source and target")
+                raise ValueError(f"tied_embeddings={config.tied_embeddings} needs one joint vocabulary for source and target")
             self.source_embedding.tokens = self.target_embedding.tokens
-        if config.tied_embeddings == "none":
+        if config.tied_embeddings in ("none", "inputs"):
             self.output = Linear(config.width, target_vocabulary_size, bias=False)
 
     def _initialise(self, seed: int) -> None:
@@ -179,7 +182,8 @@ class Transformer(nn.Module):
                     memory_mask=memory_mask,
                     cache=layer_cache,
                 )
-        return self.decoder_norm(x_BTD)  # type: ignore[no-any-return]
+        x_BTD = self.decoder_norm(x_BTD)
+        return x_BTD * self.config.width**-0.5 if self.config.output_scale else x_BTD
 
     def pool(self, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
         """One vector for each source, [B, D]: the mean over its tokens, the largest of each component, or the first of them."""
@@ -192,7 +196,8 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the next token, [..., V], in the dtype of `hidden`."""
-        return self.output(hidden) if self.output is not None else F.linear(hidden, self.output_weight.to(hidden.dtype))
+        found = self.output(hidden) if self.output is not None else F.linear(hidden, self.output_weight.to(hidden.dtype))
+        return found if self.output_bias is None else found + self.output_bias.to(found.dtype)
 
     @staticmethod
     def _attention_mask(mask_BS: Tensor | None) -> Tensor | None:
@@ -203,7 +208,7 @@ class Transformer(nn.Module):
 
     def _rotation(self, positions_T: Tensor) -> Rotation | None:
         config = self.config
-        return rotary_positions(positions_T, config.width // config.heads) if config.positions == "rotary" else None
+        return rotary_positions(positions_T, config) if config.positions == "rotary" else None
 
     def _skips_layer(self) -> bool:
         """LayerDrop (Fan et al. 2020): a whole layer rests for this batch."""

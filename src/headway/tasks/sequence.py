@@ -26,7 +26,12 @@ def speech_loss(model: Any, batch: Batch, config: Config) -> TokenLoss:
         memory = model.encode(source, mask)
         spelled = ctc_loss(model.ctc(memory), mask, target_out)
         found = cross_entropy(
-            model.decode(target_in, memory, mask), model.output_weight, target_out, smoothing=smoothing, consistency=consistency
+            model.decode(target_in, memory, mask),
+            model.output_weight,
+            target_out,
+            bias=model.output_bias,
+            smoothing=smoothing,
+            consistency=consistency,
         )
         return TokenLoss((1 - weight) * found.loss + weight * spelled, found.negative_log_likelihood, found.tokens)
 
@@ -40,7 +45,7 @@ def loss_of_targets(
     """Cross-entropy of `target_out` [B, T] under the states [B, T, D] that `hidden` gives for the inputs, each [B, …] or None."""
 
     def of(targets: Any, *given: Any, smoothing: float, consistency: float) -> TokenLoss:
-        weight = model.output_weight
-        return cross_entropy(hidden(*given), weight, targets, smoothing=smoothing, consistency=consistency)
+        weight, bias = model.output_weight, model.output_bias
+        return cross_entropy(hidden(*given), weight, targets, bias=bias, smoothing=smoothing, consistency=consistency)
 
     return regularised(model, training, of, target_out, *inputs)

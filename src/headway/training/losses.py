@@ -42,14 +42,21 @@ def regularised(model: Any, training: TrainingConfig, loss: Callable[..., TokenL
 
 
 def cross_entropy(
-    hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor, *, smoothing: float = 0.0, consistency: float = 0.0
+    hidden_BTD: Tensor,
+    weight_VD: Tensor,
+    targets_BT: Tensor,
+    *,
+    bias: Tensor | None = None,
+    smoothing: float = 0.0,
+    consistency: float = 0.0,
 ) -> TokenLoss:
-    """Label-smoothed cross-entropy of `softmax(hidden · weightᵀ)` (section 5.4), and R-Drop's consistency term.
+    """Label-smoothed cross-entropy of `softmax(hidden · weightᵀ + bias)` (section 5.4), and R-Drop's consistency term.
 
     Args:
         hidden_BTD: decoder states. With `consistency` the batch holds every row twice, second half after the first.
         weight_VD: output matrix; its gradient is summed in its own dtype.
         targets_BT: next tokens; `IGNORED` positions are not computed at all.
+        bias: of the output, [V]; it has no gradient.
         smoothing: ε of label smoothing: the target is (1 − ε) one-hot + ε / V.
         consistency: α of R-Drop (Wu et al. 2021, equation 4): α/2 · (KL(p₁‖p₂) + KL(p₂‖p₁)) is added for each pair.
     """
@@ -58,7 +65,7 @@ def cross_entropy(
     targets_N = targets_BT.flatten().index_select(0, valid)
     passes = 2 if consistency else 1
     loss, nll = _ChunkedCrossEntropy.apply(
-        hidden_ND.view(passes, -1, hidden_ND.shape[-1]), weight_VD, targets_N.view(passes, -1), smoothing, consistency
+        hidden_ND.view(passes, -1, hidden_ND.shape[-1]), weight_VD, bias, targets_N.view(passes, -1), smoothing, consistency
     )
     return TokenLoss(loss, nll, len(targets_N))
 
@@ -132,13 +139,14 @@ def contrastive_loss(sources_BD: Tensor, targets_BD: Tensor, texts_B2: Tensor, *
 
 
 @torch.no_grad()
-def token_losses(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor) -> Tensor:
+def token_losses(hidden_BTD: Tensor, weight_VD: Tensor, targets_BT: Tensor, bias: Tensor | None = None) -> Tensor:
     """−log p of every target, [B, T] float64; 0 where it is `IGNORED`."""
     losses_N = torch.zeros(targets_BT.numel(), dtype=torch.float64, device=targets_BT.device)
     valid_N = (targets_BT != IGNORED).flatten().nonzero().squeeze(1)
     hidden, targets, weight = hidden_BTD.flatten(0, 1), targets_BT.flatten(), weight_VD.to(hidden_BTD.dtype)
     for places in valid_N.split(max(1, CHUNK_ELEMENTS // len(weight_VD))):
-        log_p = torch.log_softmax((hidden[places] @ weight.t()).float(), dim=-1)
+        logits = (hidden[places] @ weight.t()).float()
+        log_p = torch.log_softmax(logits if bias is None else logits + bias, dim=-1)
         losses_N[places] = -log_p.gather(1, targets[places, None]).squeeze(1).double()
     return losses_N.view(targets_BT.shape)
 
@@ -148,7 +156,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_PND: Tensor, weight_VD: Tensor, targets_PN: Tensor, smoothing: float, consistency: float
+        ctx: Any,
+        hidden_PND: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        targets_PN: Tensor,
+        smoothing: float,
+        consistency: float,
     ) -> tuple[Tensor, Tensor]:
         P, N, D = hidden_PND.shape
         V = len(weight_VD)
@@ -165,12 +179,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             hidden = hidden_PND[:, start : start + step].reshape(-1, D)
             targets = targets_PN[:, start : start + step].reshape(-1)
             logits = torch.mm(hidden, weight.t(), out=logits_buffer[: len(hidden)])
+            if bias_V is not None:
+                logits += bias_V.to(logits.dtype)
             p = torch.softmax(logits, dim=-1, out=probability_buffer[: len(hidden)])
             target_logit, target_p = (x.gather(1, targets[:, None]).squeeze(1) for x in (logits, p))
             log_p_target = target_p.clamp_min(torch.finfo(p.dtype).tiny).double().log()  # no token costs more than 87 nats
             log_z = target_logit.double() - log_p_target
             nll -= log_p_target.sum()
             mean_logit = (hidden.to(mean_weight_D.dtype) @ mean_weight_D).double()
+            if bias_V is not None:
+                mean_logit += bias_V.mean(dtype=torch.float64)
             loss -= ((1 - smoothing) * log_p_target + smoothing * (mean_logit - log_z)).sum()
             gradient = p
             if consistency:
@@ -194,7 +212,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.gradients
         ctx.gradients = None
         scale = grad_outputs[0]
-        return grad_hidden.mul_(scale), None if grad_weight is None else grad_weight.mul_(scale), None, None, None
+        grad_weight = None if grad_weight is None else grad_weight.mul_(scale)
+        return grad_hidden.mul_(scale), grad_weight, None, None, None, None
 
 
 def _add_consistency(logits: Tensor, p: Tensor, log_z: Tensor, alpha: float, wants_gradient: bool) -> tuple[Tensor, Tensor]:

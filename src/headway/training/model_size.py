@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from headway.config import MediaConfig, ModelConfig
 
 TYPICAL_LENGTH = 32  # tokens of a sentence, where nothing is known of the data
-RELATIVE_BUCKETS = 32
 
 
 @dataclass(frozen=True)
@@ -88,24 +87,25 @@ def _stack_rows(config: ModelConfig, V_target: int, S: float, T: float) -> Itera
     D, encoder, decoder = config.width, config.encoder_layers, config.decoder_layers
     sources = S / T if decoder else 1.0
     projections, kv_flops = _attention_parameters(config), 4.0 * D * _kv_width(config)
-    own_flops = 4.0 * D * D  # query and output
+    wide = config.heads * config.width_of_head
+    own_flops = 4.0 * D * wide  # query and output
     feed_forward = _feed_forward_parameters(config)
     feed_forward_flops = 2.0 * (3 if config.gated else 2) * D * config.feed_forward_width
     norm, final = _norm_parameters(config, D), _norm_parameters(config, D) if config.norm_place == "pre" else 0
-    relative = RELATIVE_BUCKETS * config.heads if config.positions == "relative" else 0
+    relative = config.relative_buckets * config.heads if config.positions == "relative" else 0
     if encoder:
-        flops = encoder * sources * (own_flops + kv_flops + 4.0 * S * D)
+        flops = encoder * sources * (own_flops + kv_flops + 4.0 * S * wide)
         yield Row("encoder", "self-attention", encoder * projections + relative, flops)
         yield Row("encoder", "feed-forward", encoder * feed_forward, encoder * sources * feed_forward_flops)
         yield Row("encoder", "norms", encoder * 2 * norm + final, 0.0)
     if decoder:
-        yield Row("decoder", "self-attention", decoder * projections + relative, decoder * (own_flops + kv_flops + 4.0 * T * D))
+        yield Row("decoder", "self-attention", decoder * projections + relative, decoder * (own_flops + kv_flops + 4.0 * T * wide))
         if encoder:
-            flops = decoder * (own_flops + 4.0 * S * D + sources * kv_flops)
+            flops = decoder * (own_flops + 4.0 * S * wide + sources * kv_flops)
             yield Row("decoder", "cross-attention", decoder * projections, flops)
         yield Row("decoder", "feed-forward", decoder * feed_forward, decoder * feed_forward_flops)
         yield Row("decoder", "norms", decoder * (3 if encoder else 2) * norm + final, 0.0)
-        own = D * V_target if config.tied_embeddings == "none" else 0
+        own = D * V_target if config.tied_embeddings in ("none", "inputs") else 0
         yield Row("output", "vocabulary" if own else "vocabulary (tied)", own, 2.0 * D * V_target)
 
 
@@ -117,7 +117,7 @@ def _embedding_rows(config: ModelConfig, media: MediaConfig, V_source: int, V_ta
         yield Row("embeddings", "sound" if media.hears else "patches", made.parameters, sources * made.flops)
         if V_source:
             yield Row("embeddings", "file or text", 2 * D, 0.0)
-    if both and V_source and config.tied_embeddings == "all":
+    if both and V_source and config.tied_embeddings in ("all", "inputs"):
         yield Row("embeddings", "source and target", V_target * D, 0.0)
     else:
         if config.encoder_layers and V_source:
@@ -125,12 +125,17 @@ def _embedding_rows(config: ModelConfig, media: MediaConfig, V_source: int, V_ta
         if config.decoder_layers:
             yield Row("embeddings", "target", V_target * D, 0.0)
     if config.positions == "learned":
-        yield Row("embeddings", "positions", in_order * config.max_positions * D, 0.0)
+        yield Row("embeddings", "positions", in_order * (config.max_positions + config.position_offset) * D, 0.0)
+    doors = bool(config.decoder_layers) + bool(config.encoder_layers and media.kind == "text")
+    if config.token_types:
+        yield Row("embeddings", "token types", doors * config.token_types * D, 0.0)
+    if config.embedding_norm:
+        yield Row("embeddings", "norms", doors * _norm_parameters(config, D), 0.0)
 
 
 def _kv_width(config: ModelConfig) -> int:
     """Width of the keys, which is also that of the values."""
-    return (config.key_value_heads or config.heads) * (config.width // config.heads)
+    return (config.key_value_heads or config.heads) * config.width_of_head
 
 
 def _norm_parameters(config: ModelConfig, width: int) -> int:
@@ -138,10 +143,11 @@ def _norm_parameters(config: ModelConfig, width: int) -> int:
 
 
 def _attention_parameters(config: ModelConfig) -> int:
-    D, kv = config.width, _kv_width(config)
-    biases = 2 * D + 2 * kv if config.bias else 0
-    norms = 2 * _norm_parameters(config, D // config.heads) if config.query_key_norm else 0
-    return 2 * D * D + 2 * D * kv + biases + norms
+    D, q, kv = config.width, config.heads * config.width_of_head, _kv_width(config)
+    reads, gives = config.biased
+    biases = (q + 2 * kv) * reads + D * gives
+    norms = 2 * _norm_parameters(config, config.width_of_head) if config.query_key_norm else 0
+    return 2 * D * q + 2 * D * kv + biases + norms
 
 
 def _feed_forward_parameters(config: ModelConfig) -> int:

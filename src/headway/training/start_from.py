@@ -200,7 +200,7 @@ def refuse_misfits(given: dict[str, LoadedModel], config: Config, tokenizers: To
     """Raises UsageError where `config` cannot begin with what is given: other shapes, tokenizers or embeddings."""
     for part, loaded in given.items():
         _refuse_misfit(loaded, part, config, tokenizers)
-    if len(given) == 2 and config.model.tied_embeddings == "all":
+    if len(given) == 2 and config.model.tied_embeddings in ("all", "inputs"):
         _refuse_two_tables(given["encoder"], given["decoder"])
 
 
