@@ -10,12 +10,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from headway import cli_making, cli_using
+from headway import cli_interop, cli_making, cli_using
 from headway.cli_arguments import ARGUMENTS
 from headway.command_line import Verbs, run
 
 VERBS: Verbs = {
-    verb.__name__: (verb, ARGUMENTS[verb.__name__])
+    name: (verb, ARGUMENTS[name])
     for verb in (
         cli_making.init,
         cli_making.sample,
@@ -29,8 +29,10 @@ VERBS: Verbs = {
         cli_using.chat,
         cli_using.explain,
         cli_making.merge,
+        cli_interop.import_,
         cli_making.info,
     )
+    for name in [verb.__name__.removesuffix("_")]
 }
 
 

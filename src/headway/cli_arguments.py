@@ -108,5 +108,9 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("out", {"metavar": "OUT", "help": "a new directory for the whole model"}),
         ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
     ],
+    "import": [
+        ("directory", {"metavar": "DIR", "help": "config.json, model.safetensors and tokenizer.json, as Hugging Face saves them"}),
+        ("out", {"metavar": "OUT", "help": "a new model directory"}),
+    ],
     "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],
 }  # fmt: skip

@@ -241,6 +241,16 @@ class TokenizerConfig(Section):
         0, ge=0, le=1 << 24, description="new pieces at most that the vocabulary of model.start_from gets from the training data"
     )
 
+    before_source: list[str] = Field(
+        default_factory=list, max_length=8, description="pieces that the encoder reads before each text (BERT: [CLS])"
+    )
+
+    special_numbers: list[int] = Field(
+        default_factory=list,
+        max_length=4,
+        description="those of padding, begin, end and unknown in the model that was imported, -1 where it has none",
+    )
+
     def problems(self) -> Iterator[str]:
         if self.extend_by and self.path:
             yield f"extend_by={self.extend_by} extends the tokenizer of model.start_from, not path={self.path} — leave path out"

@@ -69,6 +69,15 @@ class RotaryScaling(Section):
             yield f"high_frequency_factor={high:g} must be above low_frequency_factor={low:g}"
 
 
+# Settings of a model that must be the same to begin with its weights, or these mean something else.
+SHAPE = (
+    "width", "feed_forward_width", "heads", "key_value_heads", "head_width", "norm", "norm_place", "norm_epsilon", "positions",
+    "position_offset", "rotary_base", "rotary_scaling", "relative_buckets", "relative_distance", "activation", "gated", "bias",
+    "attention_bias", "attention_scale", "embedding_scale", "embedding_norm", "token_types", "query_key_norm", "output_scale",
+    "output_bias",
+)  # fmt: skip
+
+
 class ModelConfig(Section):
     """The switches of the Transformer. `preset` fills what is not given."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from headway.config import Config
 from headway.data.batches import IGNORED, Batch, BucketedEpoch, Epoch, Rows, collate_pairs, collate_tags
 from headway.data.noise import Ids, Random, denoised, masked, span_corrupted
+from headway.data.opening import opening
 from headway.data.preparation import MemoryRows, Prepared
 from headway.data.texts import Text, TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer, Tokenizers
@@ -33,7 +34,7 @@ class GapPreparation(TextPreparation):
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         super().__init__(tokenizers, config)
-        self._noise = config.noise
+        self._noise, self._opening = config.noise, opening(config, tokenizers)
         self._vocabulary = self._tokenizer.vocabulary_size
         self.made_from = {**self.made_from, "pieces": config.data.max_length}
 
@@ -74,7 +75,7 @@ class MaskedPreparation(GapPreparation):
 
     def damaged(self, ids: Ids, random: Random) -> tuple[list[int], list[int]]:
         read, wanted = masked(ids, self._begins_word[ids], self._noise, self._vocabulary, random)
-        return read.tolist(), wanted.tolist()
+        return [*self._opening, *read.tolist()], [*[IGNORED] * len(self._opening), *wanted.tolist()]
 
     def _collate(self, rows: Rows, indices: NDArray[np.integer]) -> Batch:
         return collate_tags(rows, indices, untagged=IGNORED)
@@ -85,7 +86,7 @@ class SpanPreparation(GapPreparation):
 
     def damaged(self, ids: Ids, random: Random) -> tuple[list[int], list[int]]:
         source, target = span_corrupted(ids, self._noise, self._vocabulary, random)
-        return source.tolist(), target.tolist()
+        return [*self._opening, *source.tolist()], target.tolist()
 
 
 class DenoisingPreparation(GapPreparation):
@@ -97,7 +98,7 @@ class DenoisingPreparation(GapPreparation):
 
     def damaged(self, ids: Ids, random: Random) -> tuple[list[int], list[int]]:
         ends = (np.flatnonzero(self._ends_sentence[ids]) + 1).tolist()
-        return denoised(ids, ends, self._noise, self._vocabulary, random).tolist(), ids.tolist()
+        return [*self._opening, *denoised(ids, ends, self._noise, self._vocabulary, random).tolist()], ids.tolist()
 
 
 def word_beginnings(tokenizer: Tokenizer) -> NDArray[np.bool_]:

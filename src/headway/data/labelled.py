@@ -14,6 +14,7 @@ import numpy as np
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_labels
+from headway.data.opening import opening
 from headway.data.labels import Labels
 from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import MemoryRows, Prepared, Read, integer_type, read_all
@@ -89,6 +90,7 @@ class LabelledPreparation:
         self._tokenizer, self._labels = tokenizers.source, tokenizers.labels
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
         self._max_length = data.max_length
+        self._opening = opening(config, tokenizers)
         self.sampling = (self._tokenizer.dropout, 0.0)
         numbers = self._labels.kind == "number"
         self.dtypes = (integer_type(self._tokenizer.vocabulary_size), "uint32" if numbers else integer_type(self._labels.outputs))
@@ -97,7 +99,7 @@ class LabelledPreparation:
             "tokenizers": [self._tokenizer.digest],
             "preprocessing": [data.preprocessing, data.source_language],
             "max_length": data.max_length,
-        }
+        } | ({"opening": self._opening} if self._opening else {})
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Labelled]:
@@ -113,7 +115,7 @@ class LabelledPreparation:
         tokens = self.encode(texts, self._tokenizer.encode_many)
         kept = [row for row, text in enumerate(texts) if tokens[row] and not is_blank(text)]
         dropped[EMPTY_SOURCE] += len(examples) - len(kept)
-        rows = [self.fit(tokens[row]) for row in kept], [label_numbers(self._labels, examples[row].labels) for row in kept]
+        rows = [[*self._opening, *self.fit(tokens[row])] for row in kept], [label_numbers(self._labels, examples[row].labels) for row in kept]
         cut = sum(len(tokens[row]) > self._max_length for row in kept)
         return Prepared([examples[row].line for row in kept], rows, ([texts[row] for row in kept], [""] * len(kept)), cut)
 
@@ -138,7 +140,8 @@ class LabelledPreparation:
         return self.rows_of_all([examples[place] for place in places]), places
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
-        return self.encode(texts, partial(self._tokenizer.sample_many, seed=seed))
+        rows = self.encode(texts, partial(self._tokenizer.sample_many, seed=seed))
+        return [[*self._opening, *row] for row in rows]
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         several = self._labels.outputs if self._labels.kind == "several" else None
@@ -148,7 +151,7 @@ class LabelledPreparation:
         tokens = self.encode(self.texts(examples), self._tokenizer.encode_many)
         cut = sum(len(row) > self._max_length for row in tokens)
         return MemoryRows(
-            [self.fit(row) for row in tokens], [label_numbers(self._labels, example.labels) for example in examples], cut
+            [[*self._opening, *self.fit(row)] for row in tokens], [label_numbers(self._labels, example.labels) for example in examples], cut
         )
 
 

@@ -12,18 +12,13 @@ from typing import Any
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_two_texts
+from headway.data.opening import opening
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import Pair, RatedPair, count, read_pairs, read_rated
 from headway.data.tokenizer import FORBIDDEN_IDS, Tokenizers
 
 EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long"
-
-
-def language_tag(config: Config, tokenizers: Tokenizers) -> list[int]:
-    """What a source begins with: the id, beyond the vocabulary, of the language of `config` that is written; often nothing."""
-    tags = config.language_tags
-    return [tokenizers.source.vocabulary_size + tags.index(config.data.target_language)] if tags else []
 
 
 def forbidden_ids(config: Config, tokenizers: Tokenizers) -> list[int]:
@@ -35,6 +30,8 @@ def forbidden_ids(config: Config, tokenizers: Tokenizers) -> list[int]:
 class PairPreparation:
     """`Preparation` of pairs in one direction: `max_length` counts tokens without special ones and tags."""
 
+    read_sides: tuple[int, ...] = (0,)  # what an encoder reads begins with what it has learned to find there
+
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
         self._tokenizers = (tokenizers.source, tokenizers.target)
@@ -42,14 +39,14 @@ class PairPreparation:
         languages = (data.source_language, data.target_language)
         self._preprocessors = [Preprocessor(data.preprocessing, language) for language in languages]
         self.sampling = (tokenizers.source.dropout, tokenizers.target.dropout)
-        self._tag = language_tag(config, tokenizers)
+        self._opening = opening(config, tokenizers)
         ids = tokenizers.source.vocabulary_size + len(config.language_tags)
         self.dtypes = (integer_type(ids), integer_type(tokenizers.target.vocabulary_size))
         self.made_from: dict[str, Any] = {
             "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
             "preprocessing": [data.preprocessing, data.source_language, data.target_language],
             "max_length": [data.max_length, data.too_long],
-        } | ({"tag": self._tag} if self._tag else {})
+        } | ({"tag": self._opening} if self._opening else {})
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair | RatedPair]:
@@ -71,12 +68,12 @@ class PairPreparation:
                 kept.append(row)
             else:
                 dropped[reason] += 1
-        rows = self._tagged(sources[row] for row in kept), [targets[row] for row in kept]
+        rows = self._opened(0, (sources[row] for row in kept)), self._opened(1, (targets[row] for row in kept))
         kept_texts = [texts[0][row] for row in kept], [texts[1][row] for row in kept]
         return Prepared([examples[row].line for row in kept], rows, kept_texts, cut)
 
-    def _tagged(self, sources: Iterable[list[int]]) -> list[list[int]]:
-        return [[*self._tag, *source] for source in sources]
+    def _opened(self, side: int, rows: Iterable[list[int]]) -> list[list[int]]:
+        return [[*self._opening, *row] for row in rows] if side in self.read_sides else list(rows)
 
     def _cut(self, sources: list[list[int]], targets: list[list[int]]) -> int:
         """Cuts what is too long, in place, and counts it."""
@@ -97,7 +94,7 @@ class PairPreparation:
 
     def sample(self, side: int, texts: Sequence[str], seed: int) -> list[list[int]]:
         rows = self._tokenizers[side].sample_many(texts, seed)
-        return self._tagged(rows) if side == 0 else rows
+        return self._opened(side, rows)
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         return BucketedEpoch(rows, batch_tokens, seed, epoch)
@@ -106,11 +103,13 @@ class PairPreparation:
         texts = self.texts(examples)
         sources, targets = (cutter.encode_many(side) for cutter, side in zip(self._tokenizers, texts, strict=True))
         cut = self._cut(sources, targets)
-        return MemoryRows(self._tagged(sources), targets, cut)
+        return MemoryRows(self._opened(0, sources), self._opened(1, targets), cut)
 
 
 class SentencePreparation(PairPreparation):
     """`Preparation` of pairs whose two sides are read by one encoder."""
+
+    read_sides = (0, 1)
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         collate = partial(collate_two_texts, text_of=self._tokenizers[0].decode)
@@ -120,7 +119,7 @@ class SentencePreparation(PairPreparation):
         """Rows of the texts of one side, an empty one for a blank text, and how many were too long and are cut."""
         seen = [self._preprocessors[side].apply(text) for text in texts]
         whole = self._tokenizers[side].encode_many(seen)
-        rows = [[] if is_blank(text) else self.cut_source(row) for text, row in zip(seen, whole, strict=True)]
+        rows = [[] if is_blank(text) else [*self._opening, *self.cut_source(row)] for text, row in zip(seen, whole, strict=True)]
         return rows, sum(len(row) > self._max_length for row in whole)
 
 

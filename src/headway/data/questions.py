@@ -16,6 +16,7 @@ from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_spans
 from headway.data.lines import read_whole
 from headway.data.pairs import EMPTY_SOURCE
+from headway.data.opening import opening
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.readers import corpus_name
 from headway.data.tables import checked_text, decode_json, ending, kind_of, read_records
@@ -135,11 +136,12 @@ class QuestionPreparation(CutUpOnce):
         self._tokenizer, self._max_length, self._stride = tokenizers.source, data.max_length, data.window_stride
         size = integer_type(self._tokenizer.vocabulary_size)
         self.dtypes = (size, integer_type(data.max_length + 1))
+        self._opening = opening(config, tokenizers)
         self.made_from: dict[str, Any] = {
             "tokenizers": [self._tokenizer.digest],
             "windows": [data.max_length, data.window_stride],
             "task": config.task,
-        }
+        } | ({"opening": self._opening} if self._opening else {})
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Question]:
@@ -185,12 +187,12 @@ class QuestionPreparation(CutUpOnce):
 
     def _windows(self, number: int, example: Question, ids: list[int], spans: list[tuple[int, int]]) -> Iterator[Window]:
         asked = self._tokenizer.encode(example.question)[: self._max_length // 2]
-        head, room = [*asked, EOS_ID], self._max_length - len(asked) - 1
+        head, room = [*self._opening, *asked, EOS_ID], self._max_length - len(asked) - 1
         answer = _tokens_of(example.answers[0], spans) if example.answers else None
         start = 0
         while True:
             end = min(start + room, len(ids))
-            first = last = len(asked)
+            first = last = len(head) - 1
             if answer is not None and start <= answer[0] and answer[1] < end:
                 first, last = (len(head) + place - start for place in answer)
             yield Window(number, len(head), [*head, *ids[start:end]], spans[start:end], first, last)

@@ -17,6 +17,7 @@ from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
 from headway.data.labels import Labels
 from headway.data.lines import read_lines
 from headway.data.pairs import EMPTY_SOURCE
+from headway.data.opening import opening
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
@@ -152,13 +153,14 @@ class TaggedPreparation(CutUpOnce):
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
         self._max_length = data.max_length
         self._untagged = self._labels.outputs
+        self._opening = opening(config, tokenizers)
         self.dtypes = (integer_type(self._tokenizer.vocabulary_size), integer_type(self._untagged + 1))
         self.made_from: dict[str, Any] = {
             "labels": self._labels.digest,
             "tokenizers": [self._tokenizer.digest],
             "preprocessing": [data.preprocessing, data.source_language],
             "max_length": data.max_length,
-        }
+        } | ({"opening": self._opening} if self._opening else {})
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Tagged]:
@@ -190,6 +192,6 @@ class TaggedPreparation(CutUpOnce):
                     break
                 source += subwords
                 target += [self._labels.numbers.get(tag, self._untagged), *[self._untagged] * (len(subwords) - 1)]
-            sources.append(source)
-            targets.append(target)
+            sources.append([*self._opening, *source])
+            targets.append([*[self._untagged] * len(self._opening), *target])
         return MemoryRows(sources, targets, cut)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from headway.data.files import open_regular, resolve
@@ -65,8 +66,20 @@ def read_tokenizer(path: str | os.PathLike[str]) -> Json:
         raise ModelError(f"cannot be read: {error.strerror}", where=name) from None
     if len(data) > MAX_BYTES:
         _refuse(name, f"is larger than {MAX_BYTES >> 20} MiB: this is no tokenizer")
-    try:
+    with _blamed_on(name):
         return arrange(_checked(_parsed(data)))
+
+
+def prepared(tokenizer: Json, name: str) -> Json:
+    """The same of the JSON of a tokenizer.json. Raises ModelError."""
+    with _blamed_on(name):
+        return arrange(_checked(tokenizer))
+
+
+@contextmanager
+def _blamed_on(name: str) -> Iterator[None]:
+    try:
+        yield
     except RecursionError:
         _refuse(name, "is nested too deeply")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:

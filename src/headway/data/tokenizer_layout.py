@@ -13,7 +13,8 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, Literal
 
-PAD_ID, BOS_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
+from headway.special_ids import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+
 FORBIDDEN_IDS = (PAD_ID, BOS_ID, UNK_ID)  # what no answer may hold
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))

@@ -25,7 +25,8 @@ from torch import Tensor
 from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
-from headway.data.pairs import forbidden_ids, language_tag
+from headway.data.opening import opening
+from headway.data.pairs import forbidden_ids
 from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
@@ -318,7 +319,7 @@ class _Ends:
 
     @classmethod
     def of(cls, config: Config, tokenizers: Tokenizers) -> _Ends:
-        data, tag = config.data, language_tag(config, tokenizers)
+        data, tag = config.data, opening(config, tokenizers)
         source, target = (Preprocessor(data.preprocessing, language) for language in (data.source_language, data.target_language))
         return cls(source, target, tag, min(data.max_length, _positions(config.model) - 1 - len(tag)))
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from headway.config import ModelConfig
+from headway.data.tokenizer import BOS_ID
 from headway.errors import ModelError
 from headway.interop import names
 from headway.interop.weights import Names
@@ -50,6 +51,7 @@ class Family:
         always: our switches that are always so.
         only: their settings that must have one value, where they are given: any other changes what is computed.
         more: our switches that follow from several settings of theirs; `back` is its inverse.
+        opening: pieces that the encoder reads before a text, by our numbers.
         prefix: what stands before the names of weights in a model with a head.
         table: of positions that do not learn and stand in no file.
     """
@@ -63,7 +65,8 @@ class Family:
     more: Callable[[Json], Json] = lambda theirs: {}
     back: Callable[[ModelConfig], Json] = lambda ours: {}
     prefix: str = ""
-    table: Callable[[int, int], Tensor] | None = None  # rows and width of fixed positions → the positions
+    opening: tuple[int, ...] = ()
+    table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()  # settings that `more` reads
 
     def read(self, theirs: Json, where: str) -> Json:
@@ -155,6 +158,7 @@ def _bert(architecture: str, prefix: str, offset: int) -> Family:
         back=lambda ours: {"max_position_embeddings": ours.max_positions + offset},
         others=frozenset({"max_position_embeddings", "tie_word_embeddings"}),
         prefix=prefix,
+        opening=(BOS_ID,),
     )
 
 
@@ -174,6 +178,7 @@ DISTILBERT = Family(
     only={"sinusoidal_pos_embds": False},
     others=frozenset({"tie_word_embeddings"}),
     prefix="distilbert.",
+    opening=(BOS_ID,),
 )
 
 # ---- decoders
@@ -467,6 +472,14 @@ FAMILIES: dict[str, Family] = {
         output_bias=False,
         offset=2,
         table=_fairseq_positions,
+    ),
+    "blenderbot": _fairseq(
+        "BlenderbotForConditionalGeneration",
+        norm_place="pre",
+        embedding_norm=False,
+        final_norm=True,
+        output_bias=True,
+        offset=0,
     ),
     "t5": T5,
 }

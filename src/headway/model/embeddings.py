@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from headway.config import ModelConfig
 from headway.model.dropout import Dropout, RandomMasks
 from headway.model.layers import build_norm, sinusoidal_positions
+from headway.special_ids import EOS_ID
 
 
 class SinusoidTable:
@@ -38,8 +39,9 @@ class TextEmbedding(nn.Module):
         self.learned = nn.Embedding(rows, config.width) if config.positions == "learned" else None
         self.types = nn.Embedding(config.token_types, config.width) if config.token_types else None
         self.norm = build_norm(config, config.width) if config.embedding_norm else nn.Identity()
-        if config.positions == "fixed":
-            self.register_buffer("fixed", sinusoidal_positions(torch.arange(rows), config.width))
+        table = sinusoidal_positions(torch.arange(rows), config.width) if config.positions == "fixed" else None
+        self.fixed: Tensor | None
+        self.register_buffer("fixed", table)
         self.dropout = Dropout(config.dropout, masks)
         self.word_dropout = Dropout(config.word_dropout, masks)
         self.sinusoids = SinusoidTable()
@@ -57,8 +59,16 @@ class TextEmbedding(nn.Module):
             x_BTD = x_BTD + self.sinusoids(positions, self.width)
         elif self.learned is not None:
             x_BTD = x_BTD + self.learned(positions + self.offset)
-        elif self.kind == "fixed":
+        elif self.fixed is not None:
             x_BTD = x_BTD + self.fixed[positions + self.offset]
         if self.types is not None:
-            x_BTD = x_BTD + self.types.weight[0]
+            x_BTD = x_BTD + self.types(self._types_of(ids_BT))
         return self.dropout(self.norm(x_BTD).to(dtype))
+
+    def _types_of(self, ids_BT: Tensor) -> Tensor:
+        """The number of its text for each token: an end of sentence parts texts, and belongs to the one before it, [B, T]."""
+        assert self.types is not None
+        if ids_BT.is_floating_point():
+            return ids_BT.new_zeros(ids_BT.shape[:2], dtype=torch.long)
+        ends_BT = (ids_BT == EOS_ID).long()
+        return (ends_BT.cumsum(1) - ends_BT).clamp(max=self.types.num_embeddings - 1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, MediaConfig, ModelConfig
+from headway.config_sections import SHAPE
 from headway.data.checks.report import Finding
 from headway.data.preparation import texts_of
 from headway.data.tokenizer import UNK_ID, Tokenizer, Tokenizers, train_tokenizers
@@ -27,13 +28,8 @@ from headway.tasks import TASKS, extra_pieces
 
 PARTS = {
     "encoder": ("encoder.", "encoder_norm.", "encoder_bias.", "source_embedding."),
-    "decoder": ("decoder.", "decoder_norm.", "decoder_bias.", "target_embedding.", "output.", "ctc."),
+    "decoder": ("decoder.", "decoder_norm.", "decoder_bias.", "target_embedding.", "output.", "output_bias", "ctc."),
 }
-# Settings that must be the same, or the weights mean something else.
-SAME = (
-    "width", "feed_forward_width", "heads", "key_value_heads", "norm", "norm_place", "positions", "activation", "gated", "bias",
-    "query_key_norm",
-)  # fmt: skip
 # The same of media, by what is read.
 SEEN, HEARD = ("color", "patch", "stem", "frames_per_patch"), ("sample_rate", "mels", "window_ms", "hop_ms", "subsampling")
 
@@ -207,7 +203,7 @@ def refuse_misfits(given: dict[str, LoadedModel], config: Config, tokenizers: To
 def _refuse_misfit(loaded: LoadedModel, part: str, config: Config, tokenizers: Tokenizers) -> None:
     theirs, ours = loaded.config.model, config.model
     where = str(loaded.directory)
-    pairs = [(f"model.{key}", getattr(ours, key), getattr(theirs, key)) for key in SAME]
+    pairs = [(f"model.{key}", getattr(ours, key), getattr(theirs, key)) for key in SHAPE]
     different = [(key, mine, given) for key, mine, given in pairs if mine != given]
     if getattr(theirs, f"{part}_layers") < getattr(ours, f"{part}_layers"):
         different.append((f"model.{part}_layers", getattr(ours, f"{part}_layers"), getattr(theirs, f"{part}_layers")))

@@ -1,0 +1,232 @@
+"""Models of Hugging Face as models of ours, and back: a directory in, a directory out.
+
+Nothing in a directory is run: weights are safetensors, settings JSON, and the tokenizer a tokenizer.json. What the tables of
+`families.py` do not know is refused by its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.config import Config, ModelConfig
+from headway.data.files import open_regular
+from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
+from headway.data.tokenizer_import import MAX_BYTES, prepared
+from headway.errors import DataError, ModelError
+from headway.interop.families import FAMILIES, Family, Json
+from headway.interop.weights import Rule, to_ours
+from headway.model.transformer import Transformer
+from headway.model_dir import build_model, save_model
+from headway.training.tensor_file import parse_tensors, refuse_duplicates
+
+CONFIG, WEIGHTS, INDEX, TOKENIZER = "config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+NOT_KNOWN = "not known: imported"  # the data that others have trained on
+NEVER = -1e4  # the bias of special pieces that they do not have: no answer, and no part of any probability
+UNUSED = "<|unused_{}|>"  # rows of a table that no piece belongs to
+LONGEST = 512  # tokens of a text, where a model could read more
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a model: where it is, and the tensors that have no place in it."""
+
+    directory: Path
+    family: str
+    parameters: int
+    left: list[str]
+
+
+def import_model(source: Path, out: Path, task: str | None = None) -> Imported:
+    """Writes the model of a directory of Hugging Face as a model directory of ours.
+
+    Raises:
+        ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
+    """
+    theirs = _read_config(source)
+    kind = theirs.get("model_type")
+    if kind not in FAMILIES:
+        problem = f"has model_type={kind!r}, which Headway does not know"
+        raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
+    family, tensors = FAMILIES[kind], _read_weights(source)
+    tensors = {name.removeprefix(family.prefix): tensor for name, tensor in tensors.items()}
+    if kind == "t5":
+        theirs = {**theirs, "tie_word_embeddings": "lm_head.weight" not in tensors, "scale_decoder_outputs": _scales(theirs)}
+    switches = family.read(theirs, str(source / CONFIG))
+    rows = _vocabulary_rows(family, switches, tensors, source)
+    tokenizer, order = _read_tokenizer(source, rows)
+    absent = order < 0
+    if absent.any() and switches["decoder_layers"]:
+        switches["output_bias"] = True
+    special = order[: len(SPECIAL_TOKENS)].tolist()
+    config = _configuration(family, switches, tokenizer, special, task or family.task)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = build_model(config, tokenizers)
+    rules = family.names(config.model).rules(config.model.encoder_layers, config.model.decoder_layers)
+    fill(model, rules, tensors, order.clamp(min=0), family, str(source))
+    if model.output_bias is not None:
+        model.output_bias[absent] = NEVER
+    used = {name for one in rules for name in one.theirs}
+    facts = {"imported": {"from": source.resolve().name, "family": kind}}
+    directory = save_model(out, config, model.state_dict(), tokenizers, facts)
+    return Imported(directory, kind, model.parameter_count(), sorted(tensors.keys() - used - {"lm_head.weight"}))
+
+
+@torch.no_grad()
+def fill(model: Transformer, rules: list[Rule], theirs: dict[str, Tensor], order: Tensor, family: Family, where: str) -> None:
+    """Copies their tensors into a model of ours; every one of its weights must be among them. Raises ModelError."""
+    own = model.state_dict(keep_vars=True)
+    shapes = {name: tensor.shape for name, tensor in own.items()}
+    found = to_ours(rules, theirs, shapes, order, where)
+    if family.table is not None:
+        for side in ("source", "target"):
+            name = f"{side}_embedding.fixed"
+            found[name] = family.table(*shapes[name])
+    filled = {id(own[name]) for name in found}
+    missing = [name for name, tensor in own.items() if id(tensor) not in filled]
+    assert not missing, f"{family.architecture}: no rule gives {missing}"
+    for name, tensor in found.items():
+        own[name].copy_(tensor)
+
+
+def _scales(theirs: Json) -> bool:
+    return bool(theirs.get("scale_decoder_outputs", theirs.get("tie_word_embeddings", True)))
+
+
+# ---- files
+
+
+def _read_json(path: Path, most: int) -> Json:
+    try:
+        with open_regular(path) as raw:
+            data = raw.read(most + 1)
+    except DataError as error:
+        raise ModelError(error.problem, where=error.where, remedy="give a directory as Hugging Face saves it") from None
+    if len(data) > most:
+        raise ModelError(f"is larger than {most >> 20} MiB", where=str(path))
+    try:
+        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=refuse_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"is no JSON ({str(error)[:80]})", where=str(path)) from None
+    if not isinstance(found, dict):
+        raise ModelError("is no JSON object", where=str(path))
+    return found
+
+
+def _read_config(source: Path) -> Json:
+    found = _read_json(source / CONFIG, 1 << 20)
+    nested = [key for key, value in found.items() if isinstance(value, dict) and "model_type" in value]
+    if nested:
+        raise ModelError(f"is made of several models ({', '.join(nested)})", where=str(source / CONFIG))
+    return found
+
+
+def _read_weights(source: Path) -> dict[str, Tensor]:
+    """All tensors, of one file or of several that an index names. Raises ModelError; a pickle is never opened."""
+    if (source / WEIGHTS).is_file():
+        names = [WEIGHTS]
+    elif (source / INDEX).is_file():
+        told = _read_json(source / INDEX, 16 << 20).get("weight_map")
+        names = sorted(set(told.values())) if isinstance(told, dict) else []
+        if not names or any(not isinstance(name, str) or os.path.basename(name) != name for name in names):
+            raise ModelError("names no files beside it", where=str(source / INDEX))
+    else:
+        pickles = [name for name in sorted(os.listdir(source)) if name.endswith(PICKLES)]
+        remedy = "convert it where you trust it: transformers' AutoModel.from_pretrained(…).save_pretrained(…)"
+        if pickles:
+            problem = f"holds {pickles[0]}, which may run code when opened, and no {WEIGHTS}"
+            raise ModelError(problem, where=str(source), remedy=remedy)
+        raise ModelError(f"has no {WEIGHTS}", where=str(source), remedy="give a directory as Hugging Face saves it")
+    found: dict[str, Tensor] = {}
+    for name in names:
+        try:
+            data = torch.from_file(str(source / name), shared=False, size=(source / name).stat().st_size, dtype=torch.uint8)
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"cannot be read: {str(error)[:80]}", where=str(source / name)) from None
+        found |= parse_tensors(data, str(source / name))
+    return found
+
+
+# ---- the tokenizer
+
+
+def _vocabulary_rows(family: Family, switches: Json, tensors: dict[str, Tensor], source: Path) -> int:
+    layers = {key: switches[key] for key in ("encoder_layers", "decoder_layers")}
+    rules = family.names(ModelConfig.model_validate(switches)).rules(**layers)
+    name = next(one.theirs[0] for one in rules if one.vocabulary)
+    if name not in tensors:
+        raise ModelError(f"lacks the tensor {name}", where=str(source))
+    return len(tensors[name])
+
+
+def _read_tokenizer(source: Path, rows: int) -> tuple[Tokenizer, Tensor]:
+    """The tokenizer, with a piece for each row of their table, and the row of each of its pieces: -1 for what has none."""
+    where = str(source / TOKENIZER)
+    content = _read_json(source / TOKENIZER, MAX_BYTES)
+    numbers = _numbers(content)
+    if max(numbers.values(), default=0) >= rows:
+        raise ModelError(f"has pieces beyond the {rows:,} rows of the model", where=where)
+    taken = set(numbers.values())
+    for row in range(rows):
+        if row not in taken:
+            numbers[UNUSED.format(row)] = row
+            content.setdefault("added_tokens", []).append({"id": row, "content": UNUSED.format(row), "special": True})
+    tokenizer = Tokenizer(prepared(content, where), name=where)
+    order = [numbers.get(piece, -1) for piece in tokenizer.vocabulary]
+    if order != rows_there(order[: len(SPECIAL_TOKENS)], len(order)).tolist():
+        raise ModelError("numbers its pieces in an order that is not known", where=where)
+    return tokenizer, torch.tensor(order)
+
+
+def _numbers(content: Json) -> dict[str, int]:
+    """Piece → its number, as their file has it."""
+    model = content.get("model", {})
+    vocabulary = model.get("vocab", {})
+    if isinstance(vocabulary, list):
+        numbers = {piece: number for number, (piece, _) in enumerate(vocabulary)}
+    else:
+        numbers = dict(vocabulary)
+    return numbers | {token["content"]: token["id"] for token in content.get("added_tokens") or []}
+
+
+# ---- the configuration
+
+
+def rows_there(special: list[int], pieces: int) -> Tensor:
+    """The row that each piece has in the table of the model it came from, -1 for none: all but the special ones are in order.
+
+    Args:
+        special: rows of the four special pieces, or nothing, where the numbers are our own.
+    """
+    if not special:
+        return torch.arange(pieces)
+    taken = set(special)
+    others = [row for row in range(pieces) if row not in taken][: pieces - len(special)]
+    return torch.tensor([*special, *others])
+
+
+def _configuration(family: Family, switches: Json, tokenizer: Tokenizer, special: list[int], task: str) -> Config:
+    corpus: dict[str, Any] = {"path": NOT_KNOWN, "source": "text"}
+    if task != "language_model":
+        corpus["target"] = "target"
+    longest = switches.get("max_positions", LONGEST)
+    values = {
+        "run_directory": "imported",
+        "task": task,
+        "data": {"train": corpus, "validation": corpus, "max_length": min(longest - 2, LONGEST)},
+        "tokenizer": {
+            "before_source": [tokenizer.vocabulary[one] for one in family.opening],
+            "special_numbers": special,
+            "vocabulary_size": tokenizer.vocabulary_size,
+        },
+        "model": switches,
+        "decoding": {"maximum_length": min(longest - 2, 200)},
+    }
+    return Config.model_validate(values, context={"paths_as_written": True})

@@ -1,0 +1,185 @@
+"""A model of ours as a directory of Hugging Face: config.json, generation_config.json, model.safetensors, tokenizer files.
+
+A model that was imported goes back to its own family, with the numbers that its pieces had there. One of ours goes to the
+family whose arithmetic it shares: an encoder with a decoder to Blenderbot's, a language model to GPT-2's or Llama's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.config import ModelConfig
+from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from headway.errors import HeadwayError, ModelError, UsageError
+from headway.interop.families import FAMILIES, Json
+from headway.interop.huggingface import CONFIG, TOKENIZER, UNUSED, WEIGHTS, rows_there
+from headway.interop.weights import to_theirs
+from headway.model.layers import sinusoidal_positions
+from headway.model_dir import LoadedModel
+from headway.special_ids import BOS_ID, EOS_ID, PAD_ID
+from headway.training.manifest import write_file
+from headway.training.tensor_file import tensor_chunks
+
+LONGEST = 1024  # positions of a table that is made of sinusoids
+FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
+
+
+@dataclass(frozen=True)
+class Exported:
+    directory: Path
+    family: str
+    preprocessing: list[str]  # steps that stand in no file of theirs
+
+
+def export_model(loaded: LoadedModel, out: Path) -> Exported:
+    """Writes the model as a directory of Hugging Face.
+
+    Raises:
+        UsageError: no family of theirs computes what the model does, or the directory is there.
+    """
+    if loaded.config.media.kind != "text" or loaded.config.language_tags or loaded.model.head is not None:
+        what = "reads files" if loaded.config.media.kind != "text" else "has tags of languages, or a head"
+        raise UsageError(f"the model {what}, and no family of Hugging Face that Headway knows does", where=str(loaded.directory))
+    if out.exists():
+        raise UsageError("is there already", where=str(out), remedy="name a new directory")
+    config, tensors = loaded.config.model, dict(loaded.model.state_dict())
+    name, config, tensors = _family_of(config, tensors, str(loaded.directory))
+    family, tokenizer = FAMILIES[name], loaded.tokenizers.target
+    rows = rows_there(loaded.config.tokenizer.special_numbers, tokenizer.vocabulary_size)
+    known = rows >= 0
+    rules = family.names(config).rules(config.encoder_layers, config.decoder_layers)
+    order = torch.where(known, rows, -1)
+    tensors = {key: _only(tensor, known) if key in _vocabulary(rules) else tensor for key, tensor in tensors.items()}
+    theirs = to_theirs(rules, tensors, order[known])
+    special = [int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID)]
+    aside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    named = {f"{family.prefix if family.task != 'sentence_embedding' else ''}{key}": value for key, value in theirs.items()}
+    write_file(aside / WEIGHTS, tensor_chunks(named))
+    _write_settings(aside, name, family.write(config), special, int(known.sum()), config)
+    _write_tokenizer(aside, tokenizer, rows, loaded)
+    aside.rename(out)
+    return Exported(out, name, loaded.config.data.preprocessing)
+
+
+def _vocabulary(rules: list[Any]) -> set[str]:
+    return {name for one in rules if one.vocabulary for name in one.ours}
+
+
+def _only(tensor: Tensor, known: Tensor) -> Tensor:
+    return tensor[known]
+
+
+def _family_of(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> tuple[str, ModelConfig, dict[str, Tensor]]:
+    """The family that computes the same, and the model as it has it. Raises UsageError."""
+    reasons = []
+    for name, family in FAMILIES.items():
+        try:
+            family.write(config)
+        except HeadwayError:
+            continue
+        return name, config, tensors
+    stacks = tuple(stack for stack in ("encoder", "decoder") if getattr(config, f"{stack}_layers"))
+    for name in FAMILIES_OF_OURS[stacks]:
+        changed, made = _as_theirs(config, tensors, name)
+        try:
+            FAMILIES[name].write(changed)
+        except HeadwayError as error:
+            reasons.append(error.problem)
+            continue
+        return name, changed, made
+    told = "; ".join(reasons) or "an encoder that normalises before its layers is none of theirs"
+    raise UsageError(f"no family of Hugging Face computes this: {told}", where=where)
+
+
+def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """The same model with other switches: sinusoids as a table, and what embeddings are multiplied by in the weights."""
+    changes: Json = {"output_bias": name == "blenderbot"}
+    made = dict(tensors)
+    if name == "blenderbot":
+        made.setdefault("output_bias", torch.zeros(len(made["target_embedding.tokens.weight"])))
+    if config.positions == "sinusoidal" and name != "llama":
+        changes |= {"positions": "learned", "max_positions": LONGEST}
+        table = sinusoidal_positions(torch.arange(LONGEST), config.width)
+        sides = ("source", "target") if config.encoder_layers else ("target",)
+        made |= {f"{side}_embedding.learned.weight": table for side in sides}
+    if not config.encoder_layers and config.embedding_scale:
+        scale = config.width**0.5
+        changes |= {"embedding_scale": False, "tied_embeddings": "none" if config.tied_embeddings == "none" else "decoder"}
+        made["target_embedding.tokens.weight"] = scale * made["target_embedding.tokens.weight"]
+        if config.tied_embeddings != "none":  # the output reads the same table
+            made |= {key: tensor / scale for key, tensor in made.items() if key.startswith("decoder_norm.")}
+    return config.model_copy(update=changes), made
+
+
+def _write_settings(aside: Path, name: str, settings: Json, special: list[int | None], rows: int, config: ModelConfig) -> None:
+    pad, begin, end = special
+    both = bool(config.encoder_layers and config.decoder_layers)
+    generation: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
+    if both:
+        generation |= {"decoder_start_token_id": begin, "forced_eos_token_id": None, "encoder_no_repeat_ngram_size": 0}
+    whole = {
+        "architectures": [FAMILIES[name].architecture],
+        "model_type": name,
+        "vocab_size": rows,
+        "dtype": "float32",
+        "is_encoder_decoder": both,
+        **settings,
+        **generation,
+    }
+    for file, content in ((CONFIG, whole), ("generation_config.json", generation)):
+        told = {key: value for key, value in content.items() if value is not None}
+        write_file(aside / file, [json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"])
+
+
+def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: LoadedModel) -> None:
+    """The tokenizer with their numbers, and what it puts around a text."""
+    content = json.loads(json.dumps(tokenizer.content))
+    number_of = dict(zip(tokenizer.vocabulary, rows.tolist(), strict=True))
+    model = content["model"]
+    if model["type"] == "Unigram":
+        scores = dict(model["vocab"])
+        inside = sorted(scores, key=number_of.__getitem__)
+        model["vocab"] = [[piece, scores[piece]] for piece in inside if number_of[piece] >= 0]
+        model["unk_id"] = number_of[tokenizer.vocabulary[3]]
+    else:
+        model["vocab"] = {piece: number_of[piece] for piece in model["vocab"] if number_of[piece] >= 0}
+    added = [token | {"id": number_of[token["content"]]} for token in content["added_tokens"]]
+    spare = UNUSED.partition("{")[0]
+    added = [token for token in added if token["id"] >= 0 and not token["content"].startswith(spare)]
+    content["added_tokens"] = sorted(added, key=lambda token: int(token["id"]))
+    pieces = tokenizer.vocabulary
+    before = loaded.config.tokenizer.before_source
+    ends = loaded.config.model.encoder_layers > 0
+    content["post_processor"] = _template(before, pieces[EOS_ID], number_of) if ends else None
+    write_file(aside / TOKENIZER, [json.dumps(content, ensure_ascii=False).encode()])
+    names = {"pad_token": PAD_ID, "bos_token": BOS_ID, "eos_token": EOS_ID, "unk_token": len(SPECIAL_TOKENS) - 1}
+    known = {name: pieces[number] for name, number in names.items() if number_of[pieces[number]] >= 0}
+    if ends and before:
+        known |= {"cls_token": before[0], "sep_token": pieces[EOS_ID]}
+    told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": loaded.config.data.max_length, **known}
+    write_file(aside / "tokenizer_config.json", [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
+
+
+def _template(before: list[str], end: str, number_of: dict[str, int]) -> Json:
+    """What stands around a text, and between two."""
+    opening = [{"SpecialToken": {"id": piece, "type_id": 0}} for piece in before]
+
+    def text(name: str, kind: int) -> list[Json]:
+        return [{"Sequence": {"id": name, "type_id": kind}}, {"SpecialToken": {"id": end, "type_id": kind}}]
+
+    tokens = {piece: {"id": piece, "ids": [number_of[piece]], "tokens": [piece]} for piece in [*before, end]}
+    return {
+        "type": "TemplateProcessing",
+        "single": [*opening, *text("A", 0)],
+        "pair": [*opening, *text("A", 0), *text("B", 1)],
+        "special_tokens": tokens,
+    }
