@@ -334,7 +334,8 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     layers = model.encoder_layers + model.decoder_layers
     pieces = max(tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size) + len(extra_pieces(config))
     rows = 0 if config.task in OF_MEDIA and not model.decoder_layers else pieces  # of a picture no piece is read
-    rows += model.max_positions if model.positions == "learned" else 0
+    if model.positions == "learned" and (model.decoder_layers or config.reads_text or config.media.hears):  # patches need none
+        rows += model.max_positions
     outputs = head_outputs(config, tokenizers)
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
