@@ -127,6 +127,14 @@ def test_labels_of_pictures_are_learned(colours: Path, tmp_path: Path) -> None:
     assert labeller.predict(files) == ["red", "green", "blue", "grey"] * 2
 
 
+def test_patches_need_no_table_of_positions(colours: Path, tmp_path: Path) -> None:
+    training = {"updates": 2, "warmup_updates": 1, "validate_every": 2, "save_every": 2}
+    model = {"positions": "learned", "max_positions": 100_000}
+    config = media_config(colours, tmp_path / "run", "media_classification", training=training, model=model)
+    loaded = load_model(train(config, quiet=True))
+    assert loaded.model.parameter_count() < 100_000
+
+
 def test_tones_are_written_down_by_ctc_and_by_the_decoder(tones: Path, tmp_path: Path) -> None:
     training = {**LEARNED, **UNSCORED, "updates": 300, "validate_every": 300, "save_every": 300, "ctc_weight": 0.5}
     tokenizer = {"kind": "word"}

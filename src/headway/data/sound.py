@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,91 +16,133 @@ from headway.config_media import MEDIA, PLACES, MediaConfig
 
 FLOOR = 1e-8  # of the loudest band: 80 dB below it; relative, so that loudness cannot matter
 LOWEST_HZ = 20.0  # below it no one hears anything, and rooms rumble
-_FRAMES_AT_ONCE = 4096
+_FRAMES_AT_ONCE = 8192
 _LARGEST_TRANSFORM = 1 << 16
 _QUIET_SECONDS = 0.1  # what must be quiet around a cut
-_ZEROS = 16  # crossings of a sinc on either side
 _NOISE_SAMPLES = 1 << 20
 _CUT_WITHIN = 0.25  # the last share of a window in which its end is sought
 
 
-def log_mel(waves: Sequence[np.ndarray], *, sample_rate: int, mels: int, window_ms: float, hop_ms: float) -> list[np.ndarray]:
+def log_mel(
+    waves: Sequence[np.ndarray],
+    *,
+    sample_rate: int,
+    mels: int,
+    window_ms: float,
+    hop_ms: float,
+    speeds: Sequence[float] | None = None,
+) -> list[np.ndarray]:
     """float32 [N] samples of each → float32 [F, mels]: the logarithm of the power in each band, normalised over the recording.
 
     Hann windows every ``hop_ms``, the last filled up with zeros, so F = 1 + ceil((N - window) / hop). The bands are triangles at
     even distances on the mel scale of HTK. Mean and deviation are those of all frames and bands of the recording, whose own
     mean, a fault of microphones, is taken away first.
+
+    Args:
+        speeds: how many times as fast each is played, so that pitch and tempo change (Ko et al. 2015, section 2). Nothing is
+            resampled: of a recording that is played faster a window holds more samples, each of which is shorter.
     """
     if not waves:
         return []
     window, hop = max(2, round(sample_rate * window_ms / 1000)), max(1, round(sample_rate * hop_ms / 1000))
-    frames = np.array([1 + max(0, math.ceil((len(wave) - window) / hop)) for wave in waves])
-    features = _band_power(waves, frames, window, hop, *_mel_filters(sample_rate, mels, window))
-    starts = np.cumsum(frames) - frames
-    loudest = np.maximum.reduceat(features.max(axis=1), starts)
+    size = _transform_size(sample_rate, mels, window)
+    played = [_Played.at(speed, window, hop, size) for speed in speeds or [1.0] * len(waves)]
+    frames = np.array(
+        [1 + max(0, math.ceil((len(wave) - one.window) / one.hop)) for one, wave in zip(played, waves, strict=True)]
+    )
+    filters = np.stack([_filters(sample_rate, mels, size, one.hop, hop) for one in played])
+    features = _band_power(waves, played, frames, filters, size)
+    loudest = features.max(axis=(1, 2))
     floor = np.where(loudest > 0, loudest * np.float32(FLOOR), np.float32(1))  # of silence all logarithms are 0
-    np.log(np.maximum(features, np.repeat(floor, frames)[:, None], out=features), out=features)
-    features -= np.repeat(_means(features, starts, frames), frames)[:, None]
-    deviation = np.sqrt(_means(np.square(features), starts, frames))
-    features /= np.repeat(np.where(deviation > 0, deviation, np.float32(1)), frames)[:, None]
-    return np.split(features, starts[1:])
+    np.log(np.maximum(features, floor[:, None, None], out=features), out=features)
+    # Where a recording has ended, features stand at its floor.
+    quiet, behind, count = np.log(floor), (features.shape[1] - frames) * mels, frames * mels
+    mean = ((features.sum(axis=(1, 2), dtype=np.float64) - behind * quiet.astype(np.float64)) / count).astype(np.float32)
+    features -= mean[:, None, None]
+    squares = np.einsum("rfm,rfm->r", features, features, dtype=np.float64) - behind * np.square(
+        (quiet - mean).astype(np.float64)
+    )
+    deviation = np.sqrt(np.maximum(squares, 0) / count)
+    features /= np.where(deviation > 1e-6, deviation, 1).astype(np.float32)[:, None, None]
+    return [found[:number] for found, number in zip(features, frames.tolist(), strict=True)]
+
+
+class _Played(NamedTuple):
+    """How many samples a window and a step hold at a speed: a step is a whole number, and a window fits the transform."""
+
+    window: int
+    hop: int
+
+    @classmethod
+    def at(cls, speed: float, window: int, hop: int, size: int) -> _Played:
+        step = max(1, round(hop * speed))
+        return cls(min(size, max(2, round(window * step / hop))), step)
 
 
 def _band_power(
-    waves: Sequence[np.ndarray], frames: np.ndarray, window: int, hop: int, size: int, filters: np.ndarray
+    waves: Sequence[np.ndarray], played: Sequence[_Played], frames: np.ndarray, filters: np.ndarray, size: int
 ) -> np.ndarray:
-    """float32 [all frames, mels]: the power of each frame of each recording in each band.
+    """float32 [recordings, most frames, mels]: the power of each frame in each band, 0 where there is none.
 
-    One transform of the frames of all: to make hundreds of short recordings one by one takes several times as long.
+    One transform of the frames of all: to make hundreds of short recordings one by one takes several times as long. By torch and
+    not numpy, whose own threads would wait for those of torch.
     """
     import torch
 
-    # Each begins a whole number of steps after the one before, so that all frames are one strided view; those that reach from
-    # one recording into the next are left out.
-    rooms = frames + -(-window // hop) - 1
-    starts = np.cumsum(rooms) - rooms
-    padded = np.zeros(int(rooms.sum()) * hop + window, dtype=np.float32)
-    for start, wave in zip((starts * hop).tolist(), waves, strict=True):
-        padded[start : start + len(wave)] = wave - (wave.mean(dtype=np.float64) if len(wave) else 0)
-    overlapping = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
-    wanted = np.repeat(starts - np.cumsum(frames) + frames, frames) + np.arange(frames.sum())
-    both_parts = torch.from_numpy(filters).repeat_interleave(2, dim=0)  # of a complex number
-    power = np.empty((len(wanted), filters.shape[1]), dtype=np.float32)
-    for start in range(0, len(wanted), _FRAMES_AT_ONCE):
-        windowed = overlapping[wanted[start : start + _FRAMES_AT_ONCE]] * _hann(window)
-        spectrum = torch.view_as_real(torch.fft.rfft(torch.from_numpy(windowed), size)).flatten(1)
-        power[start : start + _FRAMES_AT_ONCE] = (spectrum.square_() @ both_parts).numpy()
+    power = np.zeros((len(waves), int(frames.max()), filters.shape[2]), dtype=np.float32)
+    views = [_frames_of(wave, one, count) for wave, one, count in zip(waves, played, frames.tolist(), strict=True)]
+    step = max(1, _FRAMES_AT_ONCE // len(waves))
+    windowed = torch.empty(len(waves), min(step, power.shape[1]), size)
+    for start in range(0, power.shape[1], step):
+        width = min(step, power.shape[1] - start)
+        for place, view in zip(windowed.numpy(), views, strict=True):
+            some = view[start : start + width]
+            np.multiply(some, _hann(some.shape[1]), out=place[: len(some), : some.shape[1]])
+            place[: len(some), some.shape[1] :] = 0
+            place[len(some) :] = 0
+        spectrum = torch.view_as_real(torch.fft.rfft(windowed[:, :width])).flatten(2)
+        power[:, start : start + width] = torch.bmm(spectrum.square_(), torch.from_numpy(filters)).numpy()
     return power
 
 
-def _means(values: np.ndarray, starts: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """float32: the mean of each recording's values [its frames, mels]."""
-    sums = np.add.reduceat(values.sum(axis=1, dtype=np.float64), starts)
-    return (sums / (frames * values.shape[1])).astype(np.float32)
+def _frames_of(wave: np.ndarray, played: _Played, frames: int) -> np.ndarray:
+    """[frames, window]: a view of the recording without its mean, and with zeros behind it."""
+    padded = np.zeros(played.window + (frames - 1) * played.hop, dtype=np.float32)
+    padded[: len(wave)] = wave - np.float32(wave.sum(dtype=np.float64) / max(1, len(wave)))
+    return np.ndarray((frames, played.window), np.float32, padded, strides=(4 * played.hop, 4))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def _hann(window: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
 @lru_cache(maxsize=16)
-def _mel_filters(sample_rate: int, mels: int, window: int) -> tuple[int, np.ndarray]:
-    """The size of the Fourier transform, and the filters, float32 [size // 2 + 1, mels]."""
+def _transform_size(sample_rate: int, mels: int, window: int) -> int:
     size = 1 << (window - 1).bit_length()
-    filters = mel_filters(sample_rate, mels, size)
     # A band between two frequencies of the transform would always be empty.
-    while not filters.any(axis=0).all() and size < _LARGEST_TRANSFORM:
+    while not mel_filters(sample_rate, mels, size).any(axis=0).all() and size < _LARGEST_TRANSFORM:
         size *= 2
-        filters = mel_filters(sample_rate, mels, size)
-    return size, filters.astype(np.float32)
+    return size
 
 
-def mel_filters(sample_rate: int, mels: int, size: int) -> np.ndarray:
-    """float64 [size // 2 + 1, mels]: how much each frequency of a Fourier transform counts for each band, at most 1."""
+@lru_cache(maxsize=512)
+def _filters(sample_rate: int, mels: int, size: int, step: int, hop: int) -> np.ndarray:
+    """float32 [size + 2, mels], each row twice: for both parts of a complex number.
+
+    Of a recording that is played so fast that a step has ``step`` samples in place of ``hop``.
+    """
+    return np.repeat(mel_filters(sample_rate, mels, size, step / hop).astype(np.float32), 2, axis=0)
+
+
+def mel_filters(sample_rate: int, mels: int, size: int, speed: float = 1.0) -> np.ndarray:
+    """float64 [size // 2 + 1, mels]: how much each frequency of a Fourier transform counts for each band, at most 1.
+
+    Played faster, all frequencies of a recording are higher; the bands stay where they are.
+    """
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (min(LOWEST_HZ, sample_rate / 8), sample_rate / 2))
     edges = np.linspace(low, high, mels + 2)
-    place = 2595 * np.log10(1 + np.arange(size // 2 + 1) * (sample_rate / size) / 700)
+    place = 2595 * np.log10(1 + np.arange(size // 2 + 1) * (speed * sample_rate / size) / 700)
     rising = (place[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - place[:, None]) / (edges[2:] - edges[1:-1])
     return np.maximum(0, np.minimum(rising, falling))
@@ -142,37 +185,6 @@ def _stretch(chance: np.random.Generator, length: int, longest: int) -> tuple[in
     return start, start + width
 
 
-def change_speed(wave: np.ndarray, factor: float) -> np.ndarray:
-    """[N] → [about N / factor]: played faster (factor > 1) or slower, so pitch and tempo change (Ko et al. 2015, section 2).
-
-    By whole percents: 100 samples of the result come of ``100 * factor`` samples, always with the same weights.
-    """
-    percent = round(100 * factor)
-    if percent == 100:
-        return wave
-    weights, reach = _speed_weights(percent)
-    length = max(1, round(100 * len(wave) / percent))
-    blocks = -(-length // 100)
-    padded = np.zeros((blocks - 1) * percent + len(weights), dtype=np.float32)
-    heard = wave[: len(padded) - reach]
-    padded[reach : reach + len(heard)] = heard
-    overlapping = np.lib.stride_tricks.sliding_window_view(padded, len(weights))[::percent]
-    return (np.ascontiguousarray(overlapping) @ weights).reshape(-1)[:length]
-
-
-@lru_cache(maxsize=256)
-def _speed_weights(percent: int) -> tuple[np.ndarray, int]:
-    """How much each sample counts for each of 100 in their place, float32 [samples, 100]; so many samples stand before the first.
-
-    A sinc under a Hann window (Smith 2002, Digital Audio Resampling), wider where it must take away what cannot be played faster.
-    """
-    stretch = max(1.0, percent / 100)
-    reach = math.ceil(_ZEROS * stretch)
-    distance = (np.arange(percent + 2 * reach)[:, None] - reach - np.arange(100) * percent / 100) / stretch
-    weights = np.sinc(distance) * np.cos(np.pi * np.clip(distance / _ZEROS, -1, 1) / 2) ** 2
-    return (weights / weights.sum(axis=0)).astype(np.float32), reach
-
-
 def shift(wave: np.ndarray, samples: int) -> np.ndarray:
     """With so many samples of silence before it, or, where negative, without so many of its first; the last one always stays."""
     if samples >= 0:
@@ -187,10 +199,11 @@ def add_noise(wave: np.ndarray, chance: np.random.Generator, level: float) -> np
     """
     if not level or not len(wave):
         return wave
-    loudness = math.sqrt(float(np.square(wave).mean()))
+    loudness = math.sqrt(float(wave @ wave) / len(wave))
     noise = _noise()
     start = int(chance.integers(0, max(1, len(noise) - len(wave) + 1)))
-    return wave + np.float32(level * loudness) * np.resize(noise[start : start + len(wave)], len(wave))
+    heard = noise[start : start + len(wave)]
+    return wave + np.float32(level * loudness) * (heard if len(heard) == len(wave) else np.resize(heard, len(wave)))
 
 
 @lru_cache(maxsize=1)
