@@ -109,7 +109,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
     ],
     "import": [
-        ("directory", {"metavar": "DIR", "help": "config.json, model.safetensors and tokenizer.json, as Hugging Face saves them"}),
+        ("directory", {"metavar": "DIR", "help": "with config.json, model.safetensors and tokenizer.json"}),
         ("out", {"metavar": "OUT", "help": "a new model directory"}),
     ],
     "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],

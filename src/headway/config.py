@@ -32,6 +32,7 @@ from headway.config_mistakes import validate
 from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
 from headway.config_sections import (
     PRESETS,
+    SHAPE,
     DecodingConfig,
     EvaluationConfig,
     LoraConfig,
@@ -172,7 +173,8 @@ class Config(Section):
                 lengths["the positions of media"] = self.media.positions_in_training
             for name, longest in lengths.items():
                 if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too
-                    yield f"model.max_positions={model.max_positions} must be above {name}={longest} with model.positions={model.positions}"
+                    most, kind = model.max_positions, model.positions
+                    yield f"model.max_positions={most} must be above {name}={longest} with model.positions={kind}"
 
     @property
     def language_tags(self) -> list[str]:
@@ -333,8 +335,7 @@ def refuse_idle_preset(document: Document) -> None:
 def take_shape_of_start(document: Document) -> None:
     """Where a model begins with another one and names no preset, what it leaves open is as there: only so its weights fit."""
     model = document.values.get("model")
-    start = model.get("start_from") if isinstance(model, dict) else None
-    if not isinstance(start, str) or "preset" in model:
+    if not isinstance(model, dict) or "preset" in model or not isinstance(start := model.get("start_from"), str):
         return
     directory = os.path.expandvars(os.path.expanduser(start))
     path = next((p for p in (f"{directory}/model/config.yaml", f"{directory}/config.yaml") if os.path.isfile(p)), None)

@@ -245,10 +245,15 @@ class TokenizerConfig(Section):
         default_factory=list, max_length=8, description="pieces that the encoder reads before each text (BERT: [CLS])"
     )
 
+    before_target: list[str] = Field(
+        default_factory=list,
+        max_length=8,
+        description="pieces that every answer begins with (BART: <s>; NLLB: a language)",
+    )
     special_numbers: list[int] = Field(
         default_factory=list,
-        max_length=4,
-        description="those of padding, begin, end and unknown in the model that was imported, -1 where it has none",
+        max_length=5,
+        description="in an imported model, of padding, begin, end, unknown (-1: it has none), and of what answers start with",
     )
 
     def problems(self) -> Iterator[str]:

@@ -74,7 +74,7 @@ SHAPE = (
     "width", "feed_forward_width", "heads", "key_value_heads", "head_width", "norm", "norm_place", "norm_epsilon", "positions",
     "position_offset", "rotary_base", "rotary_scaling", "relative_buckets", "relative_distance", "activation", "gated", "bias",
     "attention_bias", "attention_scale", "embedding_scale", "embedding_norm", "token_types", "query_key_norm", "output_scale",
-    "output_bias",
+    "output_bias", "family",
 )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ class ModelConfig(Section):
         "all", description="embeddings that share the output matrix; inputs: they share theirs, but not that one (T5 1.1)"
     )
     query_key_norm: bool = False
+    family: str | None = Field(None, max_length=32, description="of Hugging Face, where the model was imported")
     pooling: Literal["mean", "max", "first"] = Field("mean", description="how an encoder sums up the tokens of a text")
     start_from: PathText | None = Field(None, description="a run that encoder and decoder begin with, as far as it has them")
     start_decoder_from: PathText | None = Field(None, description="another run that the decoder begins with")
@@ -165,7 +166,6 @@ class ModelConfig(Section):
         if self.positions == "relative" and self.relative_distance <= self.relative_buckets // 2:
             buckets, distance = self.relative_buckets, self.relative_distance
             yield f"relative_distance={distance} must be above half of relative_buckets={buckets}"
-
 
     @property
     def width_of_head(self) -> int:

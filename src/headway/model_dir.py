@@ -340,7 +340,11 @@ def _read_weights(path: Path, record: Mapping[str, Any], config: Config, tokeniz
     # Every model has so many weights: a big one is never built for a small file, nor a big file read for a small model.
     least = model.width * (layers * max(model.width, model.feed_forward_width) + rows)
     attended = max(model.width, model.heads * model.width_of_head)
-    most = model.width * (layers * (8 * attended + 4 * model.feed_forward_width + 64) + 3 * rows + outputs + model.token_types) + outputs + pieces
+    most = (
+        model.width * (layers * (8 * attended + 4 * model.feed_forward_width + 64) + 3 * rows + outputs + model.token_types)
+        + outputs
+        + pieces
+    )
     if config.task in OF_MEDIA:  # the stem, and what spells
         media, halved = config.media, config.media.patch // 4
         made = (16 + model.width // 2) * halved**2 if media.stem == "convolution" else 0  # of a patch, by convolutions

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headway.config import Config
 from headway.data.batches import IGNORED, Batch, BucketedEpoch, Epoch, Rows, collate_pairs, collate_tags
 from headway.data.noise import Ids, Random, denoised, masked, span_corrupted
-from headway.data.opening import opening
+from headway.data.opening import source_opening
 from headway.data.preparation import MemoryRows, Prepared
 from headway.data.texts import Text, TextPreparation
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer, Tokenizers
@@ -34,7 +34,7 @@ class GapPreparation(TextPreparation):
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         super().__init__(tokenizers, config)
-        self._noise, self._opening = config.noise, opening(config, tokenizers)
+        self._noise, self._opening = config.noise, source_opening(config, tokenizers)
         self._vocabulary = self._tokenizer.vocabulary_size
         self.made_from = {**self.made_from, "pieces": config.data.max_length}
 

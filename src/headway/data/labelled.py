@@ -14,8 +14,8 @@ import numpy as np
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_labels
-from headway.data.opening import opening
 from headway.data.labels import Labels
+from headway.data.opening import source_opening
 from headway.data.pairs import EMPTY_SOURCE
 from headway.data.preparation import MemoryRows, Prepared, Read, integer_type, read_all
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -90,7 +90,7 @@ class LabelledPreparation:
         self._tokenizer, self._labels = tokenizers.source, tokenizers.labels
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
         self._max_length = data.max_length
-        self._opening = opening(config, tokenizers)
+        self._opening = source_opening(config, tokenizers)
         self.sampling = (self._tokenizer.dropout, 0.0)
         numbers = self._labels.kind == "number"
         self.dtypes = (integer_type(self._tokenizer.vocabulary_size), "uint32" if numbers else integer_type(self._labels.outputs))
@@ -115,7 +115,10 @@ class LabelledPreparation:
         tokens = self.encode(texts, self._tokenizer.encode_many)
         kept = [row for row, text in enumerate(texts) if tokens[row] and not is_blank(text)]
         dropped[EMPTY_SOURCE] += len(examples) - len(kept)
-        rows = [[*self._opening, *self.fit(tokens[row])] for row in kept], [label_numbers(self._labels, examples[row].labels) for row in kept]
+        rows = (
+            [[*self._opening, *self.fit(tokens[row])] for row in kept],
+            [label_numbers(self._labels, examples[row].labels) for row in kept],
+        )
         cut = sum(len(tokens[row]) > self._max_length for row in kept)
         return Prepared([examples[row].line for row in kept], rows, ([texts[row] for row in kept], [""] * len(kept)), cut)
 
@@ -151,7 +154,9 @@ class LabelledPreparation:
         tokens = self.encode(self.texts(examples), self._tokenizer.encode_many)
         cut = sum(len(row) > self._max_length for row in tokens)
         return MemoryRows(
-            [[*self._opening, *self.fit(row)] for row in tokens], [label_numbers(self._labels, example.labels) for example in examples], cut
+            [[*self._opening, *self.fit(row)] for row in tokens],
+            [label_numbers(self._labels, example.labels) for example in examples],
+            cut,
         )
 
 

@@ -1,22 +1,34 @@
-"""What stands before a text for the encoder: pieces that a model has learned to find there, and the tag of a language."""
+"""What stands before a text for the model: pieces that it has learned to find there, and the tag of a language."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headway.config import Config
-from headway.data.tokenizer import Tokenizers
+from headway.data.tokenizer import Tokenizer, Tokenizers
 from headway.errors import UsageError
 
 
-def opening(config: Config, tokenizers: Tokenizers) -> list[int]:
+def source_opening(config: Config, tokenizers: Tokenizers) -> list[int]:
     """The ids of `tokenizer.before_source`, and that, beyond the vocabulary, of the language that is asked for; often none.
 
     Raises UsageError for a piece that the tokenizer does not have.
     """
-    vocabulary, found = tokenizers.source.vocabulary, []
-    for piece in config.tokenizer.before_source:
-        if piece not in vocabulary:
-            remedy = "name one of its pieces, or leave it out"
-            raise UsageError(f"{piece!r} is no piece of the tokenizer", where="tokenizer.before_source", remedy=remedy)
-        found.append(vocabulary.index(piece))
     tags = config.language_tags
-    return [*found, *([len(vocabulary) + tags.index(config.data.target_language)] if tags else [])]
+    tag = [tokenizers.source.vocabulary_size + tags.index(config.data.target_language)] if tags else []
+    return [*_numbers(tokenizers.source, config.tokenizer.before_source, "before_source"), *tag]
+
+
+def target_opening(config: Config, tokenizers: Tokenizers) -> list[int]:
+    """The ids of `tokenizer.before_target`. Raises UsageError for a piece that the tokenizer does not have."""
+    return _numbers(tokenizers.target, config.tokenizer.before_target, "before_target")
+
+
+def _numbers(tokenizer: Tokenizer, pieces: Sequence[str], key: str) -> list[int]:
+    found = []
+    for piece in pieces:
+        if piece not in tokenizer.vocabulary:
+            remedy = "name one of its pieces, or leave it out"
+            raise UsageError(f"{piece!r} is no piece of the tokenizer", where=f"tokenizer.{key}", remedy=remedy)
+        found.append(tokenizer.vocabulary.index(piece))
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_two_texts
-from headway.data.opening import opening
+from headway.data.opening import source_opening, target_opening
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import Pair, RatedPair, count, read_pairs, read_rated
@@ -30,7 +30,7 @@ def forbidden_ids(config: Config, tokenizers: Tokenizers) -> list[int]:
 class PairPreparation:
     """`Preparation` of pairs in one direction: `max_length` counts tokens without special ones and tags."""
 
-    read_sides: tuple[int, ...] = (0,)  # what an encoder reads begins with what it has learned to find there
+    reads_both = False  # whether an encoder reads the target too
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         data = config.data
@@ -39,14 +39,17 @@ class PairPreparation:
         languages = (data.source_language, data.target_language)
         self._preprocessors = [Preprocessor(data.preprocessing, language) for language in languages]
         self.sampling = (tokenizers.source.dropout, tokenizers.target.dropout)
-        self._opening = opening(config, tokenizers)
+        source, target = source_opening(config, tokenizers), target_opening(config, tokenizers)
+        self._openings = (source, source if self.reads_both else target)
         ids = tokenizers.source.vocabulary_size + len(config.language_tags)
         self.dtypes = (integer_type(ids), integer_type(tokenizers.target.vocabulary_size))
         self.made_from: dict[str, Any] = {
             "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
             "preprocessing": [data.preprocessing, data.source_language, data.target_language],
             "max_length": [data.max_length, data.too_long],
-        } | ({"tag": self._opening} if self._opening else {})
+            **({"tag": source} if source else {}),
+            **({"target_tag": target} if target else {}),
+        }
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Pair | RatedPair]:
@@ -73,7 +76,7 @@ class PairPreparation:
         return Prepared([examples[row].line for row in kept], rows, kept_texts, cut)
 
     def _opened(self, side: int, rows: Iterable[list[int]]) -> list[list[int]]:
-        return [[*self._opening, *row] for row in rows] if side in self.read_sides else list(rows)
+        return [[*self._openings[side], *row] for row in rows]
 
     def _cut(self, sources: list[list[int]], targets: list[list[int]]) -> int:
         """Cuts what is too long, in place, and counts it."""
@@ -109,7 +112,7 @@ class PairPreparation:
 class SentencePreparation(PairPreparation):
     """`Preparation` of pairs whose two sides are read by one encoder."""
 
-    read_sides = (0, 1)
+    reads_both = True
 
     def updates(self, rows: Rows, batch_tokens: int, seed: int, epoch: int | None) -> Epoch:
         collate = partial(collate_two_texts, text_of=self._tokenizers[0].decode)
@@ -119,7 +122,10 @@ class SentencePreparation(PairPreparation):
         """Rows of the texts of one side, an empty one for a blank text, and how many were too long and are cut."""
         seen = [self._preprocessors[side].apply(text) for text in texts]
         whole = self._tokenizers[side].encode_many(seen)
-        rows = [[] if is_blank(text) else [*self._opening, *self.cut_source(row)] for text, row in zip(seen, whole, strict=True)]
+        rows = [
+            [] if is_blank(text) else [*self._openings[side], *self.cut_source(row)]
+            for text, row in zip(seen, whole, strict=True)
+        ]
         return rows, sum(len(row) > self._max_length for row in whole)
 
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_spans
 from headway.data.lines import read_whole
+from headway.data.opening import source_opening
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.opening import opening
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.readers import corpus_name
 from headway.data.tables import checked_text, decode_json, ending, kind_of, read_records
@@ -136,7 +136,7 @@ class QuestionPreparation(CutUpOnce):
         self._tokenizer, self._max_length, self._stride = tokenizers.source, data.max_length, data.window_stride
         size = integer_type(self._tokenizer.vocabulary_size)
         self.dtypes = (size, integer_type(data.max_length + 1))
-        self._opening = opening(config, tokenizers)
+        self._opening = source_opening(config, tokenizers)
         self.made_from: dict[str, Any] = {
             "tokenizers": [self._tokenizer.digest],
             "windows": [data.max_length, data.window_stride],

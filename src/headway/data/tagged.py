@@ -16,8 +16,8 @@ from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_tags
 from headway.data.labels import Labels
 from headway.data.lines import read_lines
+from headway.data.opening import source_opening
 from headway.data.pairs import EMPTY_SOURCE
-from headway.data.opening import opening
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type, read_all
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import corpus_name
@@ -153,7 +153,7 @@ class TaggedPreparation(CutUpOnce):
         self._preprocessor = Preprocessor(data.preprocessing, data.source_language)
         self._max_length = data.max_length
         self._untagged = self._labels.outputs
-        self._opening = opening(config, tokenizers)
+        self._opening = source_opening(config, tokenizers)
         self.dtypes = (integer_type(self._tokenizer.vocabulary_size), integer_type(self._untagged + 1))
         self.made_from: dict[str, Any] = {
             "labels": self._labels.digest,

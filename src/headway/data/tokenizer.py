@@ -21,17 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway.config import Config, Direction, TokenizerConfig
 from headway.data.labels import Labels
-from headway.data.tokenizer_layout import (
-    BOS_ID,
-    EOS_ID,
-    FORBIDDEN_IDS,
-    PAD_ID,
-    SPECIAL_TOKENS,
-    UNK_ID,
-    Json,
-    chunker,
-)
+from headway.data.tokenizer_layout import FORBIDDEN_IDS, SPECIAL_TOKENS, Json, chunker
 from headway.errors import DataError, HeadwayError, ModelError, UsageError
+from headway.special_ids import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 if TYPE_CHECKING:
     from headway.data.preparation import Example, Read
@@ -204,15 +196,15 @@ class Tokenizer:
         Path(path).write_text(json.dumps(self._content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, dropout: float = 0.0) -> Tokenizer:
-        """Read a tokenizer.json, ours or another's, or the .model of SentencePiece.
+    def load(cls, path: str | os.PathLike[str], *, dropout: float = 0.0, ours: bool = False) -> Tokenizer:
+        """Read a tokenizer.json, or the .model of SentencePiece; of `ours` the numbers of special pieces are known.
 
         Raises:
             ModelError: it is missing, damaged, or holds what is not known to be safe.
         """
         from headway.data.tokenizer_import import read_tokenizer
 
-        return cls(read_tokenizer(path), dropout=dropout, name=str(path))
+        return cls(read_tokenizer(path, ours=ours), dropout=dropout, name=str(path))
 
 
 def _canonical(content: Json) -> str:
@@ -274,9 +266,11 @@ class Tokenizers:
         folder = Path(directory)
         labels = Labels.load(folder / LABELS) if (folder / LABELS).exists() else None
         if not (folder / "tokenizer.source.json").exists() and not (folder / "tokenizer.target.json").exists():
-            joint = Tokenizer.load(folder / "tokenizer.json", dropout=dropout)
+            joint = Tokenizer.load(folder / "tokenizer.json", dropout=dropout, ours=True)
             return cls(joint, joint, labels)
-        source, target = (Tokenizer.load(folder / f"tokenizer.{side}.json", dropout=dropout) for side in ("source", "target"))
+        source, target = (
+            Tokenizer.load(folder / f"tokenizer.{side}.json", dropout=dropout, ours=True) for side in ("source", "target")
+        )
         return cls(source, target, labels)
 
 

@@ -16,9 +16,10 @@ from headway.config import Config
 from headway.data.preparation import Read
 from headway.data.subword_sampling import segmenter
 from headway.data.tokenizer import Tokenizer, Tokenizers, drawn_texts
-from headway.data.tokenizer_layout import BYTE_TOKENS, SPECIAL_TOKENS, UNK_ID, Json
+from headway.data.tokenizer_layout import BYTE_TOKENS, SPECIAL_TOKENS, Json
 from headway.data.tokenizer_training import thin
 from headway.errors import UsageError
+from headway.special_ids import UNK_ID
 
 Pair = tuple[str, str]
 

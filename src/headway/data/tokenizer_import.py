@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -50,8 +50,8 @@ KNOWN_REGEXES = frozenset(
 )
 
 
-def read_tokenizer(path: str | os.PathLike[str]) -> Json:
-    """The checked JSON of a tokenizer file, its special tokens at 0 to 3.
+def read_tokenizer(path: str | os.PathLike[str], *, ours: bool = False) -> Json:
+    """The checked JSON of a tokenizer file, its special tokens at 0 to 3: those of `ours`, whatever their names, are there.
 
     Raises:
         ModelError: the file is missing, damaged, too large or holds what is not known to be safe.
@@ -67,13 +67,18 @@ def read_tokenizer(path: str | os.PathLike[str]) -> Json:
     if len(data) > MAX_BYTES:
         _refuse(name, f"is larger than {MAX_BYTES >> 20} MiB: this is no tokenizer")
     with _blamed_on(name):
-        return arrange(_checked(_parsed(data)))
+        found = _checked(_parsed(data))
+        return found if ours else arrange(found)
 
 
-def prepared(tokenizer: Json, name: str) -> Json:
-    """The same of the JSON of a tokenizer.json. Raises ModelError."""
+def prepared(tokenizer: Json, name: str, special_pieces: Sequence[str] | None = None) -> Json:
+    """The same of the JSON of a tokenizer.json. Raises ModelError.
+
+    Args:
+        special_pieces: those for padding, begin, end and unknown.
+    """
     with _blamed_on(name):
-        return arrange(_checked(tokenizer))
+        return arrange(_checked(tokenizer), special_pieces)
 
 
 @contextmanager
@@ -156,7 +161,7 @@ def _our_regexes() -> set[str]:
     return {CUTS, *_regexes(layouts)}
 
 
-def arrange(tokenizer: Json) -> Json:
+def arrange(tokenizer: Json, special_pieces: Sequence[str] | None = None) -> Json:
     """Number the pieces anew: the four special ones 0 to 3, then all others in their old order. Changes nothing of ours."""
     model, added = tokenizer["model"], tokenizer["added_tokens"]
     pieces = _pieces(model)
@@ -165,7 +170,8 @@ def arrange(tokenizer: Json) -> Json:
         raise ValueError("a piece stands twice")
     numbers = {token["content"]: token["id"] for token in added if token["content"] not in known}
     outside = sorted(numbers, key=numbers.__getitem__)
-    special_pieces = _special_pieces(model, [*pieces, *outside], {token["content"] for token in added if token.get("special")})
+    marked = {token["content"] for token in added if token.get("special")}
+    special_pieces = special_pieces or special_pieces_of(model, [*pieces, *outside], marked)
     first = set(special_pieces)
     inside = [*special_pieces, *(piece for piece in pieces if piece not in first)]
     order = {piece: number for number, piece in enumerate([*inside, *(piece for piece in outside if piece not in first)])}
@@ -190,7 +196,7 @@ def _pieces(model: Json) -> list[str]:
     return sorted(model["vocab"], key=model["vocab"].__getitem__)
 
 
-def _special_pieces(model: Json, pieces: list[str], marked: set[str]) -> list[str]:
+def special_pieces_of(model: Json, pieces: list[str], marked: set[str]) -> list[str]:
     """Which pieces stand for <pad>, <s>, </s> and <unk>: known names among the special tokens, or new ones of ours."""
     present = set(pieces)
     if model["type"] == "Unigram":

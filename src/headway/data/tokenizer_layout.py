@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, Literal
 
-from headway.special_ids import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from headway.special_ids import BOS_ID, PAD_ID, UNK_ID
 
 FORBIDDEN_IDS = (PAD_ID, BOS_ID, UNK_ID)  # what no answer may hold
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")

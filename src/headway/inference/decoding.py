@@ -44,6 +44,10 @@ class Hypothesis:
     score: float
     token_scores: list[float]
 
+    def without(self, prefix: int) -> Hypothesis:
+        """The same without the first so many tokens, which were given."""
+        return Hypothesis(self.ids[prefix:], self.score, self.token_scores[prefix:]) if prefix else self
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -25,7 +25,7 @@ from torch import Tensor
 from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
-from headway.data.opening import opening
+from headway.data.opening import source_opening, target_opening
 from headway.data.pairs import forbidden_ids
 from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -319,7 +319,7 @@ class _Ends:
 
     @classmethod
     def of(cls, config: Config, tokenizers: Tokenizers) -> _Ends:
-        data, tag = config.data, opening(config, tokenizers)
+        data, tag = config.data, source_opening(config, tokenizers)
         source, target = (Preprocessor(data.preprocessing, language) for language in (data.source_language, data.target_language))
         return cls(source, target, tag, min(data.max_length, _positions(config.model) - 1 - len(tag)))
 
@@ -330,6 +330,7 @@ class Translator:
     def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
         self.options, self.device = options, choose_device(TrainingConfig())
         self.forbidden_ids = forbidden_ids(loaded.config, loaded.tokenizers)
+        self.opening = target_opening(loaded.config, loaded.tokenizers)
         self.precision = choose_inference_precision(options.precision, self.device, loaded.config.model)
         self.model = prepare(loaded.model.to(self.device), self.precision)
 
@@ -340,16 +341,18 @@ class Translator:
     def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:
         """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
         ids_BS, mask_BS = self.batch(rows)
-        return generate(
+        found = generate(
             self.model,
             ids_BS.to(self.device),
             mask_BS.to(self.device),
             self.options,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
+            prefixes=[self.opening] * len(rows),
             forbidden_ids=self.forbidden_ids,
             sentence_numbers=numbers,
         )
+        return [[one.without(len(self.opening)) for one in answers] for answers in found]
 
 
 def _pieces(lines: Iterable[str], most: int) -> Iterator[list[str]]:

@@ -15,30 +15,39 @@ import torch
 from torch import Tensor
 
 from headway.config import ModelConfig
-from headway.data.tokenizer import BOS_ID
 from headway.errors import ModelError
 from headway.interop import names
 from headway.interop.weights import Names
 from headway.model.layers import sinusoidal_positions
 
 Json = dict[str, Any]
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "silu": "silu", "swish": "silu"}
+ACTIVATIONS = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "silu": "silu",
+    "swish": "silu",
+}
 WRITTEN_AS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
 
 # Settings that change no number that a model computes, or that stand in other files too.
-SILENT = frozenset(
-    "architectures model_type dtype torch_dtype transformers_version use_cache initializer_range initializer_factor init_std "
-    "_name_or_path bos_token_id eos_token_id pad_token_id sep_token_id decoder_start_token_id forced_bos_token_id "
-    "forced_eos_token_id id2label label2id num_labels problem_type finetuning_task return_dict output_attentions "
-    "output_hidden_states output_past gradient_checkpointing classifier_dropout classif_dropout classif_dropout qa_dropout "
-    "seq_classif_dropout summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj "
-    "task_specific_params num_beams max_length min_length length_penalty early_stopping no_repeat_ngram_size bad_words_ids "
-    "temperature top_k top_p do_sample prefix pretraining_tp max_window_layers reorder_and_upcast_attn tie_weights_ n_ctx "
-    "n_special predict_special_tokens attention_probs_dropout_prob hidden_dropout_prob attention_dropout dropout "
-    "activation_dropout encoder_layerdrop decoder_layerdrop dropout_rate attn_pdrop embd_pdrop resid_pdrop num_hidden_layers "
-    "is_encoder_decoder vocab_size decoder_vocab_size chunk_size_feed_forward tokenizer_class position_embedding_type "
-    "static_position_embeddings add_bias_logits gradient_checkpointing use_bfloat16 torchscript".split()
-)
+SILENT = frozenset([
+    "architectures", "model_type", "dtype", "torch_dtype", "transformers_version", "use_cache", "initializer_range",
+    "initializer_factor", "init_std", "_name_or_path", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
+    "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "id2label", "label2id", "num_labels",
+    "problem_type", "finetuning_task", "return_dict", "output_attentions", "output_hidden_states", "output_past",
+    "gradient_checkpointing", "classifier_dropout", "classif_dropout", "qa_dropout", "seq_classif_dropout",
+    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+    "task_specific_params", "num_beams", "max_length", "min_length", "length_penalty", "early_stopping",
+    "no_repeat_ngram_size", "bad_words_ids", "temperature", "top_k", "top_p", "do_sample", "prefix", "pretraining_tp",
+    "max_window_layers", "reorder_and_upcast_attn", "tie_weights_", "n_ctx", "n_special", "predict_special_tokens",
+    "attention_probs_dropout_prob", "hidden_dropout_prob", "attention_dropout", "dropout", "activation_dropout",
+    "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
+    "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
+    "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
+    "torchscript",
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Family:
         always: our switches that are always so.
         only: their settings that must have one value, where they are given: any other changes what is computed.
         more: our switches that follow from several settings of theirs; `back` is its inverse.
-        opening: pieces that the encoder reads before a text, by our numbers.
+        opening: names, by their role, of pieces that the encoder reads before a text.
         prefix: what stands before the names of weights in a model with a head.
         table: of positions that do not learn and stand in no file.
     """
@@ -65,7 +74,7 @@ class Family:
     more: Callable[[Json], Json] = lambda theirs: {}
     back: Callable[[ModelConfig], Json] = lambda ours: {}
     prefix: str = ""
-    opening: tuple[int, ...] = ()
+    opening: tuple[str, ...] = ()
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()  # settings that `more` reads
 
@@ -117,6 +126,8 @@ def _means_same(ours: ModelConfig, name: str, value: Any) -> bool:
         return bool(ours.width_of_head == value)
     if name == "key_value_heads":
         return (ours.key_value_heads or ours.heads) == value
+    if name == "output_bias":  # of pieces that they do not have
+        return value is False
     if name == "rotary_scaling":
         return ours.rotary_scaling is not None and value is not None and ours.rotary_scaling.model_dump() == {
             **ours.rotary_scaling.model_dump(), **value
@@ -158,7 +169,7 @@ def _bert(architecture: str, prefix: str, offset: int) -> Family:
         back=lambda ours: {"max_position_embeddings": ours.max_positions + offset},
         others=frozenset({"max_position_embeddings", "tie_word_embeddings"}),
         prefix=prefix,
-        opening=(BOS_ID,),
+        opening=("bos",),
     )
 
 
@@ -178,7 +189,7 @@ DISTILBERT = Family(
     only={"sinusoidal_pos_embds": False},
     others=frozenset({"tie_word_embeddings"}),
     prefix="distilbert.",
-    opening=(BOS_ID,),
+    opening=("bos",),
 )
 
 # ---- decoders
@@ -237,7 +248,17 @@ def _rope_parameters(ours: ModelConfig) -> Json:
     if scaling is None:
         return {"rope_theta": ours.rotary_base, "rope_type": "default"}
     keys = LLAMA3 if scaling.kind == "llama3" else {"factor": "factor"}
-    return {"rope_theta": ours.rotary_base, "rope_type": scaling.kind, **{key: getattr(scaling, name) for key, name in keys.items()}}
+    return {
+        "rope_theta": ours.rotary_base,
+        "rope_type": scaling.kind,
+        **{key: getattr(scaling, name) for key, name in keys.items()},
+    }
+
+
+ROTARY_SETTINGS = frozenset([
+    "num_key_value_heads", "head_dim", "mlp_bias", "attention_bias", "tie_word_embeddings", "rope_parameters", "rope_theta",
+    "rope_scaling", "layer_types",
+])  # fmt: skip
 
 
 def _llama(architecture: str, *, biases: str | None = None, query_key_norm: bool = False) -> Family:
@@ -299,8 +320,17 @@ def _llama(architecture: str, *, biases: str | None = None, query_key_norm: bool
         more=more,
         back=back,
         others=frozenset(
-            "num_key_value_heads head_dim mlp_bias attention_bias tie_word_embeddings rope_parameters rope_theta rope_scaling "
-            "layer_types".split()
+            [
+                "num_key_value_heads",
+                "head_dim",
+                "mlp_bias",
+                "attention_bias",
+                "tie_word_embeddings",
+                "rope_parameters",
+                "rope_theta",
+                "rope_scaling",
+                "layer_types",
+            ]
         ),
     )
 
@@ -401,6 +431,9 @@ def _t5_more(theirs: Json) -> Json:
     }
 
 
+T5_SETTINGS = frozenset([
+    "num_decoder_layers", "feed_forward_proj", "tie_word_embeddings", "scale_decoder_outputs", "is_gated_act", "dense_act_fn",
+])  # fmt: skip
 T5 = Family(
     architecture="T5ForConditionalGeneration",
     task="translation",
@@ -432,7 +465,14 @@ T5 = Family(
         "scale_decoder_outputs": ours.output_scale,
     },
     others=frozenset(
-        "num_decoder_layers feed_forward_proj tie_word_embeddings scale_decoder_outputs is_gated_act dense_act_fn".split()
+        [
+            "num_decoder_layers",
+            "feed_forward_proj",
+            "tie_word_embeddings",
+            "scale_decoder_outputs",
+            "is_gated_act",
+            "dense_act_fn",
+        ]
     ),
 )
 

@@ -6,7 +6,6 @@ Nothing in a directory is run: weights are safetensors, settings JSON, and the t
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,19 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
-from headway.data.files import open_regular
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
-from headway.data.tokenizer_import import MAX_BYTES, prepared
-from headway.errors import DataError, ModelError
+from headway.data.tokenizer_import import prepared
+from headway.data.tokenizer_layout import special
+from headway.errors import ModelError
 from headway.interop.families import FAMILIES, Family, Json
+from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
 from headway.model_dir import build_model, save_model
-from headway.training.tensor_file import parse_tensors, refuse_duplicates
+from headway.special_ids import BOS_ID
+from headway.training.tensor_file import parse_tensors
 
-CONFIG, WEIGHTS, INDEX, TOKENIZER = "config.json", "model.safetensors", "model.safetensors.index.json", "tokenizer.json"
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 NOT_KNOWN = "not known: imported"  # the data that others have trained on
 NEVER = -1e4  # the bias of special pieces that they do not have: no answer, and no part of any probability
@@ -44,8 +45,12 @@ class Imported:
     left: list[str]
 
 
-def import_model(source: Path, out: Path, task: str | None = None) -> Imported:
+def import_model(source: Path, out: Path, task: str | None = None, languages: tuple[str, str] | None = None) -> Imported:
     """Writes the model of a directory of Hugging Face as a model directory of ours.
+
+    Args:
+        task: what it is for; left out: what its family is made for.
+        languages: the pieces that ask for a language to read and one to write, where a model knows several.
 
     Raises:
         ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
@@ -59,18 +64,18 @@ def import_model(source: Path, out: Path, task: str | None = None) -> Imported:
     tensors = {name.removeprefix(family.prefix): tensor for name, tensor in tensors.items()}
     if kind == "t5":
         theirs = {**theirs, "tie_word_embeddings": "lm_head.weight" not in tensors, "scale_decoder_outputs": _scales(theirs)}
-    switches = family.read(theirs, str(source / CONFIG))
-    rows = _vocabulary_rows(family, switches, tensors, source)
-    tokenizer, order = _read_tokenizer(source, rows)
-    absent = order < 0
+    switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
+    found = surroundings(source, theirs, family, languages)
+    tokenizer, order = _tokenizer_of(found, _vocabulary_rows(family, switches, tensors, source), str(source / TOKENIZER))
+    absent = torch.tensor(order) < 0
     if absent.any() and switches["decoder_layers"]:
         switches["output_bias"] = True
-    special = order[: len(SPECIAL_TOKENS)].tolist()
-    config = _configuration(family, switches, tokenizer, special, task or family.task)
+    config = _configuration(task or family.task, switches, tokenizer, found, order)
+    order[BOS_ID] = found.start if order[BOS_ID] < 0 else order[BOS_ID]
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = build_model(config, tokenizers)
     rules = family.names(config.model).rules(config.model.encoder_layers, config.model.decoder_layers)
-    fill(model, rules, tensors, order.clamp(min=0), family, str(source))
+    fill(model, rules, tensors, torch.tensor(order).clamp(min=0), family, str(source))
     if model.output_bias is not None:
         model.output_bias[absent] = NEVER
     used = {name for one in rules for name in one.theirs}
@@ -90,7 +95,7 @@ def fill(model: Transformer, rules: list[Rule], theirs: dict[str, Tensor], order
             name = f"{side}_embedding.fixed"
             found[name] = family.table(*shapes[name])
     filled = {id(own[name]) for name in found}
-    missing = [name for name, tensor in own.items() if id(tensor) not in filled]
+    missing = [name for name, tensor in own.items() if id(tensor) not in filled and name != "output_bias"]
     assert not missing, f"{family.architecture}: no rule gives {missing}"
     for name, tensor in found.items():
         own[name].copy_(tensor)
@@ -103,25 +108,8 @@ def _scales(theirs: Json) -> bool:
 # ---- files
 
 
-def _read_json(path: Path, most: int) -> Json:
-    try:
-        with open_regular(path) as raw:
-            data = raw.read(most + 1)
-    except DataError as error:
-        raise ModelError(error.problem, where=error.where, remedy="give a directory as Hugging Face saves it") from None
-    if len(data) > most:
-        raise ModelError(f"is larger than {most >> 20} MiB", where=str(path))
-    try:
-        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=refuse_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is no JSON ({str(error)[:80]})", where=str(path)) from None
-    if not isinstance(found, dict):
-        raise ModelError("is no JSON object", where=str(path))
-    return found
-
-
 def _read_config(source: Path) -> Json:
-    found = _read_json(source / CONFIG, 1 << 20)
+    found = read_json(source / CONFIG, 1 << 20)
     nested = [key for key, value in found.items() if isinstance(value, dict) and "model_type" in value]
     if nested:
         raise ModelError(f"is made of several models ({', '.join(nested)})", where=str(source / CONFIG))
@@ -133,7 +121,7 @@ def _read_weights(source: Path) -> dict[str, Tensor]:
     if (source / WEIGHTS).is_file():
         names = [WEIGHTS]
     elif (source / INDEX).is_file():
-        told = _read_json(source / INDEX, 16 << 20).get("weight_map")
+        told = read_json(source / INDEX, 16 << 20).get("weight_map")
         names = sorted(set(told.values())) if isinstance(told, dict) else []
         if not names or any(not isinstance(name, str) or os.path.basename(name) != name for name in names):
             raise ModelError("names no files beside it", where=str(source / INDEX))
@@ -166,37 +154,21 @@ def _vocabulary_rows(family: Family, switches: Json, tensors: dict[str, Tensor],
     return len(tensors[name])
 
 
-def _read_tokenizer(source: Path, rows: int) -> tuple[Tokenizer, Tensor]:
+def _tokenizer_of(found: Surroundings, rows: int, where: str) -> tuple[Tokenizer, list[int]]:
     """The tokenizer, with a piece for each row of their table, and the row of each of its pieces: -1 for what has none."""
-    where = str(source / TOKENIZER)
-    content = _read_json(source / TOKENIZER, MAX_BYTES)
-    numbers = _numbers(content)
+    content, numbers = found.content, found.numbers
     if max(numbers.values(), default=0) >= rows:
         raise ModelError(f"has pieces beyond the {rows:,} rows of the model", where=where)
     taken = set(numbers.values())
     for row in range(rows):
         if row not in taken:
             numbers[UNUSED.format(row)] = row
-            content.setdefault("added_tokens", []).append({"id": row, "content": UNUSED.format(row), "special": True})
-    tokenizer = Tokenizer(prepared(content, where), name=where)
+            content.setdefault("added_tokens", []).append(special(UNUSED.format(row), row))
+    tokenizer = Tokenizer(prepared(content, where, found.special_pieces), name=where)
     order = [numbers.get(piece, -1) for piece in tokenizer.vocabulary]
     if order != rows_there(order[: len(SPECIAL_TOKENS)], len(order)).tolist():
         raise ModelError("numbers its pieces in an order that is not known", where=where)
-    return tokenizer, torch.tensor(order)
-
-
-def _numbers(content: Json) -> dict[str, int]:
-    """Piece → its number, as their file has it."""
-    model = content.get("model", {})
-    vocabulary = model.get("vocab", {})
-    if isinstance(vocabulary, list):
-        numbers = {piece: number for number, (piece, _) in enumerate(vocabulary)}
-    else:
-        numbers = dict(vocabulary)
-    return numbers | {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-
-
-# ---- the configuration
+    return tokenizer, order
 
 
 def rows_there(special: list[int], pieces: int) -> Tensor:
@@ -207,26 +179,27 @@ def rows_there(special: list[int], pieces: int) -> Tensor:
     """
     if not special:
         return torch.arange(pieces)
-    taken = set(special)
-    others = [row for row in range(pieces) if row not in taken][: pieces - len(special)]
-    return torch.tensor([*special, *others])
+    own = special[: len(SPECIAL_TOKENS)]
+    others = [row for row in range(pieces) if row not in set(own)][: pieces - len(own)]
+    return torch.tensor([*own, *others])
 
 
-def _configuration(family: Family, switches: Json, tokenizer: Tokenizer, special: list[int], task: str) -> Config:
+def _configuration(task: str, switches: Json, tokenizer: Tokenizer, found: Surroundings, order: list[int]) -> Config:
     corpus: dict[str, Any] = {"path": NOT_KNOWN, "source": "text"}
     if task != "language_model":
         corpus["target"] = "target"
-    longest = switches.get("max_positions", LONGEST)
+    room = switches.get("max_positions", LONGEST) - 2 - len(found.before_source)
     values = {
         "run_directory": "imported",
         "task": task,
-        "data": {"train": corpus, "validation": corpus, "max_length": min(longest - 2, LONGEST)},
+        "data": {"train": corpus, "validation": corpus, "max_length": min(room, LONGEST)},
         "tokenizer": {
-            "before_source": [tokenizer.vocabulary[one] for one in family.opening],
-            "special_numbers": special,
+            "before_source": found.before_source,
+            "before_target": found.before_target,
+            "special_numbers": [*order[: len(SPECIAL_TOKENS)], found.start],
             "vocabulary_size": tokenizer.vocabulary_size,
         },
         "model": switches,
-        "decoding": {"maximum_length": min(longest - 2, 200)},
+        "decoding": {"maximum_length": min(room, 200)},
     }
     return Config.model_validate(values, context={"paths_as_written": True})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from torch import Tensor
 
 from headway.config import ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from headway.errors import HeadwayError, ModelError, UsageError
+from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES, Json
-from headway.interop.huggingface import CONFIG, TOKENIZER, UNUSED, WEIGHTS, rows_there
+from headway.interop.huggingface import CONFIG, UNUSED, WEIGHTS, rows_there
+from headway.interop.surroundings import TOKENIZER
 from headway.interop.weights import to_theirs
 from headway.model.layers import sinusoidal_positions
 from headway.model_dir import LoadedModel
@@ -35,7 +37,7 @@ FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt
 class Exported:
     directory: Path
     family: str
-    preprocessing: list[str]  # steps that stand in no file of theirs
+    preprocessing: Sequence[str]  # steps that stand in no file of theirs
 
 
 def export_model(loaded: LoadedModel, out: Path) -> Exported:
@@ -59,12 +61,13 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
     tensors = {key: _only(tensor, known) if key in _vocabulary(rules) else tensor for key, tensor in tensors.items()}
     theirs = to_theirs(rules, tensors, order[known])
     special = [int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID)]
+    start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
     aside = out.with_name(f".{out.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     named = {f"{family.prefix if family.task != 'sentence_embedding' else ''}{key}": value for key, value in theirs.items()}
     write_file(aside / WEIGHTS, tensor_chunks(named))
-    _write_settings(aside, name, family.write(config), special, int(known.sum()), config)
+    _write_settings(aside, name, family.write(config), [*special, start], int(known.sum()), config)
     _write_tokenizer(aside, tokenizer, rows, loaded)
     aside.rename(out)
     return Exported(out, name, loaded.config.data.preprocessing)
@@ -81,12 +84,8 @@ def _only(tensor: Tensor, known: Tensor) -> Tensor:
 def _family_of(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> tuple[str, ModelConfig, dict[str, Tensor]]:
     """The family that computes the same, and the model as it has it. Raises UsageError."""
     reasons = []
-    for name, family in FAMILIES.items():
-        try:
-            family.write(config)
-        except HeadwayError:
-            continue
-        return name, config, tensors
+    if config.family is not None:
+        return config.family, config, tensors
     stacks = tuple(stack for stack in ("encoder", "decoder") if getattr(config, f"{stack}_layers"))
     for name in FAMILIES_OF_OURS[stacks]:
         changed, made = _as_theirs(config, tensors, name)
@@ -121,11 +120,11 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
 
 
 def _write_settings(aside: Path, name: str, settings: Json, special: list[int | None], rows: int, config: ModelConfig) -> None:
-    pad, begin, end = special
+    pad, begin, end, start = special
     both = bool(config.encoder_layers and config.decoder_layers)
     generation: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
     if both:
-        generation |= {"decoder_start_token_id": begin, "forced_eos_token_id": None, "encoder_no_repeat_ngram_size": 0}
+        generation |= {"decoder_start_token_id": start, "forced_eos_token_id": None, "encoder_no_repeat_ngram_size": 0}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,

@@ -99,7 +99,9 @@ def _stack_rows(config: ModelConfig, V_target: int, S: float, T: float) -> Itera
         yield Row("encoder", "feed-forward", encoder * feed_forward, encoder * sources * feed_forward_flops)
         yield Row("encoder", "norms", encoder * 2 * norm + final, 0.0)
     if decoder:
-        yield Row("decoder", "self-attention", decoder * projections + relative, decoder * (own_flops + kv_flops + 4.0 * T * wide))
+        yield Row(
+            "decoder", "self-attention", decoder * projections + relative, decoder * (own_flops + kv_flops + 4.0 * T * wide)
+        )
         if encoder:
             flops = decoder * (own_flops + 4.0 * S * wide + sources * kv_flops)
             yield Row("decoder", "cross-attention", decoder * projections, flops)

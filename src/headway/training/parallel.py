@@ -248,7 +248,9 @@ def _training_piece(device: torch.device, model: ModelConfig) -> Callable[[Preci
         start = time.perf_counter()
         small.compute_dtype = torch.bfloat16 if name == "bf16" else torch.float32
         small.zero_grad()
-        cross_entropy(small(ids_BT, mask_BT, ids_BT), small.output_weight, ids_BT, bias=small.output_bias, smoothing=0.1).loss.backward()
+        cross_entropy(
+            small(ids_BT, mask_BT, ids_BT), small.output_weight, ids_BT, bias=small.output_bias, smoothing=0.1
+        ).loss.backward()
         return time.perf_counter() - start
 
     return measure

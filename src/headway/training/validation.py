@@ -19,6 +19,7 @@ import torch
 from headway.config import Config, Direction
 from headway.data.batches import IGNORED
 from headway.data.labels import Labels
+from headway.data.opening import target_opening
 from headway.data.pairs import forbidden_ids
 from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning, fingerprint_of
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -243,6 +244,7 @@ def _some(examples: list[Example], shown: int = SHOWN) -> list[Example]:
 def _written(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> list[str]:
     """What the model writes for each example, before preprocessing is undone."""
     device, forbidden = next(model.parameters()).device, forbidden_ids(config, tokenizers)
+    opening = target_opening(config, tokenizers)
     updates = validation.preparation.updates(validation.rows, BATCH_TOKENS, 0, None)
     greedy = config.decoding.model_copy(update={"method": "greedy", "n_best": 1})
     texts: dict[int, str] = {}
@@ -252,10 +254,18 @@ def _written(model: Transformer, validation: Validation, config: Config, tokeniz
             found = spell(model, batch.source_ids, batch.source_mask, greedy)
         else:
             found = generate(
-                model, batch.source_ids, batch.source_mask, greedy, bos_id=BOS_ID, eos_id=EOS_ID, forbidden_ids=forbidden
+                model,
+                batch.source_ids,
+                batch.source_mask,
+                greedy,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                prefixes=[opening] * len(batch.source_ids),
+                forbidden_ids=forbidden,
             )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
-            texts[row] = "" if is_blank(validation.examples[row].source) else tokenizers.target.decode(answers[0].ids)
+            ids = answers[0].without(len(opening)).ids
+            texts[row] = "" if is_blank(validation.examples[row].source) else tokenizers.target.decode(ids)
     return [texts[row] for row in range(len(texts))]
 
 
