@@ -30,6 +30,7 @@ VERBS: Verbs = {
         cli_using.explain,
         cli_making.merge,
         cli_interop.import_,
+        cli_interop.export,
         cli_making.info,
     )
     for name in [verb.__name__.removesuffix("_")]

@@ -111,6 +111,13 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "import": [
         ("directory", {"metavar": "DIR", "help": "with config.json, model.safetensors and tokenizer.json"}),
         ("out", {"metavar": "OUT", "help": "a new model directory"}),
+        ("--from", {"dest": "from_", "metavar": "PIECE", "help": "what asks for the language that is read"}),
+        ("--to", {"metavar": "PIECE", "help": "what asks for the language that is written"}),
+    ],
+    "export": [
+        RUN,
+        ("out", {"metavar": "OUT", "help": "a new directory"}),
+        ("--to", {"choices": ("huggingface",), "default": "huggingface", "help": "whose files they are (default: huggingface)"}),
     ],
     "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],
 }  # fmt: skip

@@ -6,26 +6,56 @@ import shlex
 from pathlib import Path
 
 from headway.command_line import Arguments, say
+from headway.errors import UsageError
 
 
 def import_(arguments: Arguments) -> None:
     """Make a model directory of one that Hugging Face's libraries have saved.
 
-    BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3. The directory holds config.json,
-    model.safetensors (or several, with an index) and tokenizer.json; nothing in it is run, and what Headway does not
-    know is refused by its name. Train on from it with `model.start_from: OUT`: what the model leaves open is as there.
+    BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3; Marian, BART, mBART, M2M100 (NLLB), Blenderbot
+    and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json; nothing in it
+    is run, and what Headway does not know is refused by its name. Learn on with `model.start_from: OUT`: the shape is taken
+    from there. Where a model knows several languages, --from and --to name the pieces that ask for them.
 
     examples:
       headway import downloads/all-MiniLM-L6-v2 models/minilm
       headway predict models/minilm sentences.txt
       headway train reviews.yaml model.start_from=models/minilm
+      headway import downloads/nllb-200-distilled-600M models/nllb --from eng_Latn --to deu_Latn
     """
     from headway.interop.huggingface import import_model
 
-    found = import_model(Path(arguments.directory), Path(arguments.out))
+    languages = None
+    if arguments.from_ or arguments.to:
+        if not (arguments.from_ and arguments.to):
+            raise UsageError("--from and --to stand together", remedy="name the piece of either language")
+        languages = (arguments.from_, arguments.to)
+    found = import_model(Path(arguments.directory), Path(arguments.out), languages=languages)
     say(f"{found.family}: {found.parameters:,} parameters")
     if found.left:
         more = f" and {len(found.left) - 5} more" if len(found.left) > 5 else ""
         say(f"left behind, as Headway has no place for it: {', '.join(found.left[:5])}{more}")
     say(f"next: headway info {shlex.quote(str(found.directory))}")
+    print(found.directory)
+
+
+def export(arguments: Arguments) -> None:
+    """Write a model as Hugging Face's libraries open it: config.json, model.safetensors, tokenizer.json.
+
+    A model that was imported goes back to its family. An encoder with a decoder of Headway's own (pre-norm, sinusoidal or
+    learned positions) becomes Blenderbot's, which computes the same, and a language model GPT-2's or Llama's. What no family
+    computes is refused, with the setting that is the reason.
+
+    examples:
+      headway export runs/multi30k multi30k-huggingface --to huggingface
+      python -c 'from transformers import pipeline; print(pipeline("translation", "multi30k-huggingface")("A dog runs."))'
+    """
+    from headway.interop.huggingface_export import export_model
+    from headway.model_dir import load_model
+
+    found = export_model(load_model(arguments.run), Path(arguments.out))
+    say(f"as a model of the family {found.family}")
+    if found.preprocessing:
+        steps = ", ".join(found.preprocessing)
+        say(f"texts need the preprocessing of this model first, which its tokenizer there does not know: {steps}")
     print(found.directory)

@@ -68,7 +68,10 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
     before, behind = _around(content.get("post_processor"), where)
     special = _special(content, numbers, names, told, family, before, behind)
     start = _start(told, family, numbers, special, where)
-    if names[start] != special[1] or names[start] in (special[0], *special[2:]):  # answers start with a piece that is another one as well
+    if names[start] != special[1] or names[start] in (
+        special[0],
+        *special[2:],
+    ):  # answers start with a piece that is another one as well
         special[1] = next(name for name in (SPECIAL_TOKENS[1], NEW[1]) if name not in numbers)
     if family.task != "language_model" and behind != [special[2]]:
         raise ModelError(f"puts {behind} behind a text, and only an end is known there", where=where)

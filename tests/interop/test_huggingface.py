@@ -1,0 +1,270 @@
+"""Models of Hugging Face, tiny and random: what they compute, what they write, and that they come back as they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import headway
+from headway.cli import main
+from headway.errors import ModelError, UsageError
+from headway.inference.embedder import Embedder
+from headway.inference.predictor import Predictor
+from headway.inference.writer import Writer
+from headway.interop.huggingface import Imported, import_model, rows_there
+from headway.interop.huggingface_export import export_model
+from headway.model_dir import LoadedModel, load_model
+
+transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
+
+from tiny_models import TEXT, TINY, save_tiny  # noqa: E402  (needs transformers)
+
+ENCODERS = ("bert", "roberta", "distilbert")
+WRITERS = ("gpt2", "llama", "llama_with_biases", "mistral", "qwen2", "qwen3")
+BOTH = tuple(name for name in TINY if name not in (*ENCODERS, *WRITERS))
+Pair = tuple[Any, Any, LoadedModel, Path]  # their model and tokenizer, and ours
+
+
+@pytest.fixture(scope="module", params=list(TINY))
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    return made(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def made(name: str, directory: Path) -> Pair:
+    theirs = save_tiny(name, directory / "theirs")
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(directory / "theirs" / "tokenizer.json"))
+    import_model(directory / "theirs", directory / "ours")
+    return theirs, tokenizer, load_model(directory / "ours"), directory
+
+
+def their_rows(loaded: LoadedModel) -> torch.Tensor:
+    """The row there of each piece of ours, -1 for none."""
+    return rows_there(loaded.config.tokenizer.special_numbers, loaded.tokenizers.target.vocabulary_size)
+
+
+@torch.no_grad()
+def test_states_and_logits_are_theirs(pair: Pair) -> None:
+    theirs, _, loaded, _ = pair
+    rows, model, shape = their_rows(loaded), loaded.model, loaded.config.model
+    known = rows >= 0
+    chance = torch.Generator().manual_seed(1)
+    drawn = known.nonzero().squeeze(1)[4:]
+    ids, written = (drawn[torch.randint(len(drawn), (2, length), generator=chance)] for length in (23, 17))
+    mask = torch.ones(2, 23, dtype=torch.bool)
+    mask[1, 15:] = False
+    if not shape.decoder_layers:
+        found = model.encode(ids, mask)[mask]
+        wanted = theirs(input_ids=rows[ids], attention_mask=mask.long()).last_hidden_state[mask]
+    elif not shape.encoder_layers:
+        found = model.logits(model.decode(written, None, None))[..., known]
+        wanted = theirs(input_ids=rows[written]).logits[..., rows[known]]
+    else:
+        found = model.logits(model(ids, mask, written))[..., known]
+        told = theirs(input_ids=rows[ids], attention_mask=mask.long(), decoder_input_ids=rows[written])
+        wanted = told.logits[..., rows[known]]
+    assert wanted.abs().max() > 0.5
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ENCODERS)
+def test_texts_become_the_same_vectors(name: str, tmp_path: Path) -> None:
+    theirs, tokenizer, loaded, directory = made(name, tmp_path)
+    found = torch.from_numpy(Embedder(loaded, precision="fp32").embed(TEXT))
+    for vector, text in zip(found, TEXT, strict=True):
+        given = {key: value for key, value in tokenizer(text, return_tensors="pt").items() if key != "token_type_ids"}
+        states = theirs(**given).last_hidden_state[0].mean(0)
+        assert float(vector @ states / states.norm()) > 0.999999
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", WRITERS)
+def test_prompts_are_continued_alike(name: str, tmp_path: Path) -> None:
+    theirs, tokenizer, loaded, directory = made(name, tmp_path)
+    rows, start = their_rows(loaded), loaded.config.tokenizer.special_numbers[-1]
+    prompts = [text[:length] for text in TEXT for length in (1, 3, 8, 14, 21)]
+    writer = Writer(str(directory / "ours"), method="greedy", precision="fp32", maximum_length=20)
+    for prompt, (found,) in zip(prompts, writer.write(prompts), strict=True):
+        ids = torch.tensor([[start, *tokenizer(prompt, add_special_tokens=False).input_ids]])
+        never = None if start == loaded.config.tokenizer.special_numbers[2] else [[start]]
+        whole = theirs.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False, pad_token_id=0, bad_words_ids=never
+        )
+        ours = rows[found.ids][: ids.shape[1] + 7].tolist()
+        assert len(ours) >= ids.shape[1]
+        assert ours == whole[0, 1 : 1 + len(ours)].tolist(), prompt
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", BOTH)
+def test_texts_are_answered_alike(name: str, tmp_path: Path) -> None:
+    theirs, tokenizer, loaded, directory = made(name, tmp_path)
+    rows, settings = their_rows(loaded), loaded.config.tokenizer
+    given = [text[:length] for text in TEXT for length in (3, 9, 20, 60)]
+    predictor = Predictor(str(directory / "ours"), method="greedy", precision="fp32", maximum_length=12)
+    forced = [tokenizer.convert_tokens_to_ids(piece) for piece in settings.before_target]
+    for text, (found,) in zip(given, predictor.translate_stream(given), strict=True):
+        whole = theirs.generate(
+            tokenizer(text, return_tensors="pt").input_ids, max_new_tokens=12 + len(forced), do_sample=False, num_beams=1,
+            bad_words_ids=[[settings.special_numbers[0]]], forced_bos_token_id=forced[0] if forced else None,
+            forced_eos_token_id=None,
+        )  # fmt: skip
+        ours = [*forced, *rows[found.ids].tolist()]
+        assert ours == whole[0, 1 : 1 + len(ours)].tolist(), text
+        assert len(whole[0]) - 1 - len(ours) in (0, 1), "and then the end, if it ended"
+
+
+def test_every_tensor_comes_back_as_it_was(pair: Pair, tmp_path: Path) -> None:
+    _, _, loaded, directory = pair
+    found = export_model(loaded, tmp_path / "back")
+    before, after = (load_file(path / "model.safetensors") for path in (directory / "theirs", tmp_path / "back"))
+    assert after.keys() == {name for name in before if not name.startswith("pooler.")}
+    assert all(torch.equal(after[name], before[name]) for name in after)
+    configs = [json.loads((path / "config.json").read_text("utf-8")) for path in (directory / "theirs", tmp_path / "back")]
+    changed = {key: (configs[0].get(key), value) for key, value in configs[1].items() if key in configs[0]}
+    free = {"transformers_version", "bos_token_id", "pad_token_id", "eos_token_id", "n_inner", "forced_eos_token_id"}
+    free.add("activation_function")  # one has several names there
+    assert {key: values for key, values in changed.items() if values[0] != values[1] and key not in free} == {}
+    assert found.family == configs[0]["model_type"]
+    assert (tmp_path / "back" / "tokenizer.json").is_file()
+
+
+def test_what_was_exported_opens_there_with_its_tokenizer(pair: Pair, tmp_path: Path) -> None:
+    theirs, tokenizer, loaded, _ = pair
+    export_model(loaded, tmp_path / "back")
+    model = transformers.AutoModel.from_pretrained(tmp_path / "back")
+    # Whatever the files say, their library cuts words for Qwen by rules of its own, which this tiny tokenizer does not have.
+    kind = "PreTrainedTokenizerFast" if loaded.config.model.family in ("qwen2", "qwen3") else "AutoTokenizer"
+    again = getattr(transformers, kind).from_pretrained(tmp_path / "back")
+    for text in TEXT:
+        assert again(text, add_special_tokens=False).input_ids == tokenizer(text, add_special_tokens=False).input_ids
+        if loaded.config.model.encoder_layers:
+            assert again(text).input_ids == tokenizer(text).input_ids
+    body = getattr(theirs, theirs.base_model_prefix, theirs)
+    assert sum(p.numel() for p in model.parameters()) >= sum(p.numel() for p in body.parameters()) - 2000
+
+
+def test_halves_and_several_files_are_read(tmp_path: Path) -> None:
+    directory = tmp_path / "theirs"
+    save_tiny("qwen2", directory)
+    whole = {name: tensor.bfloat16() for name, tensor in load_file(directory / "model.safetensors").items()}
+    (directory / "model.safetensors").unlink()
+    files = {name: f"model-{number % 2 + 1:05}-of-00002.safetensors" for number, name in enumerate(sorted(whole))}
+    for file in set(files.values()):
+        save_file({name: whole[name] for name in whole if files[name] == file}, directory / file)
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}), encoding="utf-8")
+    import_model(directory, tmp_path / "ours")
+    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    after = load_file(tmp_path / "back" / "model.safetensors")
+    assert all(torch.equal(after[name], whole[name].float()) for name in after)
+
+
+# What is refused
+
+
+def changed(directory: Path, **settings: Any) -> Path:
+    path = directory / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **settings}), encoding="utf-8")
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "problem"),
+    [
+        ("bert", {"model_type": "deberta"}, "model_type='deberta', which Headway does not know"),
+        ("bert", {"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key', and only 'absolute' is"),
+        ("bert", {"hidden_act": "mish"}, "hidden_act='mish', and known are relu"),
+        ("bert", {"is_decoder": True}, "is_decoder=True"),
+        ("mistral", {"sliding_window": 16}, "sliding_window=16"),
+        ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}}, "rope_type='yarn'"),
+        ("llama", {"mixture_of_experts": 4}, "mixture_of_experts=4, and it is not known here"),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
+        ("bart", {"decoder_attention_heads": 2}, "decoder_attention_heads=2, and it must be encoder_attention_heads=4"),
+        ("t5", {"feed_forward_proj": "gated-silu"}, "feed_forward_proj='gated-silu'"),
+        ("llama", {"num_hidden_layers": 3}, "lacks the tensor model.layers.2"),
+        ("llama", {"intermediate_size": 44}, r"as \[48, 32\], and its configuration makes it \[44, 32\]"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_its_name(name: str, settings: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    save_tiny(name, tmp_path / "theirs")
+    with pytest.raises(ModelError, match=problem):
+        import_model(changed(tmp_path / "theirs", **settings), tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    save_tiny("bert", tmp_path / "theirs")
+    (tmp_path / "theirs" / "model.safetensors").rename(tmp_path / "theirs" / "pytorch_model.bin")
+    with pytest.raises(
+        ModelError, match=r"pytorch_model\.bin, which may run code when opened.*\s+→ convert it where you trust it"
+    ):
+        import_model(tmp_path / "theirs", tmp_path / "ours")
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\x80\x04\x95", None])
+def test_damaged_files_are_named(file: str, content: bytes | None, tmp_path: Path) -> None:
+    save_tiny("gpt2", tmp_path / "theirs")
+    path = tmp_path / "theirs" / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        import_model(tmp_path / "theirs", tmp_path / "ours")
+    assert "theirs" in str(caught.value)
+
+
+def test_languages_are_pieces(tmp_path: Path) -> None:
+    save_tiny("m2m_100", tmp_path / "theirs")
+    with pytest.raises(UsageError, match="'fra_Latn' is no piece of its tokenizer"):
+        import_model(tmp_path / "theirs", tmp_path / "ours", languages=("deu_Latn", "fra_Latn"))
+    import_model(tmp_path / "theirs", tmp_path / "ours", languages=("deu_Latn", "eng_Latn"))
+    settings = load_model(tmp_path / "ours").config.tokenizer
+    assert (settings.before_source, settings.before_target) == (["deu_Latn"], ["eng_Latn"])
+
+
+# The command line, and learning on
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny("bert", tmp_path / "theirs")
+    assert main(["import", str(tmp_path / "theirs"), str(tmp_path / "ours")]) == 0
+    told = capsys.readouterr()
+    assert told.out.strip() == str(tmp_path / "ours")
+    assert "left behind, as Headway has no place for it: pooler.dense.bias, pooler.dense.weight" in told.err
+    assert main(["export", str(tmp_path / "ours"), str(tmp_path / "back"), "--to", "huggingface"]) == 0
+    assert "as a model of the family bert" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "ours"), str(tmp_path / "back")]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main(["import", str(tmp_path / "theirs"), str(tmp_path / "other"), "--to", "deu_Latn"]) == 2
+
+
+def test_learning_goes_on_from_an_imported_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny("bert", Path("theirs"))
+    found = import_model(Path("theirs"), Path("ours"))
+    assert isinstance(found, Imported)
+    words = ["man", "girl", "dog", "men"]
+    rows = "".join(f"a {words[n % 4]} is here\t{'one' if n % 4 < 3 else 'many'}\n" for n in range(40))
+    for part in ("train", "validation"):
+        Path(f"{part}.tsv").write_text(rows, encoding="utf-8")
+    Path("config.yaml").write_text(
+        "run_directory: run\ntask: classification\n"
+        "data:\n  accept_dropped: 1.0\n  max_length: 40\n"
+        + "".join(f"  {part}: {{path: {part}.tsv, source: 0, target: 1}}\n" for part in ("train", "validation"))
+        + "decoding: {maximum_length: 40}\nmodel: {start_from: ours, dropout: 0.0}\n"
+        "training: {updates: 60, batch_tokens: 200, learning_rate: 2.0e-3, warmup_updates: 5, validate_every: 60, "
+        "save_every: 60, tensorboard: false}\n",
+        encoding="utf-8",
+    )
+    assert main(["train", "config.yaml"]) == 0
+    loaded = load_model("run")
+    assert loaded.config.model.family == "bert"
+    assert loaded.config.tokenizer.before_source == ["[CLS]"]
+    assert headway.load("run").predict([f"a {word} is here" for word in words]) == ["one", "one", "one", "many"]
