@@ -92,6 +92,8 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
         "chat",
         "explain",
         "merge",
+        "import",
+        "export",
         "info",
     ]
 

@@ -31,6 +31,7 @@ from headway.config import (
 )
 from headway.config_mistakes import all_keys, section_of
 from headway.config_reader import dotted, parse_yaml, resolve
+from headway.config_sections import RotaryScaling
 from headway.data.checks.texts import LEARNED_FROM, READERS
 from headway.data.preparation import CutUpOnce, texts_of
 from headway.errors import HeadwayError, UsageError
@@ -554,7 +555,8 @@ NUMBERS = {key: kind for key, kind in number_keys(Config) if not key.startswith(
 @pytest.mark.parametrize("key", NUMBERS)
 def test_no_number_may_be_negative_endless_or_no_number(refused: Refused, key: str) -> None:
     for value in ("-1", ".nan", ".inf", "-.inf", "nan", "inf", "1e999", str(2**63), "9" * 5000, "true", "'5'"):
-        message = refused(BASE, f"{key}={value}")
+        fitting = ["model.positions=rotary"] if "rotary_scaling" in key else []
+        message = refused(BASE, *fitting, f"{key}={value}")
         assert message.startswith(f"command line: {key}: must be")
         assert len(message) < 300
 
@@ -567,7 +569,7 @@ def test_zero_is_refused_where_it_makes_no_sense(refused: Refused) -> None:
         "training.label_smoothing", "training.r_drop", "decoding.length_penalty", "decoding.top_k", "decoding.no_repeat_ngram",
         "decoding.minimum_length", "decoding.seed", "evaluation.seed", "noise.deletion_rate", "tokenizer.extend_by",
         "model.lora.dropout", "media.crop", "media.colour", "media.speed", "media.noise", "media.shift_ms", "media.time_masks",
-        "media.band_masks", "training.ctc_weight",
+        "media.band_masks", "training.ctc_weight", "model.position_offset", "model.token_types",
     }  # fmt: skip
     assert len(NUMBERS) > 50
     for key in sorted(set(NUMBERS) - may_be_zero):
@@ -731,12 +733,15 @@ def test_the_full_example_names_every_key_and_tells_the_true_defaults(tmp_path: 
     path.write_text(text, encoding="utf-8")
     assert load_config(path) == load_config(example)
     once = {key for key in parse_yaml(text, "x").places if not isinstance(key[-1], int)}
-    apart = ("validation", "test", "lora")
+    apart = ("validation", "test", "lora", "rotary_scaling")
     assert [dotted(key) for key in all_keys(Config) if key not in once and not (key[1:2] and key[1] in apart)] == []
     (lora,) = re.findall(r"lora: null +# or (\{.*\})", text)
     given = parse_yaml(f"lora: {lora}", "x").values["lora"]
     assert LoraConfig.model_validate(given) == LoraConfig()
     assert given.keys() == LoraConfig.model_fields.keys()
+    (scaling,) = re.findall(r"rotary_scaling: null +# or (\{.*\})", text)
+    given = parse_yaml(f"scaling: {scaling}", "x").values["scaling"]
+    assert RotaryScaling.model_validate(given).model_fields_set == RotaryScaling.model_fields.keys()
 
 
 def test_every_example_opens_with_its_command_time_and_score() -> None:

@@ -32,7 +32,6 @@ from headway.config_mistakes import validate
 from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
 from headway.config_sections import (
     PRESETS,
-    SHAPE,
     DecodingConfig,
     EvaluationConfig,
     LoraConfig,
@@ -40,6 +39,7 @@ from headway.config_sections import (
     TrainingConfig,
     parse_model_part,
 )
+from headway.config_start import take_shape_of_start
 from headway.config_tuning import refuse_search_spaces
 
 __all__ = [
@@ -316,7 +316,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, 
     document = read_document(path, overrides)
     refuse_search_spaces(document)
     refuse_idle_preset(document)
-    take_shape_of_start(document)
+    take_shape_of_start(document, STACKS)
     return validate(Config, document, {"paths_as_written": paths_as_written})
 
 
@@ -330,25 +330,6 @@ def refuse_idle_preset(document: Document) -> None:
             f"{COMMAND_LINE}: model.preset: would change nothing, since {document.name} gives every size itself"
             f" — override these or take them out of the file (got {short(model['preset'])})"
         )
-
-
-def take_shape_of_start(document: Document) -> None:
-    """Where a model begins with another one and names no preset, what it leaves open is as there: only so its weights fit."""
-    model = document.values.get("model")
-    if not isinstance(model, dict) or "preset" in model or not isinstance(start := model.get("start_from"), str):
-        return
-    directory = os.path.expandvars(os.path.expanduser(start))
-    path = next((p for p in (f"{directory}/model/config.yaml", f"{directory}/config.yaml") if os.path.isfile(p)), None)
-    if path is None:
-        return  # what is wrong with it is said where it is read
-    theirs = read_document(path).values
-    stacks = STACKS.get(document.values.get("task", "translation"), ())
-    layers = [f"{stack}_layers" for stack in stacks if theirs.get("model", {}).get(f"{stack}_layers")]
-    given = {key: value for key, value in theirs.get("model", {}).items() if key in (*SHAPE, "max_positions", *layers)}
-    document.values["model"] = {"preset": None, **given, **model}
-    read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in ("before_source", "special_numbers")}
-    if any(read.values()) and isinstance(document.values.setdefault("tokenizer", {}), dict):
-        document.values["tokenizer"] = {**read, **document.values["tokenizer"]}
 
 
 def parse_config(text: str, name: str) -> Config:

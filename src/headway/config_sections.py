@@ -58,7 +58,7 @@ class RotaryScaling(Section):
     """Slower turns of rotary positions, for inputs longer than those that were learned from."""
 
     kind: Literal["linear", "llama3"] = Field("linear", description="all pairs alike, or the slow ones alone (Llama 3.1)")
-    factor: float = Field(gt=0, le=1e6, description="how many times slower")
+    factor: float = Field(1.0, gt=0, le=1e6, description="how many times slower")
     low_frequency_factor: float = Field(1.0, gt=0, le=1e6, description="llama3: turns within original_positions of the slowest")
     high_frequency_factor: float = Field(4.0, gt=0, le=1e6, description="llama3: and of those that stay as they are")
     original_positions: int = Field(8192, gt=0, le=1 << 24, description="llama3: the longest input that was learned from")

@@ -74,7 +74,7 @@ def test_states_and_logits_are_theirs(pair: Pair) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("name", ENCODERS)
 def test_texts_become_the_same_vectors(name: str, tmp_path: Path) -> None:
-    theirs, tokenizer, loaded, directory = made(name, tmp_path)
+    theirs, tokenizer, loaded, _ = made(name, tmp_path)
     found = torch.from_numpy(Embedder(loaded, precision="fp32").embed(TEXT))
     for vector, text in zip(found, TEXT, strict=True):
         given = {key: value for key, value in tokenizer(text, return_tensors="pt").items() if key != "token_type_ids"}

@@ -93,7 +93,8 @@ TINY: dict[str, tuple[str, dict[str, Any], Any, dict[str, Any]]] = {
                                        "max_position_embeddings": 64}, word_piece, {}),
     "gpt2": ("GPT2LMHeadModel", {"n_embd": WIDTH, "n_layer": 2, "n_head": 4, "n_positions": 64, "bos_token_id": 0,
                                  "eos_token_id": 0}, lambda: byte_level(["<|endoftext|>"]), {}),
-    "llama": ("LlamaForCausalLM", {**DECODER, "rope_parameters": LLAMA3, "bos_token_id": 0, "eos_token_id": 1}, llama_tokenizer, {}),
+    "llama": ("LlamaForCausalLM", {**DECODER, "rope_parameters": LLAMA3, "bos_token_id": 0, "eos_token_id": 1},
+              llama_tokenizer, {}),
     "llama_with_biases": ("LlamaForCausalLM", {**DECODER, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True,
                                                "bos_token_id": 0, "eos_token_id": 1}, llama_tokenizer, {}),
     "mistral": ("MistralForCausalLM", {**DECODER, "sliding_window": None, "bos_token_id": 0, "eos_token_id": 1},
@@ -116,8 +117,8 @@ TINY: dict[str, tuple[str, dict[str, Any], Any, dict[str, Any]]] = {
     "t5": ("T5ForConditionalGeneration", {"d_model": WIDTH, "d_kv": 6, "d_ff": FEED_FORWARD, "num_layers": 2,
                                           "num_decoder_layers": 1, "num_heads": 4, "decoder_start_token_id": 0},
            lambda: unigram(["<pad>", "</s>", "<unk>"], "$A </s>"), {}),
-    "t5_gated": ("T5ForConditionalGeneration", {"d_model": WIDTH, "d_kv": 8, "d_ff": FEED_FORWARD, "num_layers": 2, "num_heads": 4,
-                                                "feed_forward_proj": "gated-gelu", "decoder_start_token_id": 0},
+    "t5_gated": ("T5ForConditionalGeneration", {"d_model": WIDTH, "d_kv": 8, "d_ff": FEED_FORWARD, "num_layers": 2,
+                                                "num_heads": 4, "feed_forward_proj": "gated-gelu", "decoder_start_token_id": 0},
                  lambda: unigram(["<pad>", "</s>", "<unk>"], "$A </s>"), {}),
 }  # fmt: skip
 

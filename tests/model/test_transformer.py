@@ -14,6 +14,7 @@ from headway.model.dropout import Dropout, RandomMasks
 from headway.model.layers import attention, rotary_positions, rotate, sinusoidal_positions
 from headway.model.transformer import Transformer
 
+EIGHT_WIDE = ModelConfig(width=32, heads=4)
 SIZES = {
     "preset": None,
     "encoder_layers": 2,
@@ -186,7 +187,7 @@ def test_rotary_scores_depend_only_on_distance() -> None:
     q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
 
     def score(query_at: int, key_at: int) -> float:
-        turned = [rotate(x, rotary_positions(torch.tensor([at]), 8)) for x, at in ((q, query_at), (k, key_at))]
+        turned = [rotate(x, rotary_positions(torch.tensor([at]), EIGHT_WIDE)) for x, at in ((q, query_at), (k, key_at))]
         return float((turned[0] * turned[1]).sum())
 
     assert score(3, 1) == pytest.approx(score(13, 11), rel=1e-5)
@@ -198,7 +199,7 @@ def test_rotary_positions_turn_complex_numbers() -> None:
     numbers = torch.complex(x_BTHK[..., :4], x_BTHK[..., 4:])
     angles_TK = positions[:, None] / 10000.0 ** (torch.arange(4) / 4)
     turned = numbers * torch.polar(torch.ones(5, 1, 4, dtype=torch.float64), angles_TK[:, None].double())
-    found = rotate(x_BTHK, rotary_positions(positions, 8))
+    found = rotate(x_BTHK, rotary_positions(positions, EIGHT_WIDE))
     torch.testing.assert_close(found, torch.cat((turned.real, turned.imag), -1), rtol=1e-5, atol=1e-5)
 
 

@@ -19,7 +19,8 @@ from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
 from headway.errors import ModelError
-from headway.interop.families import FAMILIES, Family, Json
+from headway.interop.families import FAMILIES
+from headway.interop.family import Family, Json
 from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer

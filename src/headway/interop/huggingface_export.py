@@ -19,7 +19,8 @@ from torch import Tensor
 from headway.config import ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from headway.errors import HeadwayError, UsageError
-from headway.interop.families import FAMILIES, Json
+from headway.interop.families import FAMILIES
+from headway.interop.family import Json
 from headway.interop.huggingface import CONFIG, UNUSED, WEIGHTS, rows_there
 from headway.interop.surroundings import TOKENIZER
 from headway.interop.weights import to_theirs

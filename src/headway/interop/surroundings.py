@@ -15,7 +15,7 @@ from headway.data.files import open_regular
 from headway.data.tokenizer import SPECIAL_TOKENS
 from headway.data.tokenizer_import import MAX_BYTES, special_pieces_of
 from headway.errors import DataError, ModelError, UsageError
-from headway.interop.families import Family, Json
+from headway.interop.family import Family, Json
 from headway.training.tensor_file import refuse_duplicates
 
 TOKENIZER, TOKENIZER_CONFIG, GENERATION = "tokenizer.json", "tokenizer_config.json", "generation_config.json"

@@ -1,0 +1,32 @@
+"""The shape of a model that begins with another one: what its configuration leaves open is as it is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from headway.config_reader import Document, read_document
+from headway.config_sections import SHAPE
+
+
+def take_shape_of_start(document: Document, stacks_of: Mapping[str, tuple[str, ...]]) -> None:
+    """Where a model begins with another one and names no preset, what it leaves open is as there: only so its weights fit.
+
+    Args:
+        stacks_of: task → the stacks of its model.
+    """
+    model = document.values.get("model")
+    if not isinstance(model, dict) or "preset" in model or not isinstance(start := model.get("start_from"), str):
+        return
+    directory = os.path.expandvars(os.path.expanduser(start))
+    path = next((p for p in (f"{directory}/model/config.yaml", f"{directory}/config.yaml") if os.path.isfile(p)), None)
+    if path is None:
+        return  # what is wrong with it is said where it is read
+    theirs = read_document(path).values
+    stacks = stacks_of.get(document.values.get("task", "translation"), ())
+    layers = [f"{stack}_layers" for stack in stacks if theirs.get("model", {}).get(f"{stack}_layers")]
+    given = {key: value for key, value in theirs.get("model", {}).items() if key in (*SHAPE, "max_positions", *layers)}
+    document.values["model"] = {"preset": None, **given, **model}
+    read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in ("before_source", "special_numbers")}
+    if any(read.values()) and isinstance(document.values.setdefault("tokenizer", {}), dict):
+        document.values["tokenizer"] = {**read, **document.values["tokenizer"]}

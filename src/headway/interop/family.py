@@ -1,0 +1,130 @@
+"""What a family of Hugging Face's models is: a table that is read both ways, from its config.json to our switches and back.
+
+A setting is a switch of ours, or must have the only value that we know, or changes no number; any other is refused by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from headway.config import ModelConfig
+from headway.errors import ModelError
+from headway.interop.weights import Names
+
+Json = dict[str, Any]
+ACTIVATIONS = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "silu": "silu",
+    "swish": "silu",
+}
+WRITTEN_AS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
+
+# Settings that change no number that a model computes, or that stand in other files too.
+SILENT = frozenset([
+    "architectures", "model_type", "dtype", "torch_dtype", "transformers_version", "use_cache", "initializer_range",
+    "initializer_factor", "init_std", "_name_or_path", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
+    "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "id2label", "label2id", "num_labels",
+    "problem_type", "finetuning_task", "return_dict", "output_attentions", "output_hidden_states", "output_past",
+    "gradient_checkpointing", "classifier_dropout", "classif_dropout", "qa_dropout", "seq_classif_dropout",
+    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+    "task_specific_params", "num_beams", "max_length", "min_length", "length_penalty", "early_stopping",
+    "no_repeat_ngram_size", "bad_words_ids", "temperature", "top_k", "top_p", "do_sample", "prefix", "pretraining_tp",
+    "max_window_layers", "reorder_and_upcast_attn", "tie_weights_", "n_ctx", "n_special", "predict_special_tokens",
+    "attention_probs_dropout_prob", "hidden_dropout_prob", "attention_dropout", "dropout", "activation_dropout",
+    "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
+    "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
+    "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
+    "torchscript",
+])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family's config.json and weights are ours.
+
+    Attributes:
+        architecture: the class of Hugging Face that a model is written for.
+        same: their setting → our switch of the same meaning.
+        always: our switches that are always so.
+        only: their settings that must have one value, where they are given: any other changes what is computed.
+        more: our switches that follow from several settings of theirs; `back` is its inverse.
+        opening: names, by their role, of pieces that the encoder reads before a text.
+        prefix: what stands before the names of weights in a model with a head.
+        table: of positions that do not learn and stand in no file.
+    """
+
+    architecture: str
+    task: str
+    names: Callable[[ModelConfig], Names]
+    same: Mapping[str, str]
+    always: Mapping[str, Any]
+    only: Mapping[str, Any] = field(default_factory=dict)
+    more: Callable[[Json], Json] = lambda theirs: {}
+    back: Callable[[ModelConfig], Json] = lambda ours: {}
+    prefix: str = ""
+    opening: tuple[str, ...] = ()
+    table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
+    others: frozenset[str] = frozenset()  # settings that `more` reads
+
+    def read(self, theirs: Json, where: str) -> Json:
+        """Our switches. Raises ModelError for a setting that is not known, or is missing."""
+        for key, value in theirs.items():
+            if key in self.only:
+                if value is not None and value != self.only[key]:
+                    raise unsupported(key, value, where, f"only {self.only[key]!r} is")
+            elif key not in self.same and key not in self.others and key not in SILENT and value not in (None, False, [], {}):
+                raise unsupported(key, value, where, "it is not known here")
+        missing = [key for key in self.same if key not in theirs]
+        if missing:
+            raise ModelError(f"lacks {missing[0]}", where=where)
+        plain = {ours: _ours(key, theirs[key], where) for key, ours in self.same.items()}
+        return {"preset": None, **plain, **self.always, **self.more(theirs), "dropout": 0.1}
+
+    def write(self, ours: ModelConfig) -> Json:
+        """Their settings. Raises ModelError where a switch says what no model of this family can be."""
+        back = self.back(ours)
+        written = {key: _theirs(key, getattr(ours, name)) for key, name in self.same.items()}
+        wanted = {**self.always, **self.more({**written, **back})}
+        for name, value in wanted.items():
+            if getattr(ours, name) != value and not _means_same(ours, name, value):
+                problem = f"model.{name}={getattr(ours, name)} is nothing that {self.architecture} has"
+                raise ModelError(f"{problem}, which needs {value}", where="model")
+        return {**written, **self.only, **back}
+
+
+def unsupported(key: str, value: Any, where: str, why: str) -> ModelError:
+    return ModelError(f"has {key}={value!r}, and {why}", where=where, remedy="no such model can be imported")
+
+
+def _ours(key: str, value: Any, where: str) -> Any:
+    if key in ("hidden_act", "activation", "activation_function"):
+        if value not in ACTIVATIONS:
+            raise unsupported(key, value, where, f"known are {', '.join(ACTIVATIONS)}")
+        return ACTIVATIONS[value]
+    return value
+
+
+def _theirs(key: str, value: Any) -> Any:
+    return WRITTEN_AS[value] if key in ("hidden_act", "activation", "activation_function") else value
+
+
+def _means_same(ours: ModelConfig, name: str, value: Any) -> bool:
+    """Whether a switch that is left out says the same."""
+    if name == "head_width":
+        return bool(ours.width_of_head == value)
+    if name == "key_value_heads":
+        return (ours.key_value_heads or ours.heads) == value
+    if name == "output_bias":  # of pieces that they do not have
+        return value is False
+    if name == "rotary_scaling":
+        return ours.rotary_scaling is not None and value is not None and ours.rotary_scaling.model_dump() == {
+            **ours.rotary_scaling.model_dump(), **value
+        }  # fmt: skip
+    return name == "norm_epsilon" and bool(ours.norm_eps == value)

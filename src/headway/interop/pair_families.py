@@ -1,0 +1,152 @@
+"""Marian, BART, mBART, M2M100, Blenderbot and T5: encoders with decoders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from headway.interop import names
+from headway.interop.family import Family, Json, unsupported
+from headway.model.layers import sinusoidal_positions
+
+
+def fairseq(
+    architecture: str,
+    *,
+    norm_place: str,
+    embedding_norm: bool,
+    final_norm: bool,
+    output_bias: bool,
+    offset: int,
+    table: Callable[[int, int], Tensor] | None = None,
+) -> Family:
+    positions = "fixed" if table else "learned"
+
+    def more(theirs: Json) -> Json:
+        for one, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
+            if theirs[one] != theirs[other]:
+                raise unsupported(other, theirs[other], "config.json", f"it must be {one}={theirs[one]}")
+        return {"embedding_scale": bool(theirs.get("scale_embedding"))}
+
+    return Family(
+        architecture=architecture,
+        task="translation",
+        names=lambda ours: names.fairseq(
+            learned=positions == "learned", embedding_norm=embedding_norm, final_norm=final_norm, output_bias=output_bias
+        ),
+        same={
+            "d_model": "width",
+            "encoder_layers": "encoder_layers",
+            "decoder_layers": "decoder_layers",
+            "encoder_attention_heads": "heads",
+            "encoder_ffn_dim": "feed_forward_width",
+            "activation_function": "activation",
+            "max_position_embeddings": "max_positions",
+        },
+        always={
+            "norm": "layer",
+            "norm_place": norm_place,
+            "embedding_norm": embedding_norm,
+            "output_bias": output_bias,
+            "positions": positions,
+            "position_offset": offset,
+            "tied_embeddings": "all",
+        },
+        only={
+            "is_decoder": False,
+            "share_encoder_decoder_embeddings": True,
+            "tie_word_embeddings": True,
+            "normalize_before": norm_place == "pre",
+            "normalize_embedding": embedding_norm,
+            "add_final_layer_norm": final_norm,
+            "extra_pos_embeddings": offset,
+        },
+        more=more,
+        back=lambda ours: {
+            "decoder_attention_heads": ours.heads,
+            "decoder_ffn_dim": ours.feed_forward_width,
+            "scale_embedding": ours.embedding_scale,
+        },
+        others=frozenset({"decoder_attention_heads", "decoder_ffn_dim", "scale_embedding"}),
+        table=table,
+    )
+
+
+def marian_positions(rows: int, width: int) -> Tensor:
+    """The sinusoids of the paper, all sines before all cosines."""
+    table = sinusoidal_positions(torch.arange(rows), width)
+    return torch.cat((table[:, 0::2], table[:, 1::2]), 1)
+
+
+def fairseq_positions(rows: int, width: int) -> Tensor:
+    """Sines before cosines, of other frequencies than the paper's; the row of padding is zero."""
+    half = width // 2
+    frequency = torch.exp(torch.arange(half) * (-math.log(10_000) / (half - 1)))
+    angles = torch.arange(rows)[:, None] * frequency
+    table = torch.zeros(rows, width)
+    table[:, : 2 * half] = torch.cat((angles.sin(), angles.cos()), 1)
+    table[1] = 0
+    return table
+
+
+def _t5_more(theirs: Json) -> Json:
+    told = theirs.get("feed_forward_proj", "relu")
+    if told not in ("relu", "gated-gelu"):
+        raise unsupported("feed_forward_proj", told, "config.json", "known are relu and gated-gelu")
+    tied = theirs.get("tie_word_embeddings", True) is not False
+    return {
+        "decoder_layers": theirs.get("num_decoder_layers") or theirs["num_layers"],
+        "activation": "gelu_tanh" if told == "gated-gelu" else "relu",
+        "gated": told == "gated-gelu",
+        "tied_embeddings": "all" if tied else "inputs",
+        "output_scale": bool(theirs.get("scale_decoder_outputs", tied)),
+    }
+
+
+T5_SETTINGS = frozenset([
+    "num_decoder_layers", "feed_forward_proj", "tie_word_embeddings", "scale_decoder_outputs", "is_gated_act", "dense_act_fn",
+])  # fmt: skip
+T5 = Family(
+    architecture="T5ForConditionalGeneration",
+    task="translation",
+    names=lambda ours: names.t5(gated=ours.gated, tied=ours.tied_embeddings == "all"),
+    same={
+        "d_model": "width",
+        "d_kv": "head_width",
+        "d_ff": "feed_forward_width",
+        "num_layers": "encoder_layers",
+        "num_heads": "heads",
+        "layer_norm_epsilon": "norm_epsilon",
+        "relative_attention_num_buckets": "relative_buckets",
+        "relative_attention_max_distance": "relative_distance",
+    },
+    always={
+        "embedding_scale": False,
+        "norm": "rms",
+        "norm_place": "pre",
+        "positions": "relative",
+        "bias": False,
+        "attention_scale": False,
+    },
+    only={"is_decoder": False},
+    more=_t5_more,
+    back=lambda ours: {
+        "num_decoder_layers": ours.decoder_layers,
+        "feed_forward_proj": "gated-gelu" if ours.gated else "relu",
+        "tie_word_embeddings": ours.tied_embeddings == "all",
+        "scale_decoder_outputs": ours.output_scale,
+    },
+    others=frozenset(
+        [
+            "num_decoder_layers",
+            "feed_forward_proj",
+            "tie_word_embeddings",
+            "scale_decoder_outputs",
+            "is_gated_act",
+            "dense_act_fn",
+        ]
+    ),
+)
