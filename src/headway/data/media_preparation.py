@@ -83,14 +83,16 @@ class MeasuredRows:
     def source_lengths(self) -> NDArray[np.int32]:
         count = len(self.rows.source_lengths)
         found = (positions(self.rows.source(row), self.settings) for row in range(count))
-        return np.fromiter(found, dtype=np.int32, count=count) - (not self.with_text)  # which has no end of sentence
+        exact = np.fromiter(found, dtype=np.int32, count=count) - (not self.with_text)  # which has no end of sentence
+        return _mixed(exact) if self.with_text else exact
 
     @cached_property
     def target_lengths(self) -> NDArray[np.int32]:
         lengths = self.rows.target_lengths
         if not self.captions:
             return lengths
-        return np.fromiter((_longest(self.rows.target(row)) for row in range(len(lengths))), dtype=np.int32, count=len(lengths))
+        exact = np.fromiter((_longest(self.rows.target(row)) for row in range(len(lengths))), dtype=np.int32, count=len(lengths))
+        return _mixed(exact) if self.with_text else exact
 
     def source(self, index: int) -> NDArray[np.integer]:
         return self.rows.source(index)
@@ -107,6 +109,11 @@ class MeasuredRows:
 
     def rows_at(self, places: NDArray[np.integer]) -> NDArray[np.int64]:
         return self.rows.rows_at(places)
+
+
+def _mixed(lengths: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Lengths in steps of 16: questions of a kind are of one length, and an update of one kind undoes what the last one taught."""
+    return -(-lengths // 16) * 16
 
 
 def _longest(captions: NDArray[np.integer]) -> int:
