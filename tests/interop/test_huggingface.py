@@ -12,13 +12,15 @@ from safetensors.torch import load_file, save_file
 
 import headway
 from headway.cli import main
+from headway.config import Config, TokenizerConfig
+from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import ModelError, UsageError
 from headway.inference.embedder import Embedder
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
 from headway.interop.huggingface import Imported, import_model, rows_there
 from headway.interop.huggingface_export import export_model
-from headway.model_dir import LoadedModel, load_model
+from headway.model_dir import LoadedModel, build_model, load_model, save_model
 
 transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
 
@@ -268,3 +270,79 @@ def test_learning_goes_on_from_an_imported_model(tmp_path: Path, monkeypatch: py
     assert loaded.config.model.family == "bert"
     assert loaded.config.tokenizer.before_source == ["[CLS]"]
     assert headway.load("run").predict([f"a {word} is here" for word in words]) == ["one", "one", "one", "many"]
+
+
+# Models of our own, taken there
+
+
+OWN_SIZES = {"preset": None, "width": 32, "feed_forward_width": 48, "heads": 4, "dropout": 0.0}
+OWN = {
+    "blenderbot": ("translation", {"encoder_layers": 2, "decoder_layers": 2}),
+    "blenderbot_learned": ("translation", {"encoder_layers": 1, "decoder_layers": 2, "positions": "learned", "max_positions": 300}),
+    "gpt2": ("language_model", {"encoder_layers": 0, "decoder_layers": 2, "activation": "gelu", "tied_embeddings": "decoder"}),
+    "llama": (
+        "language_model",
+        {"encoder_layers": 0, "decoder_layers": 2, "positions": "rotary", "norm": "rms", "gated": True, "activation": "silu",
+         "bias": False, "key_value_heads": 2, "tied_embeddings": "none"},
+    ),
+}  # fmt: skip
+
+
+def own_model(name: str, directory: Path) -> Path:
+    task, shape = OWN[name]
+    corpus = {"path": "none.tsv", "source": 0, **({"target": 1} if task == "translation" else {})}
+    config = Config.model_validate(
+        {
+            "run_directory": "none",
+            "task": task,
+            "data": {"train": corpus, "validation": corpus, "max_length": 60},
+            "model": {**OWN_SIZES, **shape},
+        }
+    )
+    learned = train_tokenizer(TEXT * 3, TokenizerConfig(vocabulary_size=120))
+    tokenizers = Tokenizers(learned, learned)
+    model = build_model(config, tokenizers)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+    return save_model(directory, config, model.state_dict(), tokenizers)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", OWN)
+def test_models_of_our_own_answer_alike_there(name: str, tmp_path: Path) -> None:
+    directory = own_model(name, tmp_path / "ours")
+    found = export_model(load_model(directory), tmp_path / "theirs")
+    assert found.family == name.partition("_")[0]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
+    if OWN[name][0] == "translation":
+        theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "theirs").eval()
+        predictor = Predictor(str(directory), method="greedy", precision="fp32", maximum_length=12)
+        for text, (ours,) in zip(TEXT, predictor.translate_stream(TEXT), strict=True):
+            given = tokenizer(text, return_tensors="pt").input_ids
+            whole = theirs.generate(given, max_new_tokens=12, do_sample=False, num_beams=1, bad_words_ids=[[0], [1], [3]])
+            assert ours.ids == whole[0, 1 : 1 + len(ours.ids)].tolist(), text
+        return
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "theirs").eval()
+    ours_model = load_model(directory).model
+    ids = torch.tensor([[1, *tokenizer(text, add_special_tokens=False).input_ids][:12] for text in TEXT])
+    wanted = ours_model.logits(ours_model.decode(ids, None, None))
+    torch.testing.assert_close(theirs(ids).logits, wanted, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ({"encoder_layers": 2, "decoder_layers": 2, "positions": "rotary"}, "positions=rotary"),
+        ({"encoder_layers": 2, "decoder_layers": 2, "norm_place": "post"}, "norm_place=post"),
+        ({"encoder_layers": 2, "decoder_layers": 2, "gated": True}, "gated=True"),
+    ],
+)
+def test_what_no_family_computes_is_told(
+    shape: dict[str, Any], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OWN, "other", ("translation", shape))
+    loaded = load_model(own_model("other", tmp_path / "ours"))
+    with pytest.raises(UsageError, match=f"no family of Hugging Face computes this: model.{reason} is nothing that Blenderbot"):
+        export_model(loaded, tmp_path / "theirs")
+    assert list(tmp_path.iterdir()) == [tmp_path / "ours"]

@@ -112,7 +112,7 @@ class MeasuredRows:
 
 
 def _mixed(lengths: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Lengths in steps of 16: questions of a kind are of one length, and an update of one kind undoes what the last one taught."""
+    """In steps of 16: questions of a kind are of one length, and an update of one kind undoes what the last one taught."""
     return -(-lengths // 16) * 16
 
 

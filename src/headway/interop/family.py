@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from headway.config import ModelConfig
+from headway.config_sections import SHAPE
 from headway.errors import ModelError
 from headway.interop.weights import Names
 
@@ -91,7 +92,8 @@ class Family:
         """Their settings. Raises ModelError where a switch says what no model of this family can be."""
         back = self.back(ours)
         written = {key: _theirs(key, getattr(ours, name)) for key, name in self.same.items()}
-        wanted = {**self.always, **self.more({**written, **back})}
+        usual = {name: ModelConfig.model_fields[name].default for name in SHAPE if name not in self.same.values()}
+        wanted = {**usual, **self.always, **self.more({**written, **back}), "family": ours.family}
         for name, value in wanted.items():
             if getattr(ours, name) != value and not _means_same(ours, name, value):
                 problem = f"model.{name}={getattr(ours, name)} is nothing that {self.architecture} has"
@@ -118,9 +120,11 @@ def _theirs(key: str, value: Any) -> Any:
 def _means_same(ours: ModelConfig, name: str, value: Any) -> bool:
     """Whether a switch that is left out says the same."""
     if name == "head_width":
-        return bool(ours.width_of_head == value)
+        return bool(ours.width_of_head == (value or ours.width // ours.heads))
+    if name == "attention_bias":
+        return bool(ours.biased == ours.model_copy(update={name: value}).biased)
     if name == "key_value_heads":
-        return (ours.key_value_heads or ours.heads) == value
+        return (ours.key_value_heads or ours.heads) == (value or ours.heads)
     if name == "output_bias":  # of pieces that they do not have
         return value is False
     if name == "rotary_scaling":
