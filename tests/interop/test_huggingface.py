@@ -278,7 +278,9 @@ def test_learning_goes_on_from_an_imported_model(tmp_path: Path, monkeypatch: py
 OWN_SIZES = {"preset": None, "width": 32, "feed_forward_width": 48, "heads": 4, "dropout": 0.0}
 OWN = {
     "blenderbot": ("translation", {"encoder_layers": 2, "decoder_layers": 2}),
-    "blenderbot_learned": ("translation", {"encoder_layers": 1, "decoder_layers": 2, "positions": "learned", "max_positions": 300}),
+    "blenderbot_learned": (
+        "translation", {"encoder_layers": 1, "decoder_layers": 2, "positions": "learned", "max_positions": 300},
+    ),
     "gpt2": ("language_model", {"encoder_layers": 0, "decoder_layers": 2, "activation": "gelu", "tied_embeddings": "decoder"}),
     "llama": (
         "language_model",
