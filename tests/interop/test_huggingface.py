@@ -15,6 +15,8 @@ from headway.cli import main
 from headway.config import Config, TokenizerConfig
 from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import ModelError, UsageError
+from headway.explain.explanation import difference
+from headway.explain.subjects import subject_of
 from headway.inference.embedder import Embedder
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
@@ -245,6 +247,17 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["export", str(tmp_path / "ours"), str(tmp_path / "back")]) == 2
     assert "is there already" in capsys.readouterr().err
     assert main(["import", str(tmp_path / "theirs"), str(tmp_path / "other"), "--to", "deu_Latn"]) == 2
+
+
+@pytest.mark.parametrize("name", ["bart", "m2m_100", "t5", "qwen3"])
+def test_what_was_imported_is_explained_as_it_answers(name: str, tmp_path: Path) -> None:
+    *_, directory = made(name, tmp_path)
+    subject = subject_of(directory / "ours", TEXT[0][:20], {"method": "greedy", "maximum_length": 6})
+    said = [output for output in subject.outputs if not output.given]
+    assert len(said) > 2
+    found = difference(subject)
+    assert found is not None
+    assert found <= 1e-5
 
 
 def test_learning_goes_on_from_an_imported_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
