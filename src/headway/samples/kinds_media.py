@@ -89,12 +89,22 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         title="Made-up pictures with questions",
         about=(
             "Pictures of 64 × 64 pixels show two or three figures. A JSON object a line, with the path of an `image`, a "
-            "`question` and its `answer`; there are three on each picture, of colours, shapes, places, numbers, of whether there "
-            "is something, or of all that is to be seen."
+            "`question` and its `answer`; there are three on each picture: of all that is to be seen, and two of colours, shapes, "
+            "places, numbers, or of whether there is something."
         ),
         tell=picture_and_questions,
         write=_questions,
         corpus={"path": ".jsonl", "source": "image", "second": "question", "target": "answer"},
+        settings=settings(
+            8000,
+            data="  target_language: en\n",
+            media=_IMAGE,
+            vocabulary=110,
+            batch_tokens=2048,
+            model=SEQUENCES,
+            training=CERTAIN,
+            end=GREEDY,
+        ),
         then=r"printf '{place}/images/000001.png\tHow many shapes are there?\n' | headway predict {run}",
     ),
     "multimodal_translation": replace(
