@@ -40,6 +40,8 @@ class Recurrent(nn.Module):
     seed_dropout = Transformer.seed_dropout
     parameter_count = Transformer.parameter_count
 
+    output_bias = None  # of the output, which the losses ask for
+
     def __init__(self, config: ModelConfig, vocabulary_size: int, cells: int, *, seed: int = 0) -> None:
         super().__init__()
         self.config = config.model_copy(update={"positions": "none"})

@@ -27,6 +27,7 @@ def media_run(data: Path, run: Path, task: str, columns: dict[str, str], **secti
     """Trains a little model on the manifests of a directory."""
     parts = {part: {"path": str(data / f"{part}.jsonl"), **columns} for part in ("train", "validation", "test")}
     stacks = {"decoder_layers": 0} if task == "media_classification" else {}
+    hears = task == "speech_recognition" or sections.get("media", {}).get("kind") == "audio"
     model = {"width": 32, "heads": 2, "feed_forward_width": 64, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.0}
     training = {**QUICK, "best_by": "loss", "tensorboard": False, "threads": 1, "averaging": "none"}
     config = Config.model_validate(
@@ -35,7 +36,7 @@ def media_run(data: Path, run: Path, task: str, columns: dict[str, str], **secti
             "task": task,
             "data": parts,
             "tokenizer": {"vocabulary_size": 60, "minimum_frequency": 1},
-            "media": {"patch": PATCH, **sections.get("media", {})},
+            "media": {**({} if hears else {"patch": PATCH}), **sections.get("media", {})},
             "model": {**model, **stacks, **sections.get("model", {})},
             "training": {**training, **sections.get("training", {})},
             "decoding": {"maximum_length": 6, **sections.get("decoding", {})},

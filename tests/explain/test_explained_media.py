@@ -143,7 +143,7 @@ def test_what_is_shown_is_what_the_model_reads(asked: Asked) -> None:
 
 
 def test_without_sight_is_the_usual_of_each_band_and_colour() -> None:
-    settings = MediaConfig(patch=2)
+    settings = MediaConfig(kind="image", patch=2)
     positions = np.zeros((3, settings.features), dtype=np.float32)
     positions[:, 0] = [1, 1, 2]
     positions[0, 4:] = [0.1, 0.2, 0.3] * 4

@@ -78,7 +78,7 @@ def guessed_share(run: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 @pytest.mark.parametrize("name", SAMPLES)
 def test_made_data_is_learned_near_perfectly(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

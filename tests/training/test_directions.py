@@ -19,7 +19,8 @@ import headway
 from headway.cli import main
 from headway.config import Config, Direction
 from headway.data.check import check
-from headway.data.pairs import PairPreparation, forbidden_ids, language_tag
+from headway.data.opening import source_opening
+from headway.data.pairs import PairPreparation, forbidden_ids
 from headway.data.preprocessing import Preprocessor
 from headway.data.readers import Pair
 from headway.data.tokenizer import Tokenizers
@@ -355,4 +356,4 @@ def test_tags_keep_their_language_when_another_run_starts_from_them(sample_direc
     assert torch.equal(ours[size + 1], theirs[size + 1])  # zh
     assert torch.equal(ours[size + 2], fresh[size + 2])
     assert "tag.fr-test" in told.partition("new: ")[2]
-    assert language_tag(config.in_direction(Direction("zh", "en")), loaded.tokenizers) == [size]
+    assert source_opening(config.in_direction(Direction("zh", "en")), loaded.tokenizers) == [size]

@@ -89,14 +89,14 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         title="Made-up pictures with questions",
         about=(
             "Pictures of 64 × 64 pixels show two or three figures. A JSON object a line, with the path of an `image`, a "
-            "`question` and its `answer`; there are three on each picture: of all that is to be seen, and two of colours, shapes, "
-            "places, numbers, or of whether there is something."
+            "`question` and its `answer`; there are three on each picture: of all that is to be seen, and two of colours, "
+            "shapes, places, numbers, or of whether there is something."
         ),
         tell=picture_and_questions,
         write=_questions,
         corpus={"path": ".jsonl", "source": "image", "second": "question", "target": "answer"},
         settings=settings(
-            8000,
+            10_000,
             data="  target_language: en\n",
             media=_IMAGE,
             vocabulary=110,
@@ -119,7 +119,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         write=table("image", "english", "german"),
         corpus={"path": ".jsonl", "source": "image", "second": "english", "target": "german"},
         settings=settings(
-            1500,
+            4000,
             data="  source_language: en\n  target_language: de\n",
             media=_IMAGE,
             vocabulary=270,
