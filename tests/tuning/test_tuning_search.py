@@ -86,7 +86,8 @@ def test_what_is_pruned_keeps_its_record_and_loses_its_weights(found: Found) -> 
         assert (directory / "metrics.jsonl").exists()
         assert not (directory / "model").exists()
         assert not (directory / "checkpoints").exists()
-        assert trial.user_attrs["update"] < trial.user_attrs["updates"]
+        # One that is quick may have come to its end while an earlier validation was judged.
+        assert trial.user_attrs["update"] <= trial.user_attrs["updates"]
 
 
 def test_the_data_is_prepared_once_for_each_tokenizer(found: Found) -> None:
