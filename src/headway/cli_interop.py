@@ -48,7 +48,7 @@ def export(arguments: Arguments) -> None:
 
     examples:
       headway export runs/multi30k multi30k-huggingface --to huggingface
-      python -c 'from transformers import pipeline; print(pipeline("translation", "multi30k-huggingface")("A dog runs."))'
+      python -c 'from transformers import AutoModelForSeq2SeqLM as M; print(M.from_pretrained("multi30k-huggingface"))'
     """
     from headway.interop.huggingface_export import export_model
     from headway.model_dir import load_model

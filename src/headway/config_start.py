@@ -25,8 +25,12 @@ def take_shape_of_start(document: Document, stacks_of: Mapping[str, tuple[str, .
     theirs = read_document(path).values
     stacks = stacks_of.get(document.values.get("task", "translation"), ())
     layers = [f"{stack}_layers" for stack in stacks if theirs.get("model", {}).get(f"{stack}_layers")]
-    given = {key: value for key, value in theirs.get("model", {}).items() if key in (*SHAPE, "max_positions", *layers)}
+    tied = ["tied_embeddings"] if "decoder" in stacks and "decoder_layers" in layers else []
+    wanted = (*SHAPE, "max_positions", *layers, *tied)
+    given = {key: value for key, value in theirs.get("model", {}).items() if key in wanted}
     document.values["model"] = {"preset": None, **given, **model}
-    read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in ("before_source", "special_numbers")}
-    if any(read.values()) and isinstance(document.values.setdefault("tokenizer", {}), dict):
-        document.values["tokenizer"] = {**read, **document.values["tokenizer"]}
+    around = ("before_source", "special_numbers", *(["before_target"] if tied else []))
+    read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in around}
+    own = document.values.get("tokenizer") or {}
+    if any(read.values()) and isinstance(own, dict):
+        document.values["tokenizer"] = {**read, **own}

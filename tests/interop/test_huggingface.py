@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import headway
 from headway.cli import main
-from headway.config import Config, TokenizerConfig
+from headway.config import Config, TokenizerConfig, load_config
 from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import ModelError, UsageError
 from headway.explain.explanation import difference
@@ -151,6 +151,39 @@ def test_what_was_exported_opens_there_with_its_tokenizer(pair: Pair, tmp_path: 
             assert again(text).input_ids == tokenizer(text).input_ids
     body = getattr(theirs, theirs.base_model_prefix, theirs)
     assert sum(p.numel() for p in model.parameters()) >= sum(p.numel() for p in body.parameters()) - 2000
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["bart", "m2m_100", "t5"])
+def test_what_was_exported_writes_the_same(name: str, tmp_path: Path) -> None:
+    _, tokenizer, loaded, _ = made(name, tmp_path)
+    export_model(loaded, tmp_path / "back")
+    opened = [transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / part).eval() for part in ("theirs", "back")]
+    for text in TEXT:
+        source = tokenizer(text, return_tensors="pt").input_ids
+        theirs, ours = (
+            model.generate(source, max_new_tokens=8, do_sample=False, num_beams=1, forced_eos_token_id=None) for model in opened
+        )
+        assert ours.tolist() == theirs.tolist(), text
+
+
+def test_an_untied_output_is_learned_on_from(tmp_path: Path) -> None:
+    made("llama", tmp_path)
+    (tmp_path / "lm.yaml").write_text(
+        f"run_directory: run\ntask: language_model\ndata: {{train: {{source: a.txt}}, validation: {{source: a.txt}}}}\n"
+        f"tokenizer:\nmodel: {{start_from: {tmp_path / 'ours'}}}\n",
+        encoding="utf-8",
+    )
+    config = load_config(tmp_path / "lm.yaml")
+    assert (config.model.tied_embeddings, config.model.family, config.model.decoder_layers) == ("none", "llama", 2)
+    assert config.tokenizer.special_numbers == [-1, 0, 1, -1, 0]
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    save_tiny("bert", tmp_path / "theirs")
+    (tmp_path / "ours").mkdir()
+    with pytest.raises(UsageError, match="is there already"):
+        import_model(tmp_path / "theirs", tmp_path / "ours")
 
 
 def test_halves_and_several_files_are_read(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from headway.config import Config, ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
-from headway.errors import ModelError
+from headway.errors import ModelError, UsageError
 from headway.interop.families import FAMILIES
 from headway.interop.family import Family, Json
 from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
@@ -55,7 +55,10 @@ def import_model(source: Path, out: Path, task: str | None = None, languages: tu
 
     Raises:
         ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
+        UsageError: the directory is there, or a language is no piece.
     """
+    if out.exists():
+        raise UsageError("is there already", where=str(out), remedy="name a new directory")
     theirs = _read_config(source)
     kind = theirs.get("model_type")
     if kind not in FAMILIES:

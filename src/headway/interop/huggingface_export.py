@@ -62,16 +62,26 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
     tensors = {key: _only(tensor, known) if key in _vocabulary(rules) else tensor for key, tensor in tensors.items()}
     theirs = to_theirs(rules, tensors, order[known])
     special = [int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID)]
+    forced = _forced(loaded, tokenizer, rows)
     start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
     aside = out.with_name(f".{out.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     named = {f"{family.prefix if family.task != 'sentence_embedding' else ''}{key}": value for key, value in theirs.items()}
     write_file(aside / WEIGHTS, tensor_chunks(named))
-    _write_settings(aside, name, family.write(config), [*special, start], int(known.sum()), config)
+    _write_settings(aside, name, family.write(config), [*special, start, forced], int(known.sum()), config)
     _write_tokenizer(aside, tokenizer, rows, loaded)
     aside.rename(out)
     return Exported(out, name, loaded.config.data.preprocessing)
+
+
+def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | None:
+    """The number there of the piece that every answer begins with. Raises UsageError where there are several."""
+    pieces = loaded.config.tokenizer.before_target
+    if len(pieces) > 1:
+        problem = f"begins every answer with {len(pieces)} pieces, and models of Hugging Face with one at most"
+        raise UsageError(problem, where="tokenizer.before_target")
+    return int(rows[tokenizer.vocabulary.index(pieces[0])]) if pieces else None
 
 
 def _vocabulary(rules: list[Any]) -> set[str]:
@@ -121,11 +131,11 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
 
 
 def _write_settings(aside: Path, name: str, settings: Json, special: list[int | None], rows: int, config: ModelConfig) -> None:
-    pad, begin, end, start = special
+    pad, begin, end, start, forced = special
     both = bool(config.encoder_layers and config.decoder_layers)
     generation: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
     if both:
-        generation |= {"decoder_start_token_id": start, "forced_eos_token_id": None, "encoder_no_repeat_ngram_size": 0}
+        generation |= {"decoder_start_token_id": start, "forced_bos_token_id": forced, "encoder_no_repeat_ngram_size": 0}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,

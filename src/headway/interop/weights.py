@@ -82,6 +82,8 @@ def to_ours(
     for one in rules:
         if missing := [name for name in one.theirs if name not in theirs]:
             raise ModelError(f"lacks the tensor {missing[0]}", where=where)
+        if numbers := [name for name in one.theirs if not theirs[name].is_floating_point()]:
+            raise ModelError(f"has {numbers[0]} as {theirs[numbers[0]].dtype}, which is no weight that can be read", where=where)
         parts = [_upright(theirs[name].float(), one) for name in one.theirs]
         whole = torch.cat([part[order] for part in parts] if one.vocabulary else parts)
         heights = [shapes[name][0] for name in one.ours]
