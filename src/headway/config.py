@@ -171,8 +171,10 @@ class Config(Section):
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
             if self.media.hears:  # patches have their places in rows and columns
                 lengths["the positions of media"] = self.media.positions_in_training
+            before = len(self.tokenizer.before_source) + bool(self.language_tags)
             for name, longest in lengths.items():
-                if model.max_positions <= longest + bool(self.language_tags):  # the end of a sentence takes a position too
+                taken = len(self.tokenizer.before_target) if name.startswith("decoding") else before
+                if model.max_positions <= longest + taken:  # the end of a sentence takes a position too
                     most, kind = model.max_positions, model.positions
                     yield f"model.max_positions={most} must be above {name}={longest} with model.positions={kind}"
 

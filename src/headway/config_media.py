@@ -105,7 +105,8 @@ class MediaConfig(Section):
         """The same where chance makes recordings longer."""
         if not self.hears or not (self.speed or self.shift_ms):
             return self.positions
-        slowest = round(1 - self.speed, 2)  # as speeds are drawn
+        hop = self.sample_rate * self.hop_ms / 1000
+        slowest = max(1, round(max(1, round(hop)) * (1 - self.speed))) / hop  # steps are whole samples
         return math.ceil(self.positions / slowest + self.shift_ms / self.hop_ms / self.subsampling) + 1
 
     def problems(self) -> Iterator[str]:

@@ -224,6 +224,9 @@ def changed(directory: Path, **settings: Any) -> Path:
         ("bart", {"decoder_attention_heads": 2}, "decoder_attention_heads=2, and it must be encoder_attention_heads=4"),
         ("t5", {"feed_forward_proj": "gated-silu"}, "feed_forward_proj='gated-silu'"),
         ("llama", {"num_hidden_layers": 3}, "lacks the tensor model.layers.2"),
+        ("llama", {"num_hidden_layers": 1}, "model.layers.1.* beyond the layers of its configuration"),
+        ("bert", {"num_hidden_layers": 2, "intermediate_size": 1 << 19}, "and its configuration makes it .* or more"),
+        ("bert", {"is_folded": 1}, "is_folded=1, and it is not known here"),
         ("llama", {"intermediate_size": 44}, r"as \[48, 32\], and its configuration makes it \[44, 32\]"),
     ],
 )
@@ -232,6 +235,104 @@ def test_what_is_not_known_is_refused_by_its_name(name: str, settings: dict[str,
     with pytest.raises(ModelError, match=problem):
         import_model(changed(tmp_path / "theirs", **settings), tmp_path / "ours")
     assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("bert", {"hidden_size": "32"}),
+        ("bert", {"hidden_size": -1}),
+        ("bert", {"hidden_size": None}),
+        ("bert", {"num_hidden_layers": 10**6}),
+        ("bert", {"num_attention_heads": 3}),
+        ("bert", {"hidden_act": ["gelu"]}),
+        ("bert", {"model_type": ["bert"]}),
+        ("bert", {"max_position_embeddings": "64"}),
+        ("bert", {"max_position_embeddings": 10**9}),
+        ("bert", {"type_vocab_size": 17}),
+        ("gpt2", {"n_inner": "x"}),
+        ("llama", {"num_attention_heads": 0}),
+        ("llama", {"rope_parameters": "x"}),
+        ("llama", {"rope_parameters": {"rope_type": "linear"}}),
+        ("bart", {"encoder_layers": 0}),
+        ("bart", {"decoder_ffn_dim": None}),
+        ("m2m_100", {"forced_bos_token_id": 99_999}),
+    ],
+)
+def test_settings_that_make_no_sense_are_blamed_on_their_file(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    save_tiny(name, tmp_path / "theirs")
+    (tmp_path / "theirs" / "generation_config.json").unlink(missing_ok=True)
+    with pytest.raises(ModelError) as caught:
+        import_model(changed(tmp_path / "theirs", **settings), tmp_path / "ours")
+    assert "theirs" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": None},
+        {"model": []},
+        {"model": {"type": "BPE", "vocab": "x", "merges": []}},
+        {"added_tokens": [{"content": "x"}]},
+        {"added_tokens": ["x"]},
+        {"post_processor": {"type": "TemplateProcessing"}},
+        {"post_processor": {"type": "TemplateProcessing", "single": []}},
+        {"post_processor": {"type": "Sequence"}},
+        {"post_processor": {"type": "Unheard"}},
+    ],
+)
+def test_a_damaged_tokenizer_is_named(change: dict[str, Any], tmp_path: Path) -> None:
+    save_tiny("bart", tmp_path / "theirs")
+    path = tmp_path / "theirs" / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **change}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        import_model(tmp_path / "theirs", tmp_path / "ours")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda found: found | {"wte.weight": found["transformer.wte.weight"] + 1}, "has wte.weight a second time"),
+        (lambda found: found | {"transformer.wpe.weight": found["transformer.wpe.weight"] * torch.nan}, "NaN or infinite"),
+        (lambda found: found | {"transformer.wpe.weight": found["transformer.wpe.weight"].to(torch.int8)}, "as torch.int8"),
+        (lambda found: found | {"transformer.wte.weight": torch.tensor(1.0)}, "holds|is damaged"),
+    ],
+)
+def test_weights_that_make_no_sense_are_named(change: Any, problem: str, tmp_path: Path) -> None:
+    save_tiny("gpt2", tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    save_file(change(load_file(path)), path)
+    with pytest.raises(ModelError, match=problem):
+        import_model(tmp_path / "theirs", tmp_path / "ours")
+
+
+def test_older_files_are_read(tmp_path: Path) -> None:
+    save_tiny("bert", tmp_path / "theirs")
+    import_model(tmp_path / "theirs", tmp_path / "new")
+    path = tmp_path / "theirs" / "model.safetensors"
+    old = {"weight": "gamma", "bias": "beta"}
+    renamed = {
+        (f"{name.rpartition('.')[0]}.{old[name.rpartition('.')[2]]}" if "LayerNorm" in name else name): tensor
+        for name, tensor in load_file(path).items()
+    }
+    save_file(renamed, path)
+    import_model(tmp_path / "theirs", tmp_path / "old")
+    one, other = (load_model(tmp_path / name).model.state_dict() for name in ("new", "old"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_window_that_is_not_used_changes_nothing(tmp_path: Path) -> None:
+    save_tiny("qwen2", tmp_path / "theirs")
+    import_model(changed(tmp_path / "theirs", sliding_window=16, use_sliding_window=False), tmp_path / "ours")
+    assert load_model(tmp_path / "ours").config.model.family == "qwen2"
+
+
+def test_pairs_of_texts_keep_their_types(tmp_path: Path) -> None:
+    _, tokenizer, loaded, _ = made("bert", tmp_path)
+    export_model(loaded, tmp_path / "back")
+    again = transformers.AutoTokenizer.from_pretrained(tmp_path / "back")
+    assert again("a man", "a dog").token_type_ids == tokenizer.backend_tokenizer.encode("a man", "a dog").type_ids
+    assert (again.mask_token, again.model_max_length) == ("[MASK]", 64)
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:

@@ -41,7 +41,6 @@ def bert(architecture: str, prefix: str, offset: int) -> Family:
         back=lambda ours: {"max_position_embeddings": ours.max_positions + offset},
         others=frozenset({"max_position_embeddings", "tie_word_embeddings"}),
         prefix=prefix,
-        opening=("bos",),
     )
 
 
@@ -61,5 +60,4 @@ DISTILBERT = Family(
     only={"sinusoidal_pos_embds": False},
     others=frozenset({"tie_word_embeddings"}),
     prefix="distilbert.",
-    opening=("bos",),
 )

@@ -5,7 +5,7 @@ A setting is a switch of ours, or must have the only value that we know, or chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from headway.errors import ModelError
 from headway.interop.weights import Names
 
 Json = dict[str, Any]
+CONFIG = "config.json"
 ACTIVATIONS = {
     "relu": "relu",
     "gelu": "gelu",
@@ -42,7 +43,7 @@ SILENT = frozenset([
     "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
     "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
     "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
-    "torchscript",
+    "torchscript", "encoder_no_repeat_ngram_size",
 ])  # fmt: skip
 
 
@@ -56,9 +57,10 @@ class Family:
         always: our switches that are always so.
         only: their settings that must have one value, where they are given: any other changes what is computed.
         more: our switches that follow from several settings of theirs; `back` is its inverse.
-        opening: names, by their role, of pieces that the encoder reads before a text.
         prefix: what stands before the names of weights in a model with a head.
         table: of positions that do not learn and stand in no file.
+        others: settings that `more` reads.
+        settled: their settings, with what only the names of the tensors tell.
     """
 
     architecture: str
@@ -70,9 +72,9 @@ class Family:
     more: Callable[[Json], Json] = lambda theirs: {}
     back: Callable[[ModelConfig], Json] = lambda ours: {}
     prefix: str = ""
-    opening: tuple[str, ...] = ()
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
-    others: frozenset[str] = frozenset()  # settings that `more` reads
+    others: frozenset[str] = frozenset()
+    settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs
 
     def read(self, theirs: Json, where: str) -> Json:
         """Our switches. Raises ModelError for a setting that is not known, or is missing."""
@@ -80,13 +82,17 @@ class Family:
             if key in self.only:
                 if value is not None and value != self.only[key]:
                     raise unsupported(key, value, where, f"only {self.only[key]!r} is")
-            elif key not in self.same and key not in self.others and key not in SILENT and value not in (None, False, [], {}):
+            elif key not in self.same and key not in self.others and key not in SILENT and not _says_nothing(value):
                 raise unsupported(key, value, where, "it is not known here")
         missing = [key for key in self.same if key not in theirs]
         if missing:
             raise ModelError(f"lacks {missing[0]}", where=where)
         plain = {ours: _ours(key, theirs[key], where) for key, ours in self.same.items()}
-        return {"preset": None, **plain, **self.always, **self.more(theirs), "dropout": 0.1}
+        try:
+            return {"preset": None, **plain, **self.always, **self.more(theirs), "dropout": 0.1}
+        except ModelError as error:
+            error.where = where
+            raise
 
     def write(self, ours: ModelConfig) -> Json:
         """Their settings. Raises ModelError where a switch says what no model of this family can be."""
@@ -103,6 +109,10 @@ class Family:
 
 def unsupported(key: str, value: Any, where: str, why: str) -> ModelError:
     return ModelError(f"has {key}={value!r}, and {why}", where=where, remedy="no such model can be imported")
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or value is False or value in ([], {})
 
 
 def _ours(key: str, value: Any, where: str) -> Any:

@@ -7,28 +7,31 @@ Nothing in a directory is run: weights are safetensors, settings JSON, and the t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
-from headway.errors import ModelError, UsageError
+from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
 from headway.interop.families import FAMILIES
-from headway.interop.family import Family, Json
+from headway.interop.family import CONFIG, Family, Json
 from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
 from headway.model_dir import build_model, save_model
 from headway.special_ids import BOS_ID
-from headway.training.tensor_file import parse_tensors
+from headway.training.tensor_file import parse_tensors, refuse_non_finite
 
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 NOT_KNOWN = "not known: imported"  # the data that others have trained on
 NEVER = -1e4  # the bias of special pieces that they do not have: no answer, and no part of any probability
@@ -46,11 +49,10 @@ class Imported:
     left: list[str]
 
 
-def import_model(source: Path, out: Path, task: str | None = None, languages: tuple[str, str] | None = None) -> Imported:
+def import_model(source: Path, out: Path, languages: tuple[str, str] | None = None) -> Imported:
     """Writes the model of a directory of Hugging Face as a model directory of ours.
 
     Args:
-        task: what it is for; left out: what its family is made for.
         languages: the pieces that ask for a language to read and one to write, where a model knows several.
 
     Raises:
@@ -61,31 +63,67 @@ def import_model(source: Path, out: Path, task: str | None = None, languages: tu
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
     theirs = _read_config(source)
     kind = theirs.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         problem = f"has model_type={kind!r}, which Headway does not know"
         raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
-    family, tensors = FAMILIES[kind], _read_weights(source)
-    tensors = {name.removeprefix(family.prefix): tensor for name, tensor in tensors.items()}
-    if kind == "t5":
-        theirs = {**theirs, "tie_word_embeddings": "lm_head.weight" not in tensors, "scale_decoder_outputs": _scales(theirs)}
-    switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
-    found = surroundings(source, theirs, family, languages)
-    tokenizer, order = _tokenizer_of(found, _vocabulary_rows(family, switches, tensors, source), str(source / TOKENIZER))
+    family = FAMILIES[kind]
+    if languages is not None and family.task != "translation":
+        raise UsageError(f"{kind} is asked for no language", where="--from, --to", remedy="leave them out")
+    tensors = _read_weights(source, family.prefix)
+    with _blamed_on(source / CONFIG):
+        theirs = family.settled(theirs, tensors.keys())
+        switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
+        shape = ModelConfig.model_validate(switches)
+    rules = family.names(shape).rules(shape.encoder_layers, shape.decoder_layers)
+    _refuse_other_sizes(shape, family, rules, tensors, str(source))
+    with _blamed_on(source / TOKENIZER):
+        found = surroundings(source, theirs, family, languages)
+        tokenizer, order = _tokenizer_of(found, _vocabulary_rows(rules, tensors), str(source / TOKENIZER))
     absent = torch.tensor(order) < 0
-    if absent.any() and switches["decoder_layers"]:
+    if absent.any() and shape.decoder_layers:
         switches["output_bias"] = True
-    config = _configuration(task or family.task, switches, tokenizer, found, order)
+    with _blamed_on(source / CONFIG):
+        config = _configuration(family.task, switches, tokenizer, found, order)
     order[BOS_ID] = found.start if order[BOS_ID] < 0 else order[BOS_ID]
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = build_model(config, tokenizers)
-    rules = family.names(config.model).rules(config.model.encoder_layers, config.model.decoder_layers)
     fill(model, rules, tensors, torch.tensor(order).clamp(min=0), family, str(source))
     if model.output_bias is not None:
         model.output_bias[absent] = NEVER
-    used = {name for one in rules for name in one.theirs}
     facts = {"imported": {"from": source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
-    return Imported(directory, kind, model.parameter_count(), sorted(tensors.keys() - used - {"lm_head.weight"}))
+    left = tensors.keys() - _named(rules) - {"lm_head.weight"}  # the table of the embeddings, where it is tied
+    return Imported(directory, kind, model.parameter_count(), sorted(left))
+
+
+@contextmanager
+def _blamed_on(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with what a file says is its fault: from damaged ones come errors of every type."""
+    try:
+        yield
+    except HeadwayError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, StopIteration) as error:
+        told = str(error).split("\n")[-2:] if isinstance(error, ValidationError) else [f"{type(error).__name__}: {error}"]
+        problem = f"is damaged, or of a kind that is not known ({' '.join(told)[:200].strip()})"
+        raise ModelError(problem, where=str(path), remedy="give a directory as Hugging Face saves it") from None
+
+
+def _named(rules: list[Rule]) -> set[str]:
+    return {name for one in rules for name in one.theirs}
+
+
+def _refuse_other_sizes(shape: ModelConfig, family: Family, rules: list[Rule], tensors: dict[str, Tensor], where: str) -> None:
+    """Raises ModelError where tensors are missing, or too small for the configuration: a big model is never built for them."""
+    if missing := sorted(_named(rules) - tensors.keys()):
+        raise ModelError(f"lacks the tensor {missing[0]}", where=where)
+    more = family.names(shape).rules(*(layers + bool(layers) for layers in (shape.encoder_layers, shape.decoder_layers)))
+    if behind := sorted((_named(more) - _named(rules)) & tensors.keys()):
+        raise ModelError(f"has {behind[0]} beyond the layers of its configuration", where=where)
+    held = sum(tensors[name].numel() for name in _named(rules))
+    least = (shape.encoder_layers + shape.decoder_layers) * shape.width * max(shape.width, shape.feed_forward_width)
+    if held < least:
+        raise ModelError(f"holds {held:,} weights, and its configuration makes it {least:,} or more", where=where)
 
 
 @torch.no_grad()
@@ -105,10 +143,6 @@ def fill(model: Transformer, rules: list[Rule], theirs: dict[str, Tensor], order
         own[name].copy_(tensor)
 
 
-def _scales(theirs: Json) -> bool:
-    return bool(theirs.get("scale_decoder_outputs", theirs.get("tie_word_embeddings", True)))
-
-
 # ---- files
 
 
@@ -120,15 +154,19 @@ def _read_config(source: Path) -> Json:
     return found
 
 
-def _read_weights(source: Path) -> dict[str, Tensor]:
-    """All tensors, of one file or of several that an index names. Raises ModelError; a pickle is never opened."""
+def _read_weights(source: Path, prefix: str) -> dict[str, Tensor]:
+    """All tensors, of one file or of several that an index names, by their names without `prefix`; a pickle is never opened.
+
+    Raises ModelError.
+    """
     if (source / WEIGHTS).is_file():
         names = [WEIGHTS]
     elif (source / INDEX).is_file():
         told = read_json(source / INDEX, 16 << 20).get("weight_map")
-        names = sorted(set(told.values())) if isinstance(told, dict) else []
-        if not names or any(not isinstance(name, str) or os.path.basename(name) != name for name in names):
+        files = list(told.values()) if isinstance(told, dict) else []
+        if not files or any(not isinstance(name, str) or os.path.basename(name) != name for name in files):
             raise ModelError("names no files beside it", where=str(source / INDEX))
+        names = sorted(set(files))
     else:
         pickles = [name for name in sorted(os.listdir(source)) if name.endswith(PICKLES)]
         remedy = "convert it where you trust it: transformers' AutoModel.from_pretrained(…).save_pretrained(…)"
@@ -142,20 +180,28 @@ def _read_weights(source: Path) -> dict[str, Tensor]:
             data = torch.from_file(str(source / name), shared=False, size=(source / name).stat().st_size, dtype=torch.uint8)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"cannot be read: {str(error)[:80]}", where=str(source / name)) from None
-        found |= parse_tensors(data, str(source / name))
+        for key, tensor in parse_tensors(data, str(source / name)).items():
+            known_as = _as_today(key.removeprefix(prefix))
+            if known_as in found:
+                raise ModelError(f"has {known_as} a second time", where=str(source / name))
+            found[known_as] = tensor
+    try:
+        refuse_non_finite(found)
+    except ResourceError as error:
+        raise ModelError(f"holds {error.problem.removeprefix('not saved: ')}", where=str(source)) from None
     return found
+
+
+def _as_today(name: str) -> str:
+    """Older files call the weight and the bias of a norm gamma and beta, as TensorFlow does."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 # ---- the tokenizer
 
 
-def _vocabulary_rows(family: Family, switches: Json, tensors: dict[str, Tensor], source: Path) -> int:
-    layers = {key: switches[key] for key in ("encoder_layers", "decoder_layers")}
-    rules = family.names(ModelConfig.model_validate(switches)).rules(**layers)
-    name = next(one.theirs[0] for one in rules if one.vocabulary)
-    if name not in tensors:
-        raise ModelError(f"lacks the tensor {name}", where=str(source))
-    return len(tensors[name])
+def _vocabulary_rows(rules: list[Rule], tensors: dict[str, Tensor]) -> int:
+    return len(tensors[next(one.theirs[0] for one in rules if one.vocabulary)])
 
 
 def _tokenizer_of(found: Surroundings, rows: int, where: str) -> tuple[Tokenizer, list[int]]:

@@ -7,11 +7,9 @@ family whose arithmetic it shares: an encoder with a decoder to Blenderbot's, a 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,17 +18,19 @@ from headway.config import ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
-from headway.interop.family import Json
-from headway.interop.huggingface import CONFIG, UNUSED, WEIGHTS, rows_there
-from headway.interop.surroundings import TOKENIZER
+from headway.interop.family import CONFIG, Json
+from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
+from headway.interop.surroundings import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 from headway.interop.weights import to_theirs
 from headway.model.layers import sinusoidal_positions
 from headway.model_dir import LoadedModel
+from headway.model_files import write_directory
 from headway.special_ids import BOS_ID, EOS_ID, PAD_ID
 from headway.training.manifest import write_file
-from headway.training.tensor_file import tensor_chunks
+from headway.training.tensor_file import tensor_bytes, tensor_chunks
 
 LONGEST = 1024  # positions of a table that is made of sinusoids
+FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
 FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
 
 
@@ -48,7 +48,8 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
         UsageError: no family of theirs computes what the model does, or the directory is there.
     """
     if loaded.config.media.kind != "text" or loaded.config.language_tags or loaded.model.head is not None:
-        what = "reads files" if loaded.config.media.kind != "text" else "has tags of languages, or a head"
+        what = "has a head" if loaded.model.head is not None else "has tags of languages"
+        what = what if loaded.config.media.kind == "text" else "reads files"
         raise UsageError(f"the model {what}, and no family of Hugging Face that Headway knows does", where=str(loaded.directory))
     if out.exists():
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
@@ -58,21 +59,30 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
     rows = rows_there(loaded.config.tokenizer.special_numbers, tokenizer.vocabulary_size)
     known = rows >= 0
     rules = family.names(config).rules(config.encoder_layers, config.decoder_layers)
-    order = torch.where(known, rows, -1)
-    tensors = {key: _only(tensor, known) if key in _vocabulary(rules) else tensor for key, tensor in tensors.items()}
-    theirs = to_theirs(rules, tensors, order[known])
-    special = [int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID)]
-    forced = _forced(loaded, tokenizer, rows)
-    start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
-    aside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    named = {f"{family.prefix if family.task != 'sentence_embedding' else ''}{key}": value for key, value in theirs.items()}
-    write_file(aside / WEIGHTS, tensor_chunks(named))
-    _write_settings(aside, name, family.write(config), [*special, start, forced], int(known.sum()), config)
-    _write_tokenizer(aside, tokenizer, rows, loaded)
-    aside.rename(out)
+    vocabulary = {key for one in rules if one.vocabulary for key in one.ours}
+    tensors = {key: tensor[known] if key in vocabulary else tensor for key, tensor in tensors.items()}
+    prefix = family.prefix if family.task != "sentence_embedding" else ""  # a whole model has one, a body alone has none
+    theirs = {f"{prefix}{key}": tensor for key, tensor in to_theirs(rules, tensors, rows[known]).items()}
+    numbers = _numbers(loaded, tokenizer, rows)
+    settings = family.write(config)
+
+    def write(aside: Path) -> None:
+        write_file(aside / WEIGHTS, tensor_chunks(theirs))
+        _write_settings(aside, name, settings, numbers, int(known.sum()), config)
+        _write_tokenizer(aside, tokenizer, rows, loaded)
+
+    write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
     return Exported(out, name, loaded.config.data.preprocessing)
+
+
+def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
+    """The numbers there of special pieces, by the names of their settings; None for one that they do not have."""
+    pad, begin, end = (int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID))
+    start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
+    found = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
+    if loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
+        found |= {"decoder_start_token_id": start, "forced_bos_token_id": _forced(loaded, tokenizer, rows)}
+    return found
 
 
 def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | None:
@@ -82,14 +92,6 @@ def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | No
         problem = f"begins every answer with {len(pieces)} pieces, and models of Hugging Face with one at most"
         raise UsageError(problem, where="tokenizer.before_target")
     return int(rows[tokenizer.vocabulary.index(pieces[0])]) if pieces else None
-
-
-def _vocabulary(rules: list[Any]) -> set[str]:
-    return {name for one in rules if one.vocabulary for name in one.ours}
-
-
-def _only(tensor: Tensor, known: Tensor) -> Tensor:
-    return tensor[known]
 
 
 def _family_of(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> tuple[str, ModelConfig, dict[str, Tensor]]:
@@ -130,12 +132,9 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
     return config.model_copy(update=changes), made
 
 
-def _write_settings(aside: Path, name: str, settings: Json, special: list[int | None], rows: int, config: ModelConfig) -> None:
-    pad, begin, end, start, forced = special
+def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
-    generation: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
-    if both:
-        generation |= {"decoder_start_token_id": start, "forced_bos_token_id": forced, "encoder_no_repeat_ngram_size": 0}
+    generation = {**numbers, **({"encoder_no_repeat_ngram_size": 0} if both else {})}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,
@@ -145,7 +144,7 @@ def _write_settings(aside: Path, name: str, settings: Json, special: list[int | 
         **settings,
         **generation,
     }
-    for file, content in ((CONFIG, whole), ("generation_config.json", generation)):
+    for file, content in ((CONFIG, whole), (GENERATION, generation)):
         told = {key: value for key, value in content.items() if value is not None}
         write_file(aside / file, [json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"])
 
@@ -175,8 +174,14 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
     known = {name: pieces[number] for name, number in names.items() if number_of[pieces[number]] >= 0}
     if ends and before:
         known |= {"cls_token": before[0], "sep_token": pieces[EOS_ID]}
-    told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": loaded.config.data.max_length, **known}
-    write_file(aside / "tokenizer_config.json", [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
+    if "[MASK]" in number_of:
+        known |= {"mask_token": "[MASK]"}
+    shape = loaded.config.model
+    longest = shape.max_positions if shape.has_position_table else loaded.config.data.max_length
+    told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest, **known}
+    if shape.token_types > 1:
+        told["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    write_file(aside / TOKENIZER_CONFIG, [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
 def _template(before: list[str], end: str, number_of: dict[str, int]) -> Json:

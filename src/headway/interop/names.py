@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from headway.interop.weights import Names, Rule, linear, rule
 
-EMBEDDINGS = "source_embedding.tokens.weight"
 WRITTEN = "target_embedding.tokens.weight"
-
-
-def _norm(ours: str, theirs: str, *, bias: bool = True) -> list[Rule]:
-    return linear(ours, theirs, bias=bias)
 
 
 def _self_attention(ours: str, query: str, key: str, value: str, output: str, *, bias: bool = True) -> list[Rule]:
@@ -20,71 +15,78 @@ def _self_attention(ours: str, query: str, key: str, value: str, output: str, *,
     ]
 
 
+def _feed_forward(block: str, inner: str, outer: str, *, turned: bool = False) -> list[Rule]:
+    return [
+        *linear(f"{block}.feed_forward.inner", inner, turned=turned),
+        *linear(f"{block}.feed_forward.outer", outer, turned=turned),
+    ]
+
+
 # ---- encoders
 
 
-def _bert(prefix: str) -> Names:
-    block, layer = "encoder.{i}", f"{prefix}encoder.layer.{{i}}"
-    own = f"{layer}.attention.self"
-    return Names(
-        once=[
-            rule(EMBEDDINGS, f"{prefix}embeddings.word_embeddings.weight", vocabulary=True),
-            rule("source_embedding.learned.weight", f"{prefix}embeddings.position_embeddings.weight"),
-            rule("source_embedding.types.weight", f"{prefix}embeddings.token_type_embeddings.weight"),
-            *_norm("source_embedding.norm", f"{prefix}embeddings.LayerNorm"),
-        ],
-        encoder=[
-            *_self_attention(
-                f"{block}.self_attention", f"{own}.query", f"{own}.key", f"{own}.value", f"{layer}.attention.output.dense"
-            ),
-            *_norm(f"{block}.self_attention_norm", f"{layer}.attention.output.LayerNorm"),
-            *linear(f"{block}.feed_forward.inner", f"{layer}.intermediate.dense"),
-            *linear(f"{block}.feed_forward.outer", f"{layer}.output.dense"),
-            *_norm(f"{block}.feed_forward_norm", f"{layer}.output.LayerNorm"),
-        ],
-    )
+def _embeddings(*, types: bool) -> list[Rule]:
+    """Of BERT and DistilBERT, which has no types."""
+    return [
+        rule("source_embedding.tokens.weight", "embeddings.word_embeddings.weight", vocabulary=True),
+        rule("source_embedding.learned.weight", "embeddings.position_embeddings.weight"),
+        *([rule("source_embedding.types.weight", "embeddings.token_type_embeddings.weight")] if types else []),
+        *linear("source_embedding.norm", "embeddings.LayerNorm"),
+    ]
 
 
-def _distilbert(prefix: str) -> Names:
-    block, layer = "encoder.{i}", f"{prefix}transformer.layer.{{i}}"
-    own = f"{layer}.attention"
-    return Names(
-        once=[
-            rule(EMBEDDINGS, f"{prefix}embeddings.word_embeddings.weight", vocabulary=True),
-            rule("source_embedding.learned.weight", f"{prefix}embeddings.position_embeddings.weight"),
-            *_norm("source_embedding.norm", f"{prefix}embeddings.LayerNorm"),
-        ],
-        encoder=[
-            *_self_attention(f"{block}.self_attention", *(f"{own}.{name}" for name in ("q_lin", "k_lin", "v_lin", "out_lin"))),
-            *_norm(f"{block}.self_attention_norm", f"{layer}.sa_layer_norm"),
-            *linear(f"{block}.feed_forward.inner", f"{layer}.ffn.lin1"),
-            *linear(f"{block}.feed_forward.outer", f"{layer}.ffn.lin2"),
-            *_norm(f"{block}.feed_forward_norm", f"{layer}.output_layer_norm"),
-        ],
-    )
+def _encoder_layer(layer: str, attention: str, attention_norm: str, inner: str, outer: str, norm: str) -> list[Rule]:
+    """`attention`: the names of query, key, value and output."""
+    block = "encoder.{i}"
+    return [
+        *_self_attention(f"{block}.self_attention", *(f"{layer}.{name}" for name in attention.split())),
+        *linear(f"{block}.self_attention_norm", f"{layer}.{attention_norm}"),
+        *_feed_forward(block, f"{layer}.{inner}", f"{layer}.{outer}"),
+        *linear(f"{block}.feed_forward_norm", f"{layer}.{norm}"),
+    ]
+
+
+BERT = Names(
+    _embeddings(types=True),
+    encoder=_encoder_layer(
+        "encoder.layer.{i}",
+        "attention.self.query attention.self.key attention.self.value attention.output.dense",
+        "attention.output.LayerNorm",
+        "intermediate.dense",
+        "output.dense",
+        "output.LayerNorm",
+    ),
+)
+DISTILBERT = Names(
+    _embeddings(types=False),
+    encoder=_encoder_layer(
+        "transformer.layer.{i}",
+        "attention.q_lin attention.k_lin attention.v_lin attention.out_lin",
+        "sa_layer_norm",
+        "ffn.lin1",
+        "ffn.lin2",
+        "output_layer_norm",
+    ),
+)
 
 
 # ---- decoders
 
 
-def _gpt2(prefix: str) -> Names:
-    block, layer = "decoder.{i}", f"{prefix}h.{{i}}"
-    own = f"{block}.self_attention"
-    return Names(
-        once=[
-            rule(WRITTEN, f"{prefix}wte.weight", vocabulary=True),
-            rule("target_embedding.learned.weight", f"{prefix}wpe.weight"),
-            *_norm("decoder_norm", f"{prefix}ln_f"),
-        ],
-        decoder=[
-            *linear(f"{own}.query {own}.key_value", f"{layer}.attn.c_attn", turned=True),
-            *linear(f"{own}.output", f"{layer}.attn.c_proj", turned=True),
-            *_norm(f"{block}.self_attention_norm", f"{layer}.ln_1"),
-            *linear(f"{block}.feed_forward.inner", f"{layer}.mlp.c_fc", turned=True),
-            *linear(f"{block}.feed_forward.outer", f"{layer}.mlp.c_proj", turned=True),
-            *_norm(f"{block}.feed_forward_norm", f"{layer}.ln_2"),
-        ],
-    )
+GPT2 = Names(
+    [
+        rule(WRITTEN, "wte.weight", vocabulary=True),
+        rule("target_embedding.learned.weight", "wpe.weight"),
+        *linear("decoder_norm", "ln_f"),
+    ],
+    decoder=[
+        *linear("decoder.{i}.self_attention.query decoder.{i}.self_attention.key_value", "h.{i}.attn.c_attn", turned=True),
+        *linear("decoder.{i}.self_attention.output", "h.{i}.attn.c_proj", turned=True),
+        *linear("decoder.{i}.self_attention_norm", "h.{i}.ln_1"),
+        *_feed_forward("decoder.{i}", "h.{i}.mlp.c_fc", "h.{i}.mlp.c_proj", turned=True),
+        *linear("decoder.{i}.feed_forward_norm", "h.{i}.ln_2"),
+    ],
+)
 
 
 def llama(*, read_bias: bool, output_bias: bool, feed_forward_bias: bool, query_key_norm: bool, tied: bool) -> Names:
@@ -92,13 +94,13 @@ def llama(*, read_bias: bool, output_bias: bool, feed_forward_bias: bool, query_
     block, layer = "decoder.{i}", "model.layers.{i}"
     own, theirs = f"{block}.self_attention", f"{layer}.self_attn"
     norms = [
-        *_norm(f"{own}.query_norm", f"{theirs}.q_norm", bias=False),
-        *_norm(f"{own}.key_norm", f"{theirs}.k_norm", bias=False),
+        *linear(f"{own}.query_norm", f"{theirs}.q_norm", bias=False),
+        *linear(f"{own}.key_norm", f"{theirs}.k_norm", bias=False),
     ]
     return Names(
         once=[
             rule(WRITTEN, "model.embed_tokens.weight", vocabulary=True),
-            *_norm("decoder_norm", "model.norm", bias=False),
+            *linear("decoder_norm", "model.norm", bias=False),
             *([] if tied else [rule("output.weight", "lm_head.weight", vocabulary=True)]),
         ],
         decoder=[
@@ -106,11 +108,11 @@ def llama(*, read_bias: bool, output_bias: bool, feed_forward_bias: bool, query_
             *linear(f"{own}.key_value", f"{theirs}.k_proj {theirs}.v_proj", bias=read_bias),
             *linear(f"{own}.output", f"{theirs}.o_proj", bias=output_bias),
             *(norms if query_key_norm else []),
-            *_norm(f"{block}.self_attention_norm", f"{layer}.input_layernorm", bias=False),
+            *linear(f"{block}.self_attention_norm", f"{layer}.input_layernorm", bias=False),
             *linear(f"{block}.feed_forward.inner", f"{layer}.mlp.gate_proj", bias=feed_forward_bias),
             *linear(f"{block}.feed_forward.gate", f"{layer}.mlp.up_proj", bias=feed_forward_bias),
             *linear(f"{block}.feed_forward.outer", f"{layer}.mlp.down_proj", bias=feed_forward_bias),
-            *_norm(f"{block}.feed_forward_norm", f"{layer}.post_attention_layernorm", bias=False),
+            *linear(f"{block}.feed_forward_norm", f"{layer}.post_attention_layernorm", bias=False),
         ],
     )
 
@@ -125,9 +127,9 @@ def fairseq(*, learned: bool, embedding_norm: bool, final_norm: bool, output_bia
         if learned:
             once.append(rule(f"{ours}_embedding.learned.weight", f"model.{stack}.embed_positions.weight"))
         if embedding_norm:
-            once += _norm(f"{ours}_embedding.norm", f"model.{stack}.layernorm_embedding")
+            once += linear(f"{ours}_embedding.norm", f"model.{stack}.layernorm_embedding")
         if final_norm:
-            once += _norm(f"{stack}_norm", f"model.{stack}.layer_norm")
+            once += linear(f"{stack}_norm", f"model.{stack}.layer_norm")
     if output_bias:
         once.append(Rule(("output_bias",), ("final_logits_bias",), turned=True, vocabulary=True))
     return Names(once, encoder=_fairseq_layer("encoder"), decoder=_fairseq_layer("decoder"))
@@ -140,12 +142,11 @@ def _fairseq_layer(stack: str) -> list[Rule]:
     for ours, theirs in parts:
         names = (f"{layer}.{theirs}.{name}_proj" for name in ("q", "k", "v", "out"))
         found += _self_attention(f"{block}.{ours}", *names)
-        found += _norm(f"{block}.{ours}_norm", f"{layer}.{theirs}_layer_norm")
+        found += linear(f"{block}.{ours}_norm", f"{layer}.{theirs}_layer_norm")
     return [
         *found,
-        *linear(f"{block}.feed_forward.inner", f"{layer}.fc1"),
-        *linear(f"{block}.feed_forward.outer", f"{layer}.fc2"),
-        *_norm(f"{block}.feed_forward_norm", f"{layer}.final_layer_norm"),
+        *_feed_forward(block, f"{layer}.fc1", f"{layer}.fc2"),
+        *linear(f"{block}.feed_forward_norm", f"{layer}.final_layer_norm"),
     ]
 
 
@@ -153,7 +154,7 @@ def t5(*, gated: bool, tied: bool) -> Names:
     once = [rule(WRITTEN, "shared.weight", vocabulary=True)]
     for stack in ("encoder", "decoder"):
         table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        once += [rule(f"{stack}_bias.bias.weight", table), *_norm(f"{stack}_norm", f"{stack}.final_layer_norm", bias=False)]
+        once += [rule(f"{stack}_bias.bias.weight", table), *linear(f"{stack}_norm", f"{stack}.final_layer_norm", bias=False)]
     if not tied:
         once.append(rule("output.weight", "lm_head.weight", vocabulary=True))
     return Names(once, encoder=_t5_layer("encoder", gated), decoder=_t5_layer("decoder", gated))
@@ -166,12 +167,9 @@ def _t5_layer(stack: str, gated: bool) -> list[Rule]:
     for number, (ours, theirs) in enumerate(parts):
         names = (f"{layer}.{number}.{theirs}.{name}" for name in "qkvo")
         found += _self_attention(f"{block}.{ours}", *names, bias=False)
-        found += _norm(f"{block}.{ours}_norm", f"{layer}.{number}.layer_norm", bias=False)
+        found += linear(f"{block}.{ours}_norm", f"{layer}.{number}.layer_norm", bias=False)
     last = f"{layer}.{len(parts)}"
     inner = [("inner", "wi_0"), ("gate", "wi_1")] if gated else [("inner", "wi")]
     for ours, theirs in [*inner, ("outer", "wo")]:
         found += linear(f"{block}.feed_forward.{ours}", f"{last}.DenseReluDense.{theirs}", bias=False)
-    return [*found, *_norm(f"{block}.feed_forward_norm", f"{last}.layer_norm", bias=False)]
-
-
-BERT, DISTILBERT, GPT2 = _bert(""), _distilbert(""), _gpt2("")
+    return [*found, *linear(f"{block}.feed_forward_norm", f"{last}.layer_norm", bias=False)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
 
 from headway.interop import names
-from headway.interop.family import Family, Json, unsupported
+from headway.interop.family import CONFIG, Family, Json, unsupported
 from headway.model.layers import sinusoidal_positions
 
 
@@ -28,7 +28,7 @@ def fairseq(
     def more(theirs: Json) -> Json:
         for one, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
             if theirs[one] != theirs[other]:
-                raise unsupported(other, theirs[other], "config.json", f"it must be {one}={theirs[one]}")
+                raise unsupported(other, theirs[other], CONFIG, f"it must be {one}={theirs[one]}")
         return {"embedding_scale": bool(theirs.get("scale_embedding"))}
 
     return Family(
@@ -95,7 +95,7 @@ def fairseq_positions(rows: int, width: int) -> Tensor:
 def _t5_more(theirs: Json) -> Json:
     told = theirs.get("feed_forward_proj", "relu")
     if told not in ("relu", "gated-gelu"):
-        raise unsupported("feed_forward_proj", told, "config.json", "known are relu and gated-gelu")
+        raise unsupported("feed_forward_proj", told, CONFIG, "known are relu and gated-gelu")
     tied = theirs.get("tie_word_embeddings", True) is not False
     return {
         "decoder_layers": theirs.get("num_decoder_layers") or theirs["num_layers"],
@@ -103,11 +103,19 @@ def _t5_more(theirs: Json) -> Json:
         "gated": told == "gated-gelu",
         "tied_embeddings": "all" if tied else "inputs",
         "output_scale": bool(theirs.get("scale_decoder_outputs", tied)),
+        "relative_distance": theirs.get("relative_attention_max_distance", 128),  # older files do not tell it
     }
+
+
+def _t5_settled(theirs: Json, tensors: Collection[str]) -> Json:
+    """Whether the output is a matrix of its own the tensors say, and whether states are scaled the setting of that once said."""
+    scaled = theirs.get("scale_decoder_outputs", theirs.get("tie_word_embeddings", True))
+    return {**theirs, "tie_word_embeddings": "lm_head.weight" not in tensors, "scale_decoder_outputs": bool(scaled)}
 
 
 T5_SETTINGS = frozenset([
     "num_decoder_layers", "feed_forward_proj", "tie_word_embeddings", "scale_decoder_outputs", "is_gated_act", "dense_act_fn",
+    "relative_attention_max_distance", "n_positions",
 ])  # fmt: skip
 T5 = Family(
     architecture="T5ForConditionalGeneration",
@@ -121,7 +129,6 @@ T5 = Family(
         "num_heads": "heads",
         "layer_norm_epsilon": "norm_epsilon",
         "relative_attention_num_buckets": "relative_buckets",
-        "relative_attention_max_distance": "relative_distance",
     },
     always={
         "embedding_scale": False,
@@ -138,15 +145,8 @@ T5 = Family(
         "feed_forward_proj": "gated-gelu" if ours.gated else "relu",
         "tie_word_embeddings": ours.tied_embeddings == "all",
         "scale_decoder_outputs": ours.output_scale,
+        "relative_attention_max_distance": ours.relative_distance,
     },
-    others=frozenset(
-        [
-            "num_decoder_layers",
-            "feed_forward_proj",
-            "tie_word_embeddings",
-            "scale_decoder_outputs",
-            "is_gated_act",
-            "dense_act_fn",
-        ]
-    ),
+    settled=_t5_settled,
+    others=T5_SETTINGS,
 )

@@ -6,6 +6,7 @@ It is told in four files: config.json, generation_config.json, tokenizer_config.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from headway.interop.family import Family, Json
 from headway.training.tensor_file import refuse_duplicates
 
 TOKENIZER, TOKENIZER_CONFIG, GENERATION = "tokenizer.json", "tokenizer_config.json", "generation_config.json"
+_log = logging.getLogger(__name__)
 NEW = ("<|padding|>", "<|start|>", "<|end|>", "<|unknown|>")  # special pieces whose usual names are taken
 
 
@@ -68,10 +70,8 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
     before, behind = _around(content.get("post_processor"), where)
     special = _special(content, numbers, names, told, family, before, behind)
     start = _start(told, family, numbers, special, where)
-    if names[start] != special[1] or names[start] in (
-        special[0],
-        *special[2:],
-    ):  # answers start with a piece that is another one as well
+    others = (special[0], *special[2:])
+    if names[start] != special[1] or names[start] in others:  # answers start with a piece that is another one as well
         special[1] = next(name for name in (SPECIAL_TOKENS[1], NEW[1]) if name not in numbers)
     if family.task != "language_model" and behind != [special[2]]:
         raise ModelError(f"puts {behind} behind a text, and only an end is known there", where=where)
@@ -79,9 +79,8 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
     if languages is not None:
         for piece in languages:
             if piece not in numbers:
-                raise UsageError(
-                    f"{piece!r} is no piece of its tokenizer", where="--from, --to", remedy="give pieces, as deu_Latn"
-                )
+                remedy = "give pieces, as deu_Latn"
+                raise UsageError(f"{piece!r} is no piece of its tokenizer", where="--from, --to", remedy=remedy)
         before, target = [languages[0]], [languages[1]]
     before_source = [] if family.task == "language_model" else before
     return Surroundings(content, numbers, special, start, before_source, target)
@@ -117,7 +116,9 @@ def _special(
     if family.task == "language_model":
         by_number[1] = told.get("bos_token_id")
     for place, number in by_number.items():
-        number = number[0] if isinstance(number, list) and number else number
+        if isinstance(number, list) and number:  # of several ends ours knows one
+            _log.warning("of %s, which end an answer there, only the first does here", ", ".join(map(str, number)))
+            number = number[0]
         if isinstance(number, int) and number in names:
             found[place] = names[number]
     if family.task == "sentence_embedding":  # what stands around a text there

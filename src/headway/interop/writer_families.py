@@ -6,7 +6,7 @@ from functools import partial
 
 from headway.config import ModelConfig
 from headway.interop import names
-from headway.interop.family import Family, Json, unsupported
+from headway.interop.family import CONFIG, Family, Json, unsupported
 from headway.interop.weights import Names
 
 GPT2 = Family(
@@ -51,7 +51,7 @@ def _rotary(theirs: Json) -> Json:
     if kind == "linear":
         return {"rotary_base": base, "rotary_scaling": {"kind": "linear", "factor": float(given["factor"])}}
     if kind != "llama3":
-        raise unsupported("rope_type", kind, "rope_parameters", "known are default, linear and llama3")
+        raise unsupported("rope_type", kind, CONFIG, "known are default, linear and llama3")
     scaling = {ours: given[key] for key, ours in LLAMA3.items()}
     return {"rotary_base": base, "rotary_scaling": {"kind": "llama3", **scaling}}
 
@@ -78,12 +78,14 @@ def _rope_parameters(ours: ModelConfig) -> Json:
 
 ROTARY_SETTINGS = frozenset([
     "num_key_value_heads", "head_dim", "mlp_bias", "attention_bias", "tie_word_embeddings", "rope_parameters", "rope_theta",
-    "rope_scaling", "layer_types",
+    "rope_scaling", "layer_types", "sliding_window",
 ])  # fmt: skip
 
 
 def _shape(theirs: Json, biases: str | None) -> Json:
-    heads, width = theirs["num_attention_heads"], theirs["hidden_size"]
+    heads, width, window = theirs["num_attention_heads"], theirs["hidden_size"], theirs.get("sliding_window")
+    if window is not None and theirs.get("use_sliding_window", True):  # Qwen tells of one that it does not use
+        raise unsupported("sliding_window", window, CONFIG, "every token of ours sees all before it")
     return {
         "key_value_heads": theirs.get("num_key_value_heads") or heads,
         "head_width": theirs.get("head_dim") or width // heads,
@@ -139,20 +141,8 @@ def llama(architecture: str, *, biases: str | None = None, query_key_norm: bool 
             "gated": True,
             "query_key_norm": query_key_norm,
         },
-        only={"sliding_window": None, "use_sliding_window": False},
+        only={"use_sliding_window": False},
         more=partial(_shape, biases=biases),
         back=partial(_settings, biases=biases, feed_forward_bias=architecture.startswith("Llama")),
-        others=frozenset(
-            [
-                "num_key_value_heads",
-                "head_dim",
-                "mlp_bias",
-                "attention_bias",
-                "tie_word_embeddings",
-                "rope_parameters",
-                "rope_theta",
-                "rope_scaling",
-                "layer_types",
-            ]
-        ),
+        others=ROTARY_SETTINGS,
     )

@@ -34,6 +34,20 @@ def _questions(examples: Sequence[Said]) -> dict[str, str]:
     return {".jsonl": json_lines(rows)}
 
 
+def _told(updates: int, vocabulary: int, data: str = "  target_language: en\n", media: str = _IMAGE) -> str:
+    """The settings that learn to answer in words what is seen."""
+    return settings(
+        updates,
+        data=data,
+        media=media,
+        vocabulary=vocabulary,
+        batch_tokens=2048,
+        model=SEQUENCES,
+        training=CERTAIN,
+        end=GREEDY,
+    )
+
+
 _CAPTIONING = Kind(
     task="captioning",
     title="Made-up pictures with captions",
@@ -45,16 +59,7 @@ _CAPTIONING = Kind(
     tell=picture_and_captions,
     write=table("image", "english", "german", "chinese"),
     corpus={"path": ".jsonl", "source": "image", "target": "english"},
-    settings=settings(
-        2000,
-        data="  target_language: en\n",
-        media=_IMAGE,
-        vocabulary=110,
-        batch_tokens=2048,
-        model=SEQUENCES,
-        training=CERTAIN,
-        end=GREEDY,
-    ),
+    settings=_told(2000, 110),
     then="ls {place}/images/*.png | headway predict {run}",
     files_beside=_PICTURES,
     size=8000,
@@ -95,16 +100,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         tell=picture_and_questions,
         write=_questions,
         corpus={"path": ".jsonl", "source": "image", "second": "question", "target": "answer"},
-        settings=settings(
-            10_000,
-            data="  target_language: en\n",
-            media=_IMAGE,
-            vocabulary=110,
-            batch_tokens=2048,
-            model=SEQUENCES,
-            training=CERTAIN,
-            end=GREEDY,
-        ),
+        settings=_told(10_000, 110),
         then=r"printf '{place}/images/000001.png\tHow many shapes are there?\n' | headway predict {run}",
     ),
     "multimodal_translation": replace(
@@ -118,16 +114,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         tell=picture_and_sentences,
         write=table("image", "english", "german"),
         corpus={"path": ".jsonl", "source": "image", "second": "english", "target": "german"},
-        settings=settings(
-            4000,
-            data="  source_language: en\n  target_language: de\n",
-            media=_IMAGE,
-            vocabulary=270,
-            batch_tokens=2048,
-            model=SEQUENCES,
-            training=CERTAIN,
-            end=GREEDY,
-        ),
+        settings=_told(4000, 270, "  source_language: en\n  target_language: de\n"),
         then=r"printf '{place}/images/000001.png\tI see the shape above the star.\n' | headway predict {run}",
         combined="words (a colour with a shape, two shapes with how they stand to each other, a verb with a shape)",
     ),
@@ -154,16 +141,7 @@ MEDIA_SAMPLES: dict[str, Kind] = {
         tell=clip_and_captions,
         write=table("video", "english", "german", "chinese"),
         corpus={"path": ".jsonl", "source": "video", "target": "english"},
-        settings=settings(
-            2400,
-            data="  target_language: en\n",
-            media=_VIDEO,
-            vocabulary=116,
-            batch_tokens=2048,
-            model=SEQUENCES,
-            training=CERTAIN,
-            end=GREEDY,
-        ),
+        settings=_told(2400, 116, media=_VIDEO),
         then="ls {place}/clips/*.mp4 | headway predict {run}",
         files_beside=Files("clips", ".mp4", mp4),
         size=6000,
