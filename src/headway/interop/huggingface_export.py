@@ -109,7 +109,8 @@ def _family_of(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> t
             continue
         return name, changed, made
     told = "; ".join(reasons) or "an encoder that normalises before its layers is none of theirs"
-    raise UsageError(f"no family of Hugging Face computes this: {told}", where=where)
+    remedy = "docs/huggingface.md has a table of what can go there; such a setting must be chosen before training"
+    raise UsageError(f"no family of Hugging Face computes this: {told}", where=where, remedy=remedy)
 
 
 def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tuple[ModelConfig, dict[str, Tensor]]:
