@@ -13,8 +13,8 @@ def import_(arguments: Arguments) -> None:
     """Make a model directory of one that Hugging Face's libraries have saved.
 
     BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3; Marian, BART, mBART, M2M100 (NLLB), Blenderbot
-    and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json; nothing in it
-    is run, and what Headway does not know is refused by its name. Learn on with `model.start_from: OUT`: the shape is taken
+    and T5; ViT. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json, of ViT
+    preprocessor_config.json; nothing in it is run, and what Headway does not know is refused by its name. Learn on with `model.start_from: OUT`: the shape is taken
     from there. Where a model knows several languages, --from and --to name the pieces that ask for them.
 
     examples:

@@ -27,7 +27,7 @@ from headway.config_data import (
     Split,
     TokenizerConfig,
 )
-from headway.config_media import MediaConfig
+from headway.config_media import OF_MEDIA, WITH_QUESTION, MediaConfig
 from headway.config_mistakes import validate
 from headway.config_reader import COMMAND_LINE, Document, dump_yaml, parse_yaml, read_document, short
 from headway.config_sections import (
@@ -76,17 +76,6 @@ STACKS: dict[str, tuple[str, ...]] = {
     "speech_recognition": ("encoder", "decoder"),
     "media_classification": ("encoder",),
 }
-# Tasks on files, and the kinds of media that each reads, the usual one first.
-OF_MEDIA: dict[str, tuple[str, ...]] = {
-    "captioning": ("image", "video"),
-    "visual_question_answering": ("image", "video"),
-    "multimodal_translation": ("image", "video"),
-    "speech_recognition": ("audio",),
-    "media_classification": ("image", "video", "audio"),
-}
-# Those that read a text beside the file: a question, or a sentence.
-WITH_QUESTION = ("visual_question_answering", "multimodal_translation")
-
 # Tasks whose model has a head, which cannot be frozen.
 WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering", "media_classification")
 
@@ -168,15 +157,22 @@ class Config(Section):
         if tied in ("all", "inputs") and not self.tokenizer.joint and self.task != "sentence_embedding":
             yield f"model.tied_embeddings={tied} needs one vocabulary, but tokenizer.joint=false; tie decoder or none"
         if model.has_position_table:
+            yield from self._position_problems()
+
+    def _position_problems(self) -> Iterator[str]:
+        """What is longer than a table of positions; the end of a sentence takes a position too."""
+        before, lengths = len(self.tokenizer.before_source) + bool(self.language_tags), {}
+        if self.task != "media_classification":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
-            if self.media.hears:  # patches have their places in rows and columns
-                lengths["the positions of media"] = self.media.positions_in_training
-            before = len(self.tokenizer.before_source) + bool(self.language_tags)
-            for name, longest in lengths.items():
-                taken = len(self.tokenizer.before_target) if name.startswith("decoding") else before
-                if model.max_positions <= longest + taken:  # the end of a sentence takes a position too
-                    most, kind = model.max_positions, model.positions
-                    yield f"model.max_positions={most} must be above {name}={longest} with model.positions={kind}"
+        if self.media.hears:
+            lengths["the positions of media"] = self.media.positions_in_training
+        elif self.media.size:  # other patches have their places in rows and columns
+            lengths["the positions of media but one"] = self.media.positions - 1
+        for name, longest in lengths.items():
+            taken = len(self.tokenizer.before_target) if name.startswith("decoding") else before
+            if self.model.max_positions <= longest + taken:
+                most, kind = self.model.max_positions, self.model.positions
+                yield f"model.max_positions={most} must be above {name}={longest} with model.positions={kind}"
 
     @property
     def language_tags(self) -> list[str]:
@@ -228,6 +224,8 @@ class Config(Section):
         kinds = OF_MEDIA.get(self.task, ("text",))
         if self.media.kind not in kinds:
             yield f"media.kind={self.media.kind} does not fit task={self.task}, which reads {' or '.join(kinds)}"
+        if self.media.size and self.task in WITH_QUESTION:
+            yield f"media.size={list(self.media.size)} is not for task={self.task}, which reads a text beside it — leave it out"
         if self.task != "speech_recognition":
             if self.training.ctc_weight:
                 yield f"training.ctc_weight={self.training.ctc_weight} is for task=speech_recognition — leave it out"

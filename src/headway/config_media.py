@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from headway.config_data import Section
 
+# Tasks on files, and the kinds of media that each reads, the usual one first.
+OF_MEDIA: dict[str, tuple[str, ...]] = {
+    "captioning": ("image", "video"),
+    "visual_question_answering": ("image", "video"),
+    "multimodal_translation": ("image", "video"),
+    "speech_recognition": ("audio",),
+    "media_classification": ("image", "video", "audio"),
+}
+# Those that read a text beside the file: a question, or a sentence.
+WITH_QUESTION = ("visual_question_answering", "multimodal_translation")
+
 MediaKind = Literal["text", "image", "video", "audio"]
 
 # What stands before the values of each position that the encoder reads of media: what it is, and where.
 PLACES = 4  # numbers: the kind; then t, y, x of a patch, or the place of a frame, or the id and place of a piece of text
-MEDIA, TEXT = 1, 2  # kinds; 0 is padding
+MEDIA, TEXT, CLASS = 1, 2, 3  # kinds; 0 is padding
 
 # What is left out has these values for a kind.
 KIND_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -23,10 +34,25 @@ KIND_DEFAULTS: dict[str, dict[str, Any]] = {
 
 _SEEN, _HEARD = ("image", "video"), ("audio",)
 _READ_BY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("color", "patch", "patches", "stem", "crop", "flip", "colour"), _SEEN),
+    **dict.fromkeys(("color", "patch", "patches", "stem", "mean", "deviation", "crop", "flip", "colour"), _SEEN),
+    **dict.fromkeys(("size", "filter", "class_token"), ("image",)),
     **dict.fromkeys(("frames", "frames_per_patch"), ("video",)),
     **dict.fromkeys(("sample_rate", "mels", "window_ms", "hop_ms", "subsampling", "longest_seconds"), _HEARD),
     **dict.fromkeys(("speed", "noise", "shift_ms", "time_masks", "time_mask_ms", "band_masks", "band_mask_share"), _HEARD),
+}
+
+
+Side = Annotated[int, Field(gt=0, le=16384)]
+Shade = Annotated[float, Field(ge=-10, le=10)]
+Spread = Annotated[float, Field(gt=0, le=10)]
+
+
+# Settings by which one position of media is other numbers: a model that begins with another one must have the same.
+_PICTURES = ("color", "patch", "stem", "frames_per_patch", "size", "filter", "mean", "deviation", "class_token")
+DOORS: dict[str, tuple[str, ...]] = {
+    "image": _PICTURES,
+    "video": _PICTURES,
+    "audio": ("sample_rate", "mels", "window_ms", "hop_ms", "subsampling"),
 }
 
 
@@ -38,6 +64,17 @@ class MediaConfig(Section):
     patch: int = Field(16, gt=0, le=256, description="image, video: side of a patch in pixels")
     patches: int = Field(196, gt=0, le=65536, description="image, video: most patches of a picture; larger ones are scaled down")
     stem: Literal["linear", "convolution"] = Field("linear", description="image, video: what makes a vector of a patch")
+    size: tuple[Side, Side] | None = Field(
+        None, strict=False, description="image: height and width that every picture is scaled to (ViT); left out: its own shape"
+    )
+    filter: Literal["bicubic", "bilinear", "nearest", "lanczos"] = Field("bicubic", description="image: how, by Pillow's filters")
+    mean: tuple[Shade, ...] = Field(
+        (0.5,), strict=False, min_length=1, max_length=3, description="image, video: taken from the colours, which are 0 to 1 …"
+    )
+    deviation: tuple[Spread, ...] = Field(
+        (0.5,), strict=False, min_length=1, max_length=3, description="… and what they are divided by; one for each, or for all"
+    )
+    class_token: bool = Field(False, description="image: a learned vector is read with the patches (ViT); see model.pooling")
     frames: int = Field(8, gt=0, le=1024, description="video: frames that are seen, spread evenly over the time of a clip")
     frames_per_patch: int = Field(1, gt=0, le=64, description="video: frames that a patch reaches through")
     crop: float = Field(0.0, ge=0, lt=1, description="image, video, in training: largest share of a picture that is cut away")
@@ -98,7 +135,24 @@ class MediaConfig(Section):
         """The most that the encoder reads of one file."""
         if self.hears:
             return math.ceil(self.longest_seconds * 1000 / self.hop_ms / self.subsampling) + 1
-        return self.patches * (math.ceil(self.frames / self.frames_per_patch) if self.kind == "video" else 1)
+        return (
+            self.most_patches * (math.ceil(self.frames / self.frames_per_patch) if self.kind == "video" else 1) + self.class_token
+        )
+
+    @property
+    def most_patches(self) -> int:
+        """Of one frame."""
+        return self.patches if self.size is None else (self.size[0] // self.patch) * (self.size[1] // self.patch)
+
+    @property
+    def one_length(self) -> bool:
+        """Whether every file makes the same number of positions."""
+        return self.size is not None
+
+    @property
+    def in_order(self) -> bool:
+        """Whether positions may be told by their number: those of sound, and patches that are as many in every picture."""
+        return self.hears or self.size is not None
 
     @property
     def positions_in_training(self) -> int:
@@ -114,6 +168,14 @@ class MediaConfig(Section):
             value = getattr(self, name)
             if self.kind not in kinds and value != type(self).model_fields[name].default:
                 yield f"{name}={value} is for kind={' or '.join(kinds)}, and kind={self.kind} does not read it — leave it out"
+        for name, values in (("mean", self.mean), ("deviation", self.deviation)):
+            if len(values) not in (1, self.channels):
+                yield f"{name}={list(values)} does not fit {self.channels} colours — give one number for each, or one for all"
+        if self.size is not None and any(side % self.patch for side in self.size):
+            yield f"size={list(self.size)} is not whole patches of patch={self.patch}"
+        if self.size is None and (self.filter != "bicubic" or self.class_token):
+            given = f"filter={self.filter} and class_token={self.class_token}"
+            yield f"{given} are for pictures of one size — give size, or leave them out"
         if self.kind == "video" and self.frames_per_patch > self.frames:
             yield f"frames_per_patch={self.frames_per_patch} is more than frames={self.frames}"
         if self.stem == "convolution" and self.patch % 4:

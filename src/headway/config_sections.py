@@ -120,7 +120,9 @@ class ModelConfig(Section):
     )
     query_key_norm: bool = False
     family: str | None = Field(None, max_length=32, description="of Hugging Face, where the model was imported")
-    pooling: Literal["mean", "max", "first"] = Field("mean", description="how an encoder sums up the tokens of a text")
+    pooling: Literal["mean", "max", "first", "last"] = Field(
+        "mean", description="how an encoder sums up the tokens of a text; last: with media.class_token its state (ViT)"
+    )
     start_from: PathText | None = Field(None, description="a run that encoder and decoder begin with, as far as it has them")
     start_decoder_from: PathText | None = Field(None, description="another run that the decoder begins with")
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and on what each sub-layer adds")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
+from headway.config_media import DOORS, OF_MEDIA
 from headway.config_reader import Document, read_document
 from headway.config_sections import SHAPE
 
@@ -26,11 +28,23 @@ def take_shape_of_start(document: Document, stacks_of: Mapping[str, tuple[str, .
     stacks = stacks_of.get(document.values.get("task", "translation"), ())
     layers = [f"{stack}_layers" for stack in stacks if theirs.get("model", {}).get(f"{stack}_layers")]
     tied = ["tied_embeddings"] if "decoder" in stacks and "decoder_layers" in layers else []
-    wanted = (*SHAPE, "max_positions", *layers, *tied)
+    wanted = (*SHAPE, "max_positions", *([] if "decoder" in stacks else ["pooling"]), *layers, *tied)
     given = {key: value for key, value in theirs.get("model", {}).items() if key in wanted}
     document.values["model"] = {"preset": None, **given, **model}
+    _take_senses(document, theirs.get("media", {}))
     around = ("before_source", "special_numbers", *(["before_target"] if tied else []))
     read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in around}
     own = document.values.get("tokenizer") or {}
     if any(read.values()) and isinstance(own, dict):
         document.values["tokenizer"] = {**read, **own}
+
+
+def _take_senses(document: Document, theirs: Mapping[str, Any]) -> None:
+    """How files become positions, where both models read the same kind of them."""
+    own = document.values.get("media") or {}
+    task = document.values.get("task", "translation")
+    usual = next(iter(OF_MEDIA.get(task, ("text",)))) if isinstance(task, str) else None
+    kind = theirs.get("kind")
+    if kind not in DOORS or not isinstance(own, dict) or own.get("kind", usual) != kind:
+        return
+    document.values["media"] = {**{key: value for key, value in theirs.items() if key in DOORS[kind]}, **own}

@@ -139,7 +139,7 @@ def test_even_pictures_stay_even_and_the_same_size_stays_the_same() -> None:
 @given(*[st.integers(1, 4)] * 3, st.integers(1, 5), st.integers(1, 3), st.sampled_from([1, 3]))
 def test_patches_can_be_put_together_again(frames: int, down: int, across: int, patch: int, deep: int, channels: int) -> None:
     pixels = noisy(frames, down * patch, across * patch, channels)
-    rows = cut_into_patches(pixels, patch=patch, frames_per_patch=deep)
+    rows = cut_into_patches(pixels, MediaConfig(kind="video", patch=patch, frames_per_patch=deep))
     assert rows.dtype == np.float32
     assert rows.shape == (-(-frames // deep) * down * across, PLACES + deep * patch * patch * channels)
     padded = np.concatenate([pixels, np.repeat(pixels[-1:], -frames % deep, axis=0)])
@@ -152,7 +152,7 @@ def test_patches_can_be_put_together_again(frames: int, down: int, across: int, 
 
 def test_values_reach_from_minus_one_to_one() -> None:
     pixels = np.array([0, 255], dtype=np.uint8).reshape(1, 1, 2, 1)
-    assert cut_into_patches(pixels, patch=1, frames_per_patch=1)[:, PLACES:].ravel().tolist() == [-1, 1]
+    assert cut_into_patches(pixels, MediaConfig(kind="image", patch=1))[:, PLACES:].ravel().tolist() == [-1, 1]
 
 
 # What is changed in training

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from headway.config_media import MEDIA, PLACES, MediaConfig
+from headway.config_media import CLASS, MEDIA, PLACES, MediaConfig
 
 ASPECT = 4 / 3  # how much wider or higher a random crop may be than the picture
 _LINES_AT_ONCE = 16
@@ -49,6 +49,18 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return pixels
     scaled = interpolate(pixels.astype(np.float32), size)
     return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)
+
+
+def scaled_for(pixels: np.ndarray, settings: MediaConfig) -> np.ndarray:
+    """uint8 [T, H, W, C] in the size that the model reads."""
+    if settings.size is None:
+        return resize(pixels, fit(*pixels.shape[1:3], patch=settings.patch, patches=settings.patches))
+    from PIL import Image
+
+    filter_, (height, width) = Image.Resampling[settings.filter.upper()], settings.size
+    scaled = [Image.fromarray(frame.squeeze(-1) if frame.shape[-1] == 1 else frame) for frame in pixels]
+    seen = [np.asarray(frame.resize((width, height), filter_)) for frame in scaled]
+    return np.stack(seen).reshape(len(pixels), height, width, pixels.shape[-1])
 
 
 def interpolate(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -96,26 +108,39 @@ def _cubic(distance: np.ndarray) -> np.ndarray:
     return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
 
 
-def cut_into_patches(pixels: np.ndarray, *, patch: int, frames_per_patch: int) -> np.ndarray:
+def cut_into_patches(pixels: np.ndarray, settings: MediaConfig) -> np.ndarray:
     """uint8 [T, h, w, C], h and w whole patches → float32 [S, PLACES + frames_per_patch * patch * patch * C].
 
     A row is a patch; rows run over time, then from top to bottom, then from left to right. Its first columns are MEDIA and the
-    patch's place t, y, x in that grid; then come its values from -1 to 1, by frame, line, column, colour. Where the frames do not
-    fill the last patches, the last frame is repeated.
+    patch's place t, y, x in that grid; then come its values, by frame, line, column, colour: from -1 to 1, or as
+    ``settings.mean`` and ``deviation`` make them. Where the frames do not fill the last patches, the last frame is repeated. A
+    class token stands behind the patches: what is first tells an encoder nothing.
     """
     frames, height, width, channels = pixels.shape
+    patch, frames_per_patch = settings.patch, settings.frames_per_patch
     missing = -frames % frames_per_patch
     if missing:
         pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
     grid = (len(pixels) // frames_per_patch, height // patch, width // patch)
     blocks = pixels.reshape(grid[0], frames_per_patch, grid[1], patch, grid[2], patch, channels).transpose(0, 2, 4, 1, 3, 5, 6)
-    rows = np.empty((math.prod(grid), PLACES + frames_per_patch * patch**2 * channels), dtype=np.float32)
-    rows[:, 0] = MEDIA
-    rows[:, 1:PLACES] = np.indices(grid).reshape(3, -1).T
-    rows[:, PLACES:] = blocks.reshape(len(rows), -1)
-    rows[:, PLACES:] *= 2 / 255
-    rows[:, PLACES:] -= 1
+    count, values = math.prod(grid), frames_per_patch * patch**2 * channels
+    rows = np.zeros((count + settings.class_token, PLACES + values), dtype=np.float32)
+    rows[count:, 0] = CLASS
+    rows[:count, 0] = MEDIA
+    rows[:count, 1:PLACES] = np.indices(grid).reshape(3, -1).T
+    rows[:count, PLACES:] = blocks.reshape(count, -1)
+    scale, offset = normalisation(settings, values)
+    rows[:count, PLACES:] *= scale
+    rows[:count, PLACES:] -= offset
     return rows
+
+
+def normalisation(settings: MediaConfig, values: int) -> tuple[np.ndarray, np.ndarray]:
+    """What shades from 0 to 255 are multiplied by, and what is then taken away, for each of the values of a patch, float32."""
+    mean, deviation = np.array(settings.mean), np.array(settings.deviation)
+    both = (1 / (255 * deviation), mean / deviation)
+    scale, offset = (np.resize(one, values).astype(np.float32) for one in both)
+    return scale, offset
 
 
 def augment_pictures(pixels: np.ndarray, chance: np.random.Generator, settings: MediaConfig) -> np.ndarray:

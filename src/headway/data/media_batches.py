@@ -68,7 +68,7 @@ def _seen(
     seen = []
     for pixels, chance in zip(pictures, chances, strict=True):
         changed = pixels if chance is None else media.augment_pictures(pixels, chance, settings)
-        seen.append(media.cut_into_patches(changed, patch=settings.patch, frames_per_patch=settings.frames_per_patch))
+        seen.append(media.cut_into_patches(changed, settings))
     return seen
 
 

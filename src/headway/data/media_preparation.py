@@ -38,7 +38,7 @@ from headway.data.media_rows import pack, positions
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
-from headway.errors import DataError
+from headway.errors import DataError, UsageError
 
 EMPTY_TARGET, TOO_LONG, UNREADABLE = "empty target", "too long", "unreadable"
 Place: TypeAlias = tuple[int, int | None, int]  # seed, epoch and row: what chance in training comes from
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_file(source: str | bytes, settings: MediaConfig) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """The pixels [T, H, W, C] of a picture or clip, scaled to whole patches, or the wave [N] of a recording.
+    """The pixels [T, H, W, C] of a picture or clip, scaled to what the model reads, or the wave [N] of a recording.
 
     Raises UnreadableMedia.
     """
@@ -57,8 +57,7 @@ def read_file(source: str | bytes, settings: MediaConfig) -> NDArray[np.uint8] |
         pixels = read_clip(source, frames=settings.frames, color=settings.color)
     else:
         pixels = read_picture(source, color=settings.color)
-    size = media.fit(*pixels.shape[1:3], patch=settings.patch, patches=settings.patches)
-    return media.resize(pixels, size)
+    return media.scaled_for(pixels, settings)
 
 
 def row_of(source: str | bytes, ids: Sequence[int], settings: MediaConfig) -> NDArray[np.uint8]:
@@ -297,7 +296,8 @@ class LabelledMediaPreparation(MediaPreparation):
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
         super().__init__(tokenizers, config)
-        assert tokenizers.labels is not None
+        if tokenizers.labels is None:  # the body of an imported model
+            raise UsageError("has no head to answer with", where="the model", remedy="learn one: model.start_from")
         self._labels = tokenizers.labels
         self.dtypes = ("uint8", "uint32" if self._labels.kind == "number" else integer_type(self._labels.outputs))
         self.made_from = {
@@ -340,4 +340,5 @@ def _decides_rows(settings: MediaConfig) -> dict[str, Any]:
     """The settings that decide what is kept; what is done by chance is done later."""
     if settings.hears:
         return settings.model_dump(include={"kind", "sample_rate", "hop_ms", "subsampling", "longest_seconds"})
-    return settings.model_dump(include={"kind", "color", "patch", "patches", "frames"})
+    fixed = {"size", "filter"} if settings.size else set()
+    return settings.model_dump(mode="json", include={"kind", "color", "patch", "patches", "frames"} | fixed)

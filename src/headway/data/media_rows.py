@@ -55,7 +55,8 @@ def positions(row: NDArray[np.integer], settings: MediaConfig) -> int:
 def places_of(shape: Sequence[int], settings: MediaConfig) -> int:
     """What the encoder reads of pixels [T, H, W, …] or of a wave [N]."""
     if len(shape) > 1:
-        return -(-shape[0] // settings.frames_per_patch) * (shape[1] // settings.patch) * (shape[2] // settings.patch)
+        times, rows, columns = -(-shape[0] // settings.frames_per_patch), shape[1] // settings.patch, shape[2] // settings.patch
+        return times * rows * columns + settings.class_token
     return -(-max(1, shape[0] // hop_samples(settings)) // settings.subsampling)
 
 

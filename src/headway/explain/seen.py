@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.config_media import MEDIA, PLACES, MediaConfig, MediaKind
+from headway.config_media import MEDIA, PLACES, TEXT, MediaConfig, MediaKind
+from headway.data.media import normalisation
 from headway.data.tokenizer import Tokenizer
 from headway.explain.sides import Side, read_side
 
 # Black, violet, red, orange, a pale yellow: as bright as they are loud, for every eye.
 _LOUDNESS = np.array([(6, 5, 20), (72, 22, 110), (170, 50, 100), (240, 120, 60), (252, 240, 180)], dtype=np.float64)
+CLASS_NAME = "[class]"
 _QUIETEST, _LOUDEST = 2, 99.5  # percentiles that the colours reach from and to
 
 
@@ -53,7 +55,8 @@ def seen_in(positions_SF: NDArray[np.float32], settings: MediaConfig) -> Seen:
     side, frames = settings.patch, settings.frames_per_patch
     pixels = values.reshape(T, R, C, frames, side, side, settings.channels)[:, :, :, (frames - 1) // 2]
     pictures = pixels.transpose(0, 1, 3, 2, 4, 5).reshape(T, R * side, C * side, settings.channels)
-    shown = np.rint((pictures + 1) * 127.5).clip(0, 255).astype(np.uint8)
+    scale, offset = normalisation(settings, settings.channels)
+    shown = np.rint((pictures + offset) / scale).clip(0, 255).astype(np.uint8)
     names = [_frames(t * frames, min((t + 1) * frames, settings.frames)) for t in range(T)]
     return Seen(settings.kind, list(np.repeat(shown, 3 // settings.channels, axis=3)), (T, R, C), names if T > 1 else [""], 0.0)
 
@@ -77,8 +80,10 @@ def media_side(positions_SF: NDArray[np.float32], settings: MediaConfig, tokeniz
         time = settings.kind == "video"
         names = [f"t{t + 1} {y + 1},{x + 1}" if time else f"{y + 1},{x + 1}" for t, y, x in places]
     count = len(names)
-    ids = positions_SF[count:, 1].astype(int).tolist()
+    ids = positions_SF[positions_SF[:, 0] == TEXT, 1].astype(int).tolist()
     beside = read_side(tokenizer, ids[:-1]) if ids else Side([], [], [], [])
+    if settings.class_token:
+        beside = Side([0], [CLASS_NAME], [True], [0])
     return Side(
         list(range(len(positions_SF))),
         [*names, *beside.pieces],

@@ -38,7 +38,9 @@ class Labeller:
     def __init__(self, path: str | PathLike[str] | LoadedModel, **decoding: Any) -> None:
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
-        assert loaded.tokenizers.labels is not None
+        if loaded.tokenizers.labels is None:
+            remedy = f"learn one: model.start_from={loaded.directory}"
+            raise UsageError("has no head to answer with", where=str(loaded.directory), remedy=remedy)
         self.labels = loaded.tokenizers.labels
         self._max_length = config.data.max_length
         self._preparation: Any = TASKS[config.task].preparation(loaded.tokenizers, config)  # of texts, or of files

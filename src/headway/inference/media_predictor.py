@@ -125,7 +125,8 @@ class _MediaTranslator(Translator):
     """Positions in, hypotheses out."""
 
     def batch(self, rows: list[Any]) -> tuple[Tensor, Tensor]:
-        source_BSF, mask_BS = map(torch.from_numpy, padded_positions(rows, self.model.media, SOURCE_STEP))
+        step = 1 if self.model.media.one_length else SOURCE_STEP
+        source_BSF, mask_BS = map(torch.from_numpy, padded_positions(rows, self.model.media, step))
         return source_BSF, mask_BS
 
     def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headway.interop.encoder_families import DISTILBERT, bert
 from headway.interop.family import Family
+from headway.interop.media_families import VIT
 from headway.interop.pair_families import T5, fairseq, fairseq_positions, marian_positions
 from headway.interop.writer_families import GPT2, llama
 
@@ -59,4 +60,5 @@ FAMILIES: dict[str, Family] = {
         offset=0,
     ),
     "t5": T5,
+    "vit": VIT,
 }

@@ -5,16 +5,16 @@ A setting is a switch of ours, or must have the only value that we know, or chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from headway.config import ModelConfig
+from headway.config import MediaConfig, ModelConfig
 from headway.config_sections import SHAPE
 from headway.errors import ModelError
-from headway.interop.weights import Names
+from headway.interop.weights import Names, Rule
 
 Json = dict[str, Any]
 CONFIG = "config.json"
@@ -48,6 +48,19 @@ SILENT = frozenset([
 
 
 @dataclass(frozen=True)
+class Door:
+    """How a family sees or hears: our section `media`, of its config.json and its preprocessor_config.json, and back.
+
+    Attributes:
+        read: both files → our settings. Raises ModelError, in which the name of the file stands as the place.
+        write: our settings → what stands of them in each file. Raises ModelError for what no model of the family does.
+    """
+
+    read: Callable[[Json, Json], Json]
+    write: Callable[[MediaConfig], tuple[Json, Json]]
+
+
+@dataclass(frozen=True)
 class Family:
     """How a family's config.json and weights are ours.
 
@@ -61,6 +74,9 @@ class Family:
         table: of positions that do not learn and stand in no file.
         others: settings that `more` reads.
         settled: their settings, with what only the names of the tensors tell.
+        door: where files are read in place of text.
+        head: the rules of the head of a classifier, whose names have no prefix; a model may be without.
+        body: the class of a model without head.
     """
 
     architecture: str
@@ -75,15 +91,18 @@ class Family:
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()
     settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs
+    door: Door | None = None
+    head: Sequence[Rule] = ()
+    body: str | None = None
+
+    def rules(self, ours: ModelConfig, *, head: bool, more_layers: int = 0) -> list[Rule]:
+        """Of a model with its head or without; of a stack that is there so many layers more."""
+        layers = (stack + more_layers * bool(stack) for stack in (ours.encoder_layers, ours.decoder_layers))
+        return [*self.names(ours).rules(*layers), *(self.head if head else ())]
 
     def read(self, theirs: Json, where: str) -> Json:
         """Our switches. Raises ModelError for a setting that is not known, or is missing."""
-        for key, value in theirs.items():
-            if key in self.only:
-                if value is not None and value != self.only[key]:
-                    raise unsupported(key, value, where, f"only {self.only[key]!r} is")
-            elif key not in self.same and key not in self.others and key not in SILENT and not _says_nothing(value):
-                raise unsupported(key, value, where, "it is not known here")
+        refuse_unknown(theirs, self.only, {*self.same, *self.others, *SILENT}, where)
         missing = [key for key in self.same if key not in theirs]
         if missing:
             raise ModelError(f"lacks {missing[0]}", where=where)
@@ -94,9 +113,12 @@ class Family:
             error.where = where
             raise
 
-    def write(self, ours: ModelConfig) -> Json:
-        """Their settings. Raises ModelError where a switch says what no model of this family can be."""
-        back = self.back(ours)
+    def write(self, ours: ModelConfig, media: Json | None = None) -> Json:
+        """Their settings, with those that `door` has of our `media`.
+
+        Raises ModelError where a switch says what no model of this family can be.
+        """
+        back = {**self.back(ours), **(media or {})}
         written = {key: _theirs(key, getattr(ours, name)) for key, name in self.same.items()}
         usual = {name: ModelConfig.model_fields[name].default for name in SHAPE if name not in self.same.values()}
         wanted = {**usual, **self.always, **self.more({**written, **back}), "family": ours.family}
@@ -105,6 +127,16 @@ class Family:
                 problem = f"model.{name}={getattr(ours, name)} is nothing that {self.architecture} has"
                 raise ModelError(f"{problem}, which needs {value}", where="model")
         return {**written, **self.only, **back}
+
+
+def refuse_unknown(given: Json, only: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Raises ModelError for a setting that is not `known` and says something, or has another value than the `only` one."""
+    for key, value in given.items():
+        if key in only:
+            if value is not None and value != only[key]:
+                raise unsupported(key, value, where, f"only {only[key]!r} is")
+        elif key not in known and not _says_nothing(value):
+            raise unsupported(key, value, where, "it is not known here")
 
 
 def unsupported(key: str, value: Any, where: str, why: str) -> ModelError:

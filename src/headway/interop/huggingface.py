@@ -17,13 +17,15 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from headway.config import Config, ModelConfig
-from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
+from headway.config import Config, MediaConfig, ModelConfig
+from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers, idle_tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
 from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
+from headway.interop.answers import read_labels
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Family, Json
+from headway.interop.media_families import PROCESSOR
 from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
@@ -62,11 +64,7 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
     if out.exists():
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
     theirs = _read_config(source)
-    kind = theirs.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES:
-        problem = f"has model_type={kind!r}, which Headway does not know"
-        raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
-    family = FAMILIES[kind]
+    kind, family = _family_of(theirs, source)
     if languages is not None and family.task != "translation":
         raise UsageError(f"{kind} is asked for no language", where="--from, --to", remedy="leave them out")
     tensors = _read_weights(source, family.prefix)
@@ -74,20 +72,27 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
         theirs = family.settled(theirs, tensors.keys())
         switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
         shape = ModelConfig.model_validate(switches)
-    rules = family.names(shape).rules(shape.encoder_layers, shape.decoder_layers)
+    head = family.head[0].theirs[0] if family.head and family.head[0].theirs[0] in tensors else None
+    rules = family.rules(shape, head=head is not None)
     _refuse_other_sizes(shape, family, rules, tensors, str(source))
-    with _blamed_on(source / TOKENIZER):
-        found = surroundings(source, theirs, family, languages)
-        tokenizer, order = _tokenizer_of(found, _vocabulary_rows(rules, tensors), str(source / TOKENIZER))
-    absent = torch.tensor(order) < 0
+    text = None
+    if family.task == "media_classification":
+        with _blamed_on(source / CONFIG):
+            labels = read_labels(theirs, len(tensors[head]), str(source / CONFIG)) if head else None
+        idle = idle_tokenizers().source
+        tokenizers = Tokenizers(idle, idle, labels)
+    else:
+        with _blamed_on(source / TOKENIZER):
+            text = _text_of(source, theirs, family, languages, _vocabulary_rows(rules, tensors))
+        tokenizers = Tokenizers(text.tokenizer, text.tokenizer)
+    absent = torch.tensor(text.order if text else []) < 0
     if absent.any() and shape.decoder_layers:
         switches["output_bias"] = True
+    media = _senses(source, theirs, family)
     with _blamed_on(source / CONFIG):
-        config = _configuration(family.task, switches, tokenizer, found, order)
-    order[BOS_ID] = found.start if order[BOS_ID] < 0 else order[BOS_ID]
-    tokenizers = Tokenizers(tokenizer, tokenizer)
+        config = _configuration(family.task, switches, tokenizers, text, media)
     model = build_model(config, tokenizers)
-    fill(model, rules, tensors, torch.tensor(order).clamp(min=0), family, str(source))
+    fill(model, rules, tensors, text.rows if text else torch.arange(0), family, str(source))
     if model.output_bias is not None:
         model.output_bias[absent] = NEVER
     facts = {"imported": {"from": source.resolve().name, "family": kind}}
@@ -117,7 +122,7 @@ def _refuse_other_sizes(shape: ModelConfig, family: Family, rules: list[Rule], t
     """Raises ModelError where tensors are missing, or too small for the configuration: a big model is never built for them."""
     if missing := sorted(_named(rules) - tensors.keys()):
         raise ModelError(f"lacks the tensor {missing[0]}", where=where)
-    more = family.names(shape).rules(*(layers + bool(layers) for layers in (shape.encoder_layers, shape.decoder_layers)))
+    more = family.rules(shape, head=False, more_layers=1)
     if behind := sorted((_named(more) - _named(rules)) & tensors.keys()):
         raise ModelError(f"has {behind[0]} beyond the layers of its configuration", where=where)
     held = sum(tensors[name].numel() for name in _named(rules))
@@ -152,6 +157,27 @@ def _read_config(source: Path) -> Json:
     if nested:
         raise ModelError(f"is made of several models ({', '.join(nested)})", where=str(source / CONFIG))
     return found
+
+
+def _family_of(theirs: Json, source: Path) -> tuple[str, Family]:
+    kind = theirs.get("model_type")
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        problem = f"has model_type={kind!r}, which Headway does not know"
+        raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
+    return kind, FAMILIES[kind]
+
+
+def _senses(source: Path, theirs: Json, family: Family) -> Json | None:
+    """Our section `media`, None where text is read. Raises ModelError."""
+    if family.door is None:
+        return None
+    told = read_json(source / PROCESSOR, 1 << 20)
+    try:
+        with _blamed_on(source / PROCESSOR):
+            return MediaConfig.model_validate(family.door.read(theirs, told)).model_dump()
+    except ModelError as error:
+        error.where = str(source / Path(error.where or PROCESSOR).name)
+        raise
 
 
 def _read_weights(source: Path, prefix: str) -> dict[str, Tensor]:
@@ -204,6 +230,30 @@ def _vocabulary_rows(rules: list[Rule], tensors: dict[str, Tensor]) -> int:
     return len(tensors[next(one.theirs[0] for one in rules if one.vocabulary)])
 
 
+@dataclass(frozen=True)
+class _Text:
+    """What is read and written.
+
+    Attributes:
+        order: the row of each piece of the tokenizer in their table, -1 for what has none.
+    """
+
+    found: Surroundings
+    tokenizer: Tokenizer
+    order: list[int]
+
+    @property
+    def rows(self) -> Tensor:
+        """The row that each piece begins with."""
+        start = self.found.start if self.order[BOS_ID] < 0 else self.order[BOS_ID]
+        return torch.tensor([start if place == BOS_ID else row for place, row in enumerate(self.order)]).clamp(min=0)
+
+
+def _text_of(source: Path, theirs: Json, family: Family, languages: tuple[str, str] | None, rows: int) -> _Text:
+    found = surroundings(source, theirs, family, languages)
+    return _Text(found, *_tokenizer_of(found, rows, str(source / TOKENIZER)))
+
+
 def _tokenizer_of(found: Surroundings, rows: int, where: str) -> tuple[Tokenizer, list[int]]:
     """The tokenizer, with a piece for each row of their table, and the row of each of its pieces: -1 for what has none."""
     content, numbers = found.content, found.numbers
@@ -234,22 +284,28 @@ def rows_there(special: list[int], pieces: int) -> Tensor:
     return torch.tensor([*own, *others])
 
 
-def _configuration(task: str, switches: Json, tokenizer: Tokenizer, found: Surroundings, order: list[int]) -> Config:
+def _configuration(task: str, switches: Json, tokenizers: Tokenizers, text: _Text | None, media: Json | None) -> Config:
     corpus: dict[str, Any] = {"path": NOT_KNOWN, "source": "text"}
     if task != "language_model":
         corpus["target"] = "target"
-    room = switches.get("max_positions", LONGEST) - 2 - len(found.before_source)
-    values = {
+    values: dict[str, Any] = {
         "run_directory": "imported",
         "task": task,
-        "data": {"train": corpus, "validation": corpus, "max_length": min(room, LONGEST)},
-        "tokenizer": {
-            "before_source": found.before_source,
-            "before_target": found.before_target,
-            "special_numbers": [*order[: len(SPECIAL_TOKENS)], found.start],
-            "vocabulary_size": tokenizer.vocabulary_size,
-        },
+        "data": {"train": corpus, "validation": corpus},
+        "tokenizer": {"vocabulary_size": tokenizers.target.vocabulary_size},
         "model": switches,
-        "decoding": {"maximum_length": min(room, 200)},
     }
+    if media is not None:
+        values["media"] = media
+    if tokenizers.labels is not None:
+        values["data"]["labels"] = tokenizers.labels.kind
+    if text is not None:
+        room = switches.get("max_positions", LONGEST) - 2 - len(text.found.before_source)
+        values["data"]["max_length"] = min(room, LONGEST)
+        values["decoding"] = {"maximum_length": min(room, 200)}
+        values["tokenizer"] |= {
+            "before_source": text.found.before_source,
+            "before_target": text.found.before_target,
+            "special_numbers": [*text.order[: len(SPECIAL_TOKENS)], text.found.start],
+        }
     return Config.model_validate(values, context={"paths_as_written": True})

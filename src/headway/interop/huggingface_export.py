@@ -17,9 +17,11 @@ from torch import Tensor
 from headway.config import ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from headway.errors import HeadwayError, UsageError
+from headway.interop.answers import write_labels
 from headway.interop.families import FAMILIES
-from headway.interop.family import CONFIG, Json
+from headway.interop.family import CONFIG, Family, Json
 from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
+from headway.interop.media_families import PROCESSOR
 from headway.interop.surroundings import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 from headway.interop.weights import to_theirs
 from headway.model.layers import sinusoidal_positions
@@ -30,7 +32,7 @@ from headway.training.manifest import write_file
 from headway.training.tensor_file import tensor_bytes, tensor_chunks
 
 LONGEST = 1024  # positions of a table that is made of sinusoids
-FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
+FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, PROCESSOR)
 FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
 
 
@@ -47,32 +49,59 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
     Raises:
         UsageError: no family of theirs computes what the model does, or the directory is there.
     """
-    if loaded.config.media.kind != "text" or loaded.config.language_tags or loaded.model.head is not None:
-        what = "has a head" if loaded.model.head is not None else "has tags of languages"
-        what = what if loaded.config.media.kind == "text" else "reads files"
-        raise UsageError(f"the model {what}, and no family of Hugging Face that Headway knows does", where=str(loaded.directory))
     if out.exists():
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
     config, tensors = loaded.config.model, dict(loaded.model.state_dict())
-    name, config, tensors = _family_of(config, tensors, str(loaded.directory))
-    family, tokenizer = FAMILIES[name], loaded.tokenizers.target
+    name, config, tensors = _family_of(loaded, config, tensors)
+    family, tokenizer, head = FAMILIES[name], loaded.tokenizers.target, loaded.model.head is not None
+    _refuse_more(loaded, family)
+    seen, processor = family.door.write(loaded.config.media) if family.door else ({}, None)
+    settings = family.write(config, seen)
     rows = rows_there(loaded.config.tokenizer.special_numbers, tokenizer.vocabulary_size)
     known = rows >= 0
-    rules = family.names(config).rules(config.encoder_layers, config.decoder_layers)
+    rules = family.rules(config, head=head)
     vocabulary = {key for one in rules if one.vocabulary for key in one.ours}
     tensors = {key: tensor[known] if key in vocabulary else tensor for key, tensor in tensors.items()}
-    prefix = family.prefix if family.task != "sentence_embedding" else ""  # a whole model has one, a body alone has none
-    theirs = {f"{prefix}{key}": tensor for key, tensor in to_theirs(rules, tensors, rows[known]).items()}
-    numbers = _numbers(loaded, tokenizer, rows)
-    settings = family.write(config)
+    is_body = family.task == "sentence_embedding" or (family.body is not None and not head)  # which has no prefix
+    outside = {key for one in family.head for key in one.theirs}
+    theirs = {
+        key if is_body or key in outside else f"{family.prefix}{key}": tensor
+        for key, tensor in to_theirs(rules, tensors, rows[known]).items()
+    }
+    told = {**settings, "architectures": [family.body if is_body and family.body else family.architecture], "model_type": name}
+    if loaded.tokenizers.labels is not None:
+        told |= write_labels(loaded.tokenizers.labels)
+    numbers = _numbers(loaded, tokenizer, rows) if reads_or_writes(loaded) else None
 
     def write(aside: Path) -> None:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
-        _write_settings(aside, name, settings, numbers, int(known.sum()), config)
+        if processor is not None:
+            _write_json(aside / PROCESSOR, processor)
+        if numbers is None:
+            _write_json(aside / CONFIG, {**told, "dtype": "float32"})
+            return
+        _write_settings(aside, told, numbers, int(known.sum()), config)
         _write_tokenizer(aside, tokenizer, rows, loaded)
 
     write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
     return Exported(out, name, loaded.config.data.preprocessing)
+
+
+def reads_or_writes(loaded: LoadedModel) -> bool:
+    """Whether text is read or written: else its tokenizer is idle."""
+    return loaded.config.reads_text or bool(loaded.config.model.decoder_layers)
+
+
+def _refuse_more(loaded: LoadedModel, family: Family) -> None:
+    """Raises UsageError for parts that a model of the family does not have."""
+    parts = {
+        "has a head": loaded.model.head is not None and not family.head,
+        "reads files": loaded.config.media.kind != "text" and family.door is None,
+        "reads no files": loaded.config.media.kind == "text" and family.door is not None,
+        "has tags of languages": loaded.config.language_tags,
+    }
+    for what in (part for part, there in parts.items() if there):
+        raise UsageError(f"the model {what}, and none of {family.architecture} does", where=str(loaded.directory))
 
 
 def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
@@ -94,11 +123,17 @@ def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | No
     return int(rows[tokenizer.vocabulary.index(pieces[0])]) if pieces else None
 
 
-def _family_of(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> tuple[str, ModelConfig, dict[str, Tensor]]:
+def _family_of(
+    loaded: LoadedModel, config: ModelConfig, tensors: dict[str, Tensor]
+) -> tuple[str, ModelConfig, dict[str, Tensor]]:
     """The family that computes the same, and the model as it has it. Raises UsageError."""
-    reasons = []
+    reasons, where = [], str(loaded.directory)
     if config.family is not None:
         return config.family, config, tensors
+    if loaded.config.media.kind != "text" or loaded.config.language_tags or loaded.model.head is not None:
+        what = "has a head" if loaded.model.head is not None else "has tags of languages"
+        what = what if loaded.config.media.kind == "text" else "reads files"
+        raise UsageError(f"the model {what}, and no family of Hugging Face that Headway knows does", where=where)
     stacks = tuple(stack for stack in ("encoder", "decoder") if getattr(config, f"{stack}_layers"))
     for name in FAMILIES_OF_OURS[stacks]:
         changed, made = _as_theirs(config, tensors, name)
@@ -133,12 +168,10 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
     return config.model_copy(update=changes), made
 
 
-def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
+def _write_settings(aside: Path, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
     generation = {**numbers, **({"encoder_no_repeat_ngram_size": 0} if both else {})}
     whole = {
-        "architectures": [FAMILIES[name].architecture],
-        "model_type": name,
         "vocab_size": rows,
         "dtype": "float32",
         "is_encoder_decoder": both,
@@ -146,8 +179,11 @@ def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows:
         **generation,
     }
     for file, content in ((CONFIG, whole), (GENERATION, generation)):
-        told = {key: value for key, value in content.items() if value is not None}
-        write_file(aside / file, [json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"])
+        _write_json(aside / file, {key: value for key, value in content.items() if value is not None})
+
+
+def _write_json(path: Path, content: Json) -> None:
+    write_file(path, [json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"])
 
 
 def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: LoadedModel) -> None:

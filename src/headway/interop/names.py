@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headway.interop.weights import Names, Rule, linear, rule
+from headway.interop.weights import BATCHED, LAST, PATCHES, SAME, TURNED, Form, Names, Rule, linear, rule
 
 WRITTEN = "target_embedding.tokens.weight"
 
@@ -15,10 +15,10 @@ def _self_attention(ours: str, query: str, key: str, value: str, output: str, *,
     ]
 
 
-def _feed_forward(block: str, inner: str, outer: str, *, turned: bool = False) -> list[Rule]:
+def _feed_forward(block: str, inner: str, outer: str, *, form: Form = SAME) -> list[Rule]:
     return [
-        *linear(f"{block}.feed_forward.inner", inner, turned=turned),
-        *linear(f"{block}.feed_forward.outer", outer, turned=turned),
+        *linear(f"{block}.feed_forward.inner", inner, form=form),
+        *linear(f"{block}.feed_forward.outer", outer, form=form),
     ]
 
 
@@ -68,6 +68,22 @@ DISTILBERT = Names(
         "output_layer_norm",
     ),
 )
+VIT = Names(
+    [
+        rule("source_embedding.class_token.weight", "embeddings.cls_token", form=BATCHED),
+        rule("source_embedding.learned.weight", "embeddings.position_embeddings", form=LAST),
+        *linear("source_embedding.project", "embeddings.patch_embeddings.projection", form=PATCHES),
+        *linear("encoder_norm", "layernorm"),
+    ],
+    encoder=_encoder_layer(
+        "encoder.layer.{i}",
+        "attention.attention.query attention.attention.key attention.attention.value attention.output.dense",
+        "layernorm_before",
+        "intermediate.dense",
+        "output.dense",
+        "layernorm_after",
+    ),
+)
 
 
 # ---- decoders
@@ -80,10 +96,10 @@ GPT2 = Names(
         *linear("decoder_norm", "ln_f"),
     ],
     decoder=[
-        *linear("decoder.{i}.self_attention.query decoder.{i}.self_attention.key_value", "h.{i}.attn.c_attn", turned=True),
-        *linear("decoder.{i}.self_attention.output", "h.{i}.attn.c_proj", turned=True),
+        *linear("decoder.{i}.self_attention.query decoder.{i}.self_attention.key_value", "h.{i}.attn.c_attn", form=TURNED),
+        *linear("decoder.{i}.self_attention.output", "h.{i}.attn.c_proj", form=TURNED),
         *linear("decoder.{i}.self_attention_norm", "h.{i}.ln_1"),
-        *_feed_forward("decoder.{i}", "h.{i}.mlp.c_fc", "h.{i}.mlp.c_proj", turned=True),
+        *_feed_forward("decoder.{i}", "h.{i}.mlp.c_fc", "h.{i}.mlp.c_proj", form=TURNED),
         *linear("decoder.{i}.feed_forward_norm", "h.{i}.ln_2"),
     ],
 )
@@ -131,7 +147,7 @@ def fairseq(*, learned: bool, embedding_norm: bool, final_norm: bool, output_bia
         if final_norm:
             once += linear(f"{stack}_norm", f"model.{stack}.layer_norm")
     if output_bias:
-        once.append(Rule(("output_bias",), ("final_logits_bias",), turned=True, vocabulary=True))
+        once.append(rule("output_bias", "final_logits_bias", form=BATCHED, vocabulary=True))
     return Names(once, encoder=_fairseq_layer("encoder"), decoder=_fairseq_layer("decoder"))
 
 

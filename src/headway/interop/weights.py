@@ -6,7 +6,8 @@ written by it again, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,18 +17,43 @@ from torch import Tensor
 from headway.errors import ModelError
 
 
+class Form(NamedTuple):
+    """How a tensor of theirs is stored otherwise than ours, and the way back."""
+
+    read: Callable[[Tensor], Tensor]
+    write: Callable[[Tensor], Tensor]
+
+
+def _with_kernel(tensor: Tensor, *sides: int) -> Tensor:
+    return tensor.reshape(len(tensor), *sides, -1).movedim(-1, 1)
+
+
+def _patch(tensor: Tensor) -> Tensor:
+    """The kernel over a square of three colours, or of one: no square number is three times another."""
+    pixels = tensor.shape[1] // 3 if math.isqrt(tensor.shape[1]) ** 2 != tensor.shape[1] else tensor.shape[1]
+    return _with_kernel(tensor, math.isqrt(pixels), math.isqrt(pixels))
+
+
+SAME = Form(lambda theirs: theirs, lambda ours: ours)
+TURNED = Form(lambda theirs: theirs.t(), lambda ours: ours.t())  # inputs before outputs (GPT-2)
+BATCHED = Form(lambda theirs: theirs[0], lambda ours: ours[None])  # as a batch of one
+LAST = Form(lambda theirs: theirs[0].roll(-1, 0), lambda ours: ours.roll(1, 0)[None])  # the same, and their first row is our last
+PATCHES = Form(lambda theirs: theirs.permute(0, 2, 3, 1).flatten(1), _patch)  # a convolution over patches, colours first
+TAPS = Form(lambda theirs: theirs.permute(0, 2, 1).flatten(1), lambda ours: _with_kernel(ours, 3))  # one over three frames
+
+
 class Rule(NamedTuple):
     """`{i}` in a name stands for the number of a layer.
 
     Attributes:
         ours, theirs: names; their tensors are of equal height.
-        turned: whether theirs are stored the other way round, inputs before outputs (GPT-2).
+        form: how theirs are stored.
         vocabulary: whether the rows belong to pieces, whose numbers are others here and there.
     """
 
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
-    turned: bool = False
+    form: Form = SAME
     vocabulary: bool = False
 
     def of_layer(self, number: int) -> Rule:
@@ -35,16 +61,16 @@ class Rule(NamedTuple):
         return self._replace(ours=ours, theirs=theirs)
 
 
-def rule(ours: str, theirs: str, *, turned: bool = False, vocabulary: bool = False) -> Rule:
+def rule(ours: str, theirs: str, *, form: Form = SAME, vocabulary: bool = False) -> Rule:
     """Names of tensors that stand one below the other are parted by blanks."""
-    return Rule(tuple(ours.split()), tuple(theirs.split()), turned, vocabulary)
+    return Rule(tuple(ours.split()), tuple(theirs.split()), form, vocabulary)
 
 
-def linear(ours: str, theirs: str, *, bias: bool = True, turned: bool = False) -> list[Rule]:
-    """The rules of a matrix and, with `bias`, of its bias; each name is that of a layer."""
+def linear(ours: str, theirs: str, *, bias: bool = True, form: Form = SAME) -> list[Rule]:
+    """The rules of a matrix in a form and, with `bias`, of its bias; each name is that of a layer."""
     ends = ("weight", "bias") if bias else ("weight",)
     sides = [[tuple(f"{name}.{end}" for name in side.split()) for side in (ours, theirs)] for end in ends]
-    return [Rule(mine, other, turned and end == "weight") for end, (mine, other) in zip(ends, sides, strict=True)]
+    return [Rule(mine, other, form if end == "weight" else SAME) for end, (mine, other) in zip(ends, sides, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +110,7 @@ def to_ours(
             raise ModelError(f"lacks the tensor {missing[0]}", where=where)
         if numbers := [name for name in one.theirs if not theirs[name].is_floating_point()]:
             raise ModelError(f"has {numbers[0]} as {theirs[numbers[0]].dtype}, which is no weight that can be read", where=where)
-        parts = [_upright(theirs[name].float(), one) for name in one.theirs]
+        parts = [_upright(name, theirs[name], one.form, where) for name in one.theirs]
         whole = torch.cat([part[order] for part in parts] if one.vocabulary else parts)
         heights = [shapes[name][0] for name in one.ours]
         wanted = torch.Size((sum(heights), *shapes[one.ours[0]][1:]))
@@ -103,12 +129,12 @@ def to_theirs(rules: Iterable[Rule], ours: Mapping[str, Tensor], order: Tensor) 
     for one in rules:
         whole = torch.cat([ours[name] for name in one.ours])
         for name, part in zip(one.theirs, whole.chunk(len(one.theirs)), strict=True):
-            part = part[back] if one.vocabulary else part
-            found[name] = (part if not one.turned else part[None] if part.dim() == 1 else part.t()).contiguous()
+            found[name] = one.form.write(part[back] if one.vocabulary else part).contiguous()
     return found
 
 
-def _upright(tensor: Tensor, one: Rule) -> Tensor:
-    if not one.turned or tensor.dim() < 2:
-        return tensor
-    return tensor[0] if one.ours == ("output_bias",) else tensor.t()
+def _upright(name: str, tensor: Tensor, form: Form, where: str) -> Tensor:
+    try:
+        return form.read(tensor.float())
+    except (RuntimeError, IndexError):
+        raise ModelError(f"has {name} as {list(tensor.shape)}, and its configuration makes it another", where=where) from None

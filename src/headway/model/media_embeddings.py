@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from headway.config import MediaConfig, ModelConfig
-from headway.config_media import MEDIA, PLACES, TEXT
+from headway.config_media import CLASS, MEDIA, PLACES, TEXT
 from headway.model.dropout import Dropout, RandomMasks
 from headway.model.embeddings import SinusoidTable
 from headway.model.layers import Linear
@@ -25,7 +25,8 @@ class MediaEmbedding(nn.Module):
         self.width, self.places, self.media = config.width, config.positions, media
         self.tokens = nn.Embedding(vocabulary_size, config.width) if vocabulary_size else None
         self.types = nn.Embedding(2, config.width) if vocabulary_size else None
-        learned = config.positions == "learned" and (media.hears or vocabulary_size > 0)  # patches have rows and columns
+        self.class_token = nn.Embedding(1, config.width) if media.class_token else None
+        learned = config.positions == "learned" and (media.in_order or vocabulary_size > 0)  # else patches have rows and columns
         self.learned = nn.Embedding(config.max_positions, config.width) if learned else None
         self.dropout = Dropout(config.dropout, masks)
         self.sinusoids = SinusoidTable()
@@ -33,7 +34,10 @@ class MediaEmbedding(nn.Module):
     def forward(self, source_BSF: Tensor, positions_S: Tensor, dtype: torch.dtype) -> Tensor:
         """Returns [B, S, D] in `dtype`. Raises IndexError beyond learned positions."""
         places_BSP = source_BSF[..., :PLACES]
-        x_BSD = self.values(source_BSF[..., PLACES:].to(dtype)).float() + self.where(places_BSP, positions_S)
+        x_BSD = self.values(source_BSF[..., PLACES:].to(dtype)).float()
+        if self.class_token is not None:
+            x_BSD = torch.where(places_BSP[..., :1] == CLASS, self.class_token.weight, x_BSD)
+        x_BSD = x_BSD + self.where(places_BSP, positions_S)
         if self.tokens is not None and self.types is not None:
             is_text_BS1 = places_BSP[..., :1] == TEXT
             x_BSD = torch.where(is_text_BS1, self._text(places_BSP), x_BSD) + self.types(is_text_BS1[..., 0].long())
@@ -60,7 +64,8 @@ class PatchEmbedding(MediaEmbedding):
     """Patches of pictures (Dosovitskiy et al. 2021, equation 1), and blocks of clips (Arnab et al. 2021, section 3.2).
 
     A picture is a clip of one frame. Its places are sines and cosines of the row and the column, each in a part of the width, so
-    that a picture of any shape can be read; the attention adds what `model.positions` says of the order of the patches.
+    that a picture of any shape can be read; the attention adds what `model.positions` says of the order of the patches. Where all
+    pictures have one size, learned positions are a vector for each place.
     """
 
     def __init__(self, config: ModelConfig, media: MediaConfig, vocabulary_size: int, masks: RandomMasks) -> None:
@@ -87,6 +92,8 @@ class PatchEmbedding(MediaEmbedding):
     def where(self, places_BSP: Tensor, positions_S: Tensor) -> Tensor | float:
         if self.places == "none":
             return 0.0
+        if self.media.in_order and self.learned is not None:
+            return self.learned(positions_S)  # type: ignore[no-any-return]
         time_BS, row_BS, column_BS = (places_BSP[..., axis].long() * (places_BSP[..., 0] == MEDIA) for axis in (1, 2, 3))
         if self.media.kind == "image":
             half = self.width // 2

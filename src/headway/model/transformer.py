@@ -186,9 +186,11 @@ class Transformer(nn.Module):
         return x_BTD * self.config.width**-0.5 if self.config.output_scale else x_BTD
 
     def pool(self, memory_BSD: Tensor, mask_BS: Tensor) -> Tensor:
-        """One vector for each source, [B, D]: the mean over its tokens, the largest of each component, or the first of them."""
+        """One vector for each source, [B, D]: the mean over its tokens, the largest of each component, the first or the last."""
         if self.config.pooling == "first":
             return memory_BSD[:, 0]
+        if self.config.pooling == "last":
+            return memory_BSD[torch.arange(len(memory_BSD), device=memory_BSD.device), mask_BS.sum(1) - 1]
         if self.config.pooling == "max":
             return memory_BSD.masked_fill(~mask_BS.unsqueeze(-1), torch.finfo(memory_BSD.dtype).min).amax(1)
         weights_BS1 = mask_BS.unsqueeze(-1).to(memory_BSD.dtype)

@@ -26,6 +26,8 @@ def least_outputs(config: Config) -> int:
 def made_up(state: TrainState, pairs: int, source_length: float, target_length: float) -> Batch:
     """Random sentences of one length, end-of-sentence included; or noise in place of files, of so many positions."""
     generator = torch.Generator().manual_seed(0)
+    if state.config.media.one_length:
+        source_length = state.config.media.positions - 1
     shapes = [(pairs, max(1, round(length)) + 1) for length in (source_length, target_length)]
     sizes = [_vocabulary(embedding) for embedding in (state.model.source_embedding, state.model.target_embedding)]
     source, target = (torch.randint(4, max(5, V), shape, generator=generator) for shape, V in zip(shapes, sizes, strict=True))

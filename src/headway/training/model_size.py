@@ -113,10 +113,12 @@ def _stack_rows(config: ModelConfig, V_target: int, S: float, T: float) -> Itera
 
 def _embedding_rows(config: ModelConfig, media: MediaConfig, V_source: int, V_target: int, sources: float) -> Iterator[Row]:
     D, both = config.width, bool(config.encoder_layers and config.decoder_layers)
-    in_order = bool(config.decoder_layers) + bool(config.encoder_layers and (media.hears or V_source))
+    in_order = bool(config.decoder_layers) + bool(config.encoder_layers and (media.in_order or V_source))
     if config.encoder_layers and media.kind != "text":
         made = stem(config, media)
         yield Row("embeddings", "sound" if media.hears else "patches", made.parameters, sources * made.flops)
+        if media.class_token:
+            yield Row("embeddings", "class token", D, 0.0)
         if V_source:
             yield Row("embeddings", "file or text", 2 * D, 0.0)
     if both and V_source and config.tied_embeddings in ("all", "inputs"):

@@ -239,6 +239,7 @@ def _training_piece(device: torch.device, model: ModelConfig) -> Callable[[Preci
     """
     B, T, V = max(8, min(64, (1 << 14) // model.width)), 16, 1024
     changes = {"encoder_layers": 1, "decoder_layers": 1, "layer_dropout": 0.0, "tied_embeddings": "all"}
+    changes["max_positions"] = max(T, model.max_positions)
     with torch.random.fork_rng(devices=[]):  # the random numbers belong to the run
         small = Transformer(model.model_copy(update=changes), V, V).to(device)
         ids_BT = torch.randint(1, V, (B, T)).to(device)

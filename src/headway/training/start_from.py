@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, MediaConfig, ModelConfig
+from headway.config_media import DOORS
 from headway.config_sections import SHAPE
 from headway.data.checks.report import Finding
 from headway.data.preparation import texts_of
@@ -30,8 +31,6 @@ PARTS = {
     "encoder": ("encoder.", "encoder_norm.", "encoder_bias.", "source_embedding."),
     "decoder": ("decoder.", "decoder_norm.", "decoder_bias.", "target_embedding.", "output.", "output_bias", "ctc."),
 }
-# The same of media, by what is read.
-SEEN, HEARD = ("color", "patch", "stem", "frames_per_patch"), ("sample_rate", "mels", "window_ms", "hop_ms", "subsampling")
 
 
 @dataclass
@@ -224,7 +223,7 @@ def _other_media(theirs: MediaConfig, ours: MediaConfig) -> Iterator[tuple[str, 
     """Settings by which one position of media is other numbers: their keys, ours, theirs."""
     if "text" in (theirs.kind, ours.kind):  # nothing of one door fits the other
         return
-    keys = ("kind",) if theirs.kind != ours.kind else HEARD if ours.hears else SEEN
+    keys = ("kind",) if theirs.kind != ours.kind else DOORS[ours.kind]
     found = ((f"media.{key}", getattr(ours, key), getattr(theirs, key)) for key in keys)
     yield from ((key, mine, given) for key, mine, given in found if mine != given)
 

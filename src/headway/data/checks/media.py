@@ -73,9 +73,9 @@ def look_at(path: str, settings: MediaConfig) -> Looked:
     except UnreadableMedia as reason:
         return Looked(str(reason))
     frames, height, width, channels = pixels.shape
-    size = media.fit(height, width, patch=settings.patch, patches=settings.patches)
+    size = settings.size or media.fit(height, width, patch=settings.patch, patches=settings.patches)
     flat = bool((np.ptp(pixels.reshape(-1, channels), axis=0) == 0).all())
-    shrunk = height * width > settings.patches * settings.patch**2
+    shrunk = height * width > settings.most_patches * settings.patch**2
     return Looked(None, _digest(path), (height, width), places_of((frames, *size), settings), shrunk, flat)
 
 

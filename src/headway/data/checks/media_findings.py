@@ -127,7 +127,9 @@ def _pixels(scan: MediaScan, config: Config, opened: str) -> Iterator[Finding]:
     read = sorted(scan.read, key=lambda looked: looked.size[0] * looked.size[1])
     (high, wide), (highest, widest) = read[len(read) // 2].size, read[-1].size
     shrunk = sum(looked.shrunk for looked in read)
-    told = f"{shrunk:,} ({shrunk / len(read):.0%}) are scaled down to media.patches={config.media.patches}"
+    size = config.media.size
+    to = f"media.patches={config.media.patches}" if size is None else f"media.size={list(size)}"
+    told = f"{shrunk:,} ({shrunk / len(read):.0%}) are scaled down to {to}"
     problem = f"the median {opened} is {wide} × {high}, the largest {widest} × {highest} pixels; "
     yield Finding("note", SIZES, scan.name, problem + (told if shrunk else "none is scaled down"))
 
