@@ -13,15 +13,17 @@ def import_(arguments: Arguments) -> None:
     """Make a model directory of one that Hugging Face's libraries have saved.
 
     BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3; Marian, BART, mBART, M2M100 (NLLB), Blenderbot
-    and T5; ViT. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json, of ViT
-    preprocessor_config.json; nothing in it is run, and what Headway does not know is refused by its name. Learn on with `model.start_from: OUT`: the shape is taken
-    from there. Where a model knows several languages, --from and --to name the pieces that ask for them.
+    and T5; ViT and Whisper. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json
+    or preprocessor_config.json, or both; nothing in it is run, and what Headway does not know is refused by its name. Learn on
+    with `model.start_from: OUT`: the shape is taken from there. Where a model knows several languages, --from and --to name the
+    pieces that ask for them.
 
     examples:
       headway import downloads/all-MiniLM-L6-v2 models/minilm
       headway predict models/minilm sentences.txt
       headway train reviews.yaml model.start_from=models/minilm
       headway import downloads/nllb-200-distilled-600M models/nllb --from eng_Latn --to deu_Latn
+      headway import downloads/whisper-tiny models/whisper --from '<|de|>' --to '<|de|>'
     """
     from headway.interop.huggingface import import_model
 

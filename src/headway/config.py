@@ -164,10 +164,8 @@ class Config(Section):
         before, lengths = len(self.tokenizer.before_source) + bool(self.language_tags), {}
         if self.task != "media_classification":
             lengths = {"data.max_length": self.data.max_length, "decoding.maximum_length": self.decoding.maximum_length}
-        if self.media.hears:
-            lengths["the positions of media"] = self.media.positions_in_training
-        elif self.media.size:  # other patches have their places in rows and columns
-            lengths["the positions of media but one"] = self.media.positions - 1
+        if self.media.in_order:  # others have tables of their own, or places in rows and columns
+            lengths["the positions of media"] = self.media.positions_in_training - (self.media.size is not None)
         for name, longest in lengths.items():
             taken = len(self.tokenizer.before_target) if name.startswith("decoding") else before
             if self.model.max_positions <= longest + taken:
@@ -231,6 +229,8 @@ class Config(Section):
                 yield f"training.ctc_weight={self.training.ctc_weight} is for task=speech_recognition — leave it out"
             if self.decoding.method == "ctc":
                 yield "decoding.method=ctc is for task=speech_recognition — choose greedy, beam or sample"
+        elif self.training.ctc_weight and self.tokenizer.before_target:
+            yield "training.ctc_weight would spell tokenizer.before_target, which nobody says — leave one of them out"
         elif self.decoding.method == "ctc" and not self.training.ctc_weight:
             yield "decoding.method=ctc needs a model that was trained with training.ctc_weight above 0"
 

@@ -31,13 +31,14 @@ MEDIA, TEXT, CLASS = 1, 2, 3  # kinds; 0 is padding
 KIND_DEFAULTS: dict[str, dict[str, Any]] = {
     "video": {"patches": 64, "frames_per_patch": 2},
 }
+WHISPER_DEFAULTS: dict[str, Any] = {"subsampling": 2}  # of its front end
 
 _SEEN, _HEARD = ("image", "video"), ("audio",)
 _READ_BY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("color", "patch", "patches", "stem", "mean", "deviation", "crop", "flip", "colour"), _SEEN),
     **dict.fromkeys(("size", "filter", "class_token"), ("image",)),
     **dict.fromkeys(("frames", "frames_per_patch"), ("video",)),
-    **dict.fromkeys(("sample_rate", "mels", "window_ms", "hop_ms", "subsampling", "longest_seconds"), _HEARD),
+    **dict.fromkeys(("sample_rate", "mels", "window_ms", "hop_ms", "subsampling", "longest_seconds", "front_end"), _HEARD),
     **dict.fromkeys(("speed", "noise", "shift_ms", "time_masks", "time_mask_ms", "band_masks", "band_mask_share"), _HEARD),
 }
 
@@ -52,8 +53,13 @@ _PICTURES = ("color", "patch", "stem", "frames_per_patch", "size", "filter", "me
 DOORS: dict[str, tuple[str, ...]] = {
     "image": _PICTURES,
     "video": _PICTURES,
-    "audio": ("sample_rate", "mels", "window_ms", "hop_ms", "subsampling"),
+    "audio": ("sample_rate", "mels", "window_ms", "hop_ms", "subsampling", "front_end"),
 }
+
+
+def door_of(kind: str, front_end: str) -> tuple[str, ...]:
+    """The same of one kind: where all recordings are filled up, their length belongs to it."""
+    return (*DOORS[kind], *(("longest_seconds",) if front_end == "whisper" else ()))
 
 
 class MediaConfig(Section):
@@ -88,6 +94,11 @@ class MediaConfig(Section):
     longest_seconds: float = Field(
         30.0, gt=0, le=86_400, description="audio: longer recordings are not learned from, and answered in windows"
     )
+    front_end: Literal["own", "whisper"] = Field(
+        "own",
+        description="audio: what makes positions of sound; whisper: its spectrum, filled up with silence to longest_seconds, two "
+        "convolutions, and a table of places that does not learn (Radford et al. 2022, section 2.2)",
+    )
     speed: float = Field(0.0, ge=0, le=0.9, description="audio, in training: largest change of speed (Ko et al. 2015)")
     noise: float = Field(0.0, ge=0, le=1, description="audio, in training: largest noise, as a share of the loudness")
     shift_ms: float = Field(0.0, ge=0, le=10_000, description="audio, in training: longest silence put before or cut away")
@@ -103,8 +114,10 @@ class MediaConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_kind(cls, values: Any) -> Any:
-        kind = values.get("kind") if isinstance(values, dict) else None
-        return {**KIND_DEFAULTS.get(kind, {}), **values} if isinstance(kind, str) else values
+        if not isinstance(values, dict):
+            return values
+        kind, more = values.get("kind"), WHISPER_DEFAULTS if values.get("front_end") == "whisper" else {}
+        return {**(KIND_DEFAULTS.get(kind, {}) if isinstance(kind, str) else {}), **more, **values}
 
     @property
     def sees(self) -> bool:
@@ -134,7 +147,8 @@ class MediaConfig(Section):
     def positions(self) -> int:
         """The most that the encoder reads of one file."""
         if self.hears:
-            return math.ceil(self.longest_seconds * 1000 / self.hop_ms / self.subsampling) + 1
+            exact = self.longest_seconds * 1000 / self.hop_ms / self.subsampling
+            return max(1, round(exact)) if self.one_length else math.ceil(exact) + 1
         return (
             self.most_patches * (math.ceil(self.frames / self.frames_per_patch) if self.kind == "video" else 1) + self.class_token
         )
@@ -147,17 +161,17 @@ class MediaConfig(Section):
     @property
     def one_length(self) -> bool:
         """Whether every file makes the same number of positions."""
-        return self.size is not None
+        return self.size is not None or self.front_end == "whisper"
 
     @property
     def in_order(self) -> bool:
-        """Whether positions may be told by their number: those of sound, and patches that are as many in every picture."""
-        return self.hears or self.size is not None
+        """Whether learned positions go by number: those of sound, and of patches that are as many in every picture."""
+        return (self.hears and self.front_end == "own") or self.size is not None
 
     @property
     def positions_in_training(self) -> int:
         """The same where chance makes recordings longer."""
-        if not self.hears or not (self.speed or self.shift_ms):
+        if not self.hears or self.one_length or not (self.speed or self.shift_ms):
             return self.positions
         hop = self.sample_rate * self.hop_ms / 1000
         slowest = max(1, round(max(1, round(hop)) * (1 - self.speed))) / hop  # steps are whole samples
@@ -180,7 +194,18 @@ class MediaConfig(Section):
             yield f"frames_per_patch={self.frames_per_patch} is more than frames={self.frames}"
         if self.stem == "convolution" and self.patch % 4:
             yield f"stem=convolution halves a patch twice, and patch={self.patch} is no multiple of 4"
+        if self.hears and self.front_end == "whisper":
+            yield from self._whisper_problems()
         if self.hears and self.hop_ms > self.window_ms:
             yield f"hop_ms={self.hop_ms:g} is more than window_ms={self.window_ms:g}: sound between the frames would not be heard"
         if self.hears and self.sample_rate * self.window_ms / 1000 < 2:
             yield f"window_ms={self.window_ms:g} is less than two samples at sample_rate={self.sample_rate}"
+
+    def _whisper_problems(self) -> Iterator[str]:
+        if self.subsampling != WHISPER_DEFAULTS["subsampling"]:
+            yield f"subsampling={self.subsampling} does not fit front_end=whisper, which makes one position of 2 frames"
+        if self.speed:
+            yield f"speed={self.speed} is for front_end=own, not front_end=whisper — leave it out"
+        step = round(self.sample_rate * self.hop_ms / 1000) * self.subsampling
+        if round(self.sample_rate * self.longest_seconds, 6) % step:
+            yield f"longest_seconds={self.longest_seconds:g} is not whole positions of {step} samples at front_end=whisper"

@@ -260,6 +260,8 @@ class DecodingConfig(Section):
     no_repeat_ngram: int = Field(0, ge=0, le=1000, description="an n-gram of this size never comes twice; 0 = off")
     minimum_length: int = Field(0, ge=0, le=1 << 20)
     maximum_length: int = Field(256, gt=0, le=1 << 20, description="tokens; also bounded by 2 × source + 20")
+    never: list[str] = Field(default_factory=list, description="pieces that no answer has (Whisper)")
+    never_first: list[str] = Field(default_factory=list, description="pieces that no answer begins with; </s>: none is empty")
     batch_tokens: int = Field(4096, gt=0, le=MANY, description="padded source tokens translated together")
     seed: int = Field(1, ge=0, lt=1 << 31)
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field("auto", description="int8: fastest on a CPU, a little less exact")

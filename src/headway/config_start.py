@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from headway.config_media import DOORS, OF_MEDIA
+from headway.config_media import DOORS, OF_MEDIA, door_of
 from headway.config_reader import Document, read_document
 from headway.config_sections import SHAPE
 
@@ -34,6 +34,9 @@ def take_shape_of_start(document: Document, stacks_of: Mapping[str, tuple[str, .
     _take_senses(document, theirs.get("media", {}))
     around = ("before_source", "special_numbers", *(["before_target"] if tied else []))
     read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in around}
+    never = {key: value for key, value in theirs.get("decoding", {}).items() if key in ("never", "never_first") and value}
+    if tied and never and isinstance(asked := document.values.get("decoding") or {}, dict):
+        document.values["decoding"] = {**never, **asked}
     own = document.values.get("tokenizer") or {}
     if any(read.values()) and isinstance(own, dict):
         document.values["tokenizer"] = {**read, **own}
@@ -47,4 +50,5 @@ def _take_senses(document: Document, theirs: Mapping[str, Any]) -> None:
     kind = theirs.get("kind")
     if kind not in DOORS or not isinstance(own, dict) or own.get("kind", usual) != kind:
         return
-    document.values["media"] = {**{key: value for key, value in theirs.items() if key in DOORS[kind]}, **own}
+    wanted = door_of(kind, own.get("front_end", theirs.get("front_end", "own")))
+    document.values["media"] = {**{key: value for key, value in theirs.items() if key in wanted}, **own}

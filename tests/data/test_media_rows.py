@@ -29,7 +29,7 @@ def test_a_wave_comes_back_with_16_bits(samples: int, ids: list[int]) -> None:
     wave = np.random.default_rng(samples).uniform(-1, 1, samples).astype(np.float32)
     found = unpack(pack(wave, ids))
     assert found.media.dtype == np.float32
-    assert np.abs(found.media - wave).max(initial=0) <= 0.5 / 32767 + 1e-7
+    assert np.abs(found.media - wave).max(initial=0) <= 1 / 32768 + 1e-7
     assert found.ids.tolist() == ids
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headway.config_media import TEXT, MediaConfig
-from headway.data import media, sound
+from headway.data import media, sound, whisper_sound
 from headway.data.batches import Batch, Rows
 from headway.data.media_rows import MediaRow, unpack
 from headway.data.tokenizer import EOS_ID
@@ -81,19 +81,24 @@ def _heard(
     said = [
         wave if chance is None else _spoken_otherwise(wave, settings, chance) for wave, chance in zip(waves, chances, strict=True)
     ]
-    spectra = sound.log_mel(
-        said,
+    heard = []
+    for spectrum, chance in zip(_spectra(said, settings, speeds), chances, strict=True):
+        changed = spectrum if chance is None else sound.spec_augment(spectrum, chance, settings)
+        heard.append(sound.stack_frames(changed, subsampling=settings.subsampling))
+    return heard
+
+
+def _spectra(waves: Sequence[NDArray[Any]], settings: MediaConfig, speeds: Sequence[float] | None) -> list[NDArray[np.float32]]:
+    if settings.front_end == "whisper":
+        return whisper_sound.log_mel(waves, settings)
+    return sound.log_mel(
+        waves,
         sample_rate=settings.sample_rate,
         mels=settings.mels,
         window_ms=settings.window_ms,
         hop_ms=settings.hop_ms,
         speeds=speeds,
     )
-    heard = []
-    for spectrum, chance in zip(spectra, chances, strict=True):
-        changed = spectrum if chance is None else sound.spec_augment(spectrum, chance, settings)
-        heard.append(sound.stack_frames(changed, subsampling=settings.subsampling))
-    return heard
 
 
 def _spoken_otherwise(wave: NDArray[Any], settings: MediaConfig, chance: np.random.Generator) -> NDArray[np.float32]:

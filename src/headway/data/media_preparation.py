@@ -35,6 +35,7 @@ from headway.data.media_examples import (
 )
 from headway.data.media_files import UnreadableMedia, read_clip, read_picture, read_sound
 from headway.data.media_rows import pack, positions
+from headway.data.opening import target_opening
 from headway.data.preparation import CutUpOnce, MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
@@ -130,16 +131,20 @@ class MediaPreparation(CutUpOnce):
         data, self.settings = config.data, config.media
         self._tokenizers, self._max_length = tokenizers, data.max_length
         learned = config.model.has_position_table and self.settings.hears
-        self._most_positions = config.model.max_positions if learned else None
+        self._most_positions = ("model.max_positions", config.model.max_positions) if learned else None
+        if self.settings.front_end == "whisper":  # more would be cut away
+            self._most_positions = ("the table of media.longest_seconds", self.settings.positions)
         languages = (data.source_language, data.target_language)
         self._source_steps, self._target_steps = (Preprocessor(data.preprocessing, language) for language in languages)
         self._with_text = config.task in WITH_QUESTION
+        self._opening = target_opening(config, tokenizers) if self._writes else []
         self.dtypes = ("uint8", integer_type(tokenizers.target.vocabulary_size))
         self.made_from: dict[str, Any] = {
             "tokenizers": [tokenizers.source.digest, tokenizers.target.digest],
             "preprocessing": [data.preprocessing, *languages],
             "max_length": data.max_length,
             "media": _decides_rows(self.settings),
+            **({"target_tag": self._opening} if self._opening else {}),
         }
         self._measured: tuple[Rows | None, MeasuredRows | None] = (None, None)
 
@@ -206,9 +211,10 @@ class MediaPreparation(CutUpOnce):
     def _whole(self, examples: Sequence[MediaExample]) -> Iterator[NDArray[np.uint8] | UnreadableMedia]:
         """The row of each example, or why the model cannot read it."""
         for row in self._decoded(examples):
-            read = 0 if self._most_positions is None or isinstance(row, UnreadableMedia) else positions(row, self.settings)
-            if read > (self._most_positions or read):
-                row = UnreadableMedia(f"makes {read:,} positions, more than model.max_positions={self._most_positions}")
+            if self._most_positions is not None and not isinstance(row, UnreadableMedia):
+                (what, most), read = self._most_positions, positions(row, self.settings)
+                if read > most:
+                    row = UnreadableMedia(f"makes {read:,} positions, more than {what}={most}")
             yield row
 
     def _decoded(
@@ -238,13 +244,14 @@ class MediaPreparation(CutUpOnce):
         return [row[: self._max_length] for row in self._tokenizers.source.encode_many(texts)]
 
     def answers(self, examples: Sequence[MediaExample]) -> list[list[int]]:
-        """The ids of all captions of each example that can be learned, parted by ends of sentence."""
+        """The ids of all captions of each example that can be learned, each with its opening, parted by ends of sentence."""
         texts = [[self._target_steps.apply(answer) for answer in example.answers] for example in examples]
         rows = iter(self._tokenizers.target.encode_many([text for some in texts for text in some]))
         found = []
         for some in texts:
             each = [row for text in some if (row := next(rows)) and not is_blank(text) and len(row) <= self._max_length]
-            found.append([number for place, row in enumerate(each) for number in ([EOS_ID] if place else []) + row])
+            parted = ([EOS_ID] * (place > 0) + self._opening + row for place, row in enumerate(each))
+            found.append([number for row in parted for number in row])
         return found
 
     def rows_of_all(self, examples: Sequence[MediaExample]) -> MemoryRows:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from headway.config_media import MediaConfig
 
 _HEADER = 20  # bytes: T, H, W, C of pictures, or the number of samples and three zeros; the number of ids
-_LOUDEST = 32767
+_FULL_SCALE = 32768  # of 16 bits: files of so many come back as they were
 
 
 class MediaRow(NamedTuple):
@@ -30,7 +30,7 @@ def pack(media: NDArray[Any], ids: Sequence[int] = ()) -> NDArray[np.uint8]:
     if media.dtype == np.uint8:
         shape, content = media.shape, media
     else:
-        shape, content = (len(media), 0, 0, 0), (media.clip(-1, 1) * _LOUDEST).round().astype("<i2")
+        shape, content = (len(media), 0, 0, 0), (media * _FULL_SCALE).round().clip(-_FULL_SCALE, _FULL_SCALE - 1).astype("<i2")
     header = np.array([*shape, len(ids)], dtype="<u4")
     return np.concatenate([np.ascontiguousarray(one).view(np.uint8).ravel() for one in (header, content, np.array(ids, "<u4"))])
 
@@ -42,7 +42,7 @@ def unpack(row: NDArray[np.integer]) -> MediaRow:
     content = row[_HEADER : _HEADER + size]
     ids = row[_HEADER + size :].copy().view("<u4")
     if shape[1] == 0:
-        return MediaRow(content.copy().view("<i2").astype(np.float32) / np.float32(_LOUDEST), ids)
+        return MediaRow(content.copy().view("<i2").astype(np.float32) / np.float32(_FULL_SCALE), ids)
     return MediaRow(content.reshape(shape), ids)
 
 
@@ -57,7 +57,8 @@ def places_of(shape: Sequence[int], settings: MediaConfig) -> int:
     if len(shape) > 1:
         times, rows, columns = -(-shape[0] // settings.frames_per_patch), shape[1] // settings.patch, shape[2] // settings.patch
         return times * rows * columns + settings.class_token
-    return -(-max(1, shape[0] // hop_samples(settings)) // settings.subsampling)
+    heard = -(-max(1, shape[0] // hop_samples(settings)) // settings.subsampling)
+    return max(heard, settings.positions) if settings.one_length else heard
 
 
 def hop_samples(settings: MediaConfig) -> int:

@@ -16,19 +16,20 @@ def source_opening(config: Config, tokenizers: Tokenizers) -> list[int]:
     """
     tags = config.language_tags
     tag = [tokenizers.source.vocabulary_size + tags.index(config.data.target_language)] if tags else []
-    return [*_numbers(tokenizers.source, config.tokenizer.before_source, "before_source"), *tag]
+    return [*numbers_of(tokenizers.source, config.tokenizer.before_source, "tokenizer.before_source"), *tag]
 
 
 def target_opening(config: Config, tokenizers: Tokenizers) -> list[int]:
     """The ids of `tokenizer.before_target`. Raises UsageError for a piece that the tokenizer does not have."""
-    return _numbers(tokenizers.target, config.tokenizer.before_target, "before_target")
+    return numbers_of(tokenizers.target, config.tokenizer.before_target, "tokenizer.before_target")
 
 
-def _numbers(tokenizer: Tokenizer, pieces: Sequence[str], key: str) -> list[int]:
+def numbers_of(tokenizer: Tokenizer, pieces: Sequence[str], where: str) -> list[int]:
+    """The ids of pieces that a setting names. Raises UsageError for one that the tokenizer does not have."""
     found = []
     for piece in pieces:
         if piece not in tokenizer.vocabulary:
             remedy = "name one of its pieces, or leave it out"
-            raise UsageError(f"{piece!r} is no piece of the tokenizer", where=f"tokenizer.{key}", remedy=remedy)
+            raise UsageError(f"{piece!r} is no piece of the tokenizer", where=where, remedy=remedy)
         found.append(tokenizer.vocabulary.index(piece))
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from headway.config import Config, CorpusConfig, DataConfig
 from headway.data.batches import BucketedEpoch, Epoch, Rows, collate_two_texts
-from headway.data.opening import source_opening, target_opening
+from headway.data.opening import numbers_of, source_opening, target_opening
 from headway.data.preparation import MemoryRows, Prepared, integer_type
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.readers import Pair, RatedPair, count, read_pairs, read_rated
@@ -22,9 +22,15 @@ EMPTY_SOURCE, EMPTY_TARGET, TOO_LONG = "empty source", "empty target", "too long
 
 
 def forbidden_ids(config: Config, tokenizers: Tokenizers) -> list[int]:
-    """What is never written: special pieces and tags."""
+    """What is never written: special pieces, tags and `decoding.never`. Raises UsageError for what is no piece."""
     first = tokenizers.target.vocabulary_size
-    return [*FORBIDDEN_IDS, *range(first, first + len(config.language_tags))]
+    never = numbers_of(tokenizers.target, config.decoding.never, "decoding.never")
+    return [*FORBIDDEN_IDS, *range(first, first + len(config.language_tags)), *never]
+
+
+def forbidden_first(config: Config, tokenizers: Tokenizers) -> list[int]:
+    """What no answer begins with. Raises UsageError for what is no piece."""
+    return numbers_of(tokenizers.target, config.decoding.never_first, "decoding.never_first")
 
 
 class PairPreparation:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from headway.config import Config
-from headway.data.pairs import forbidden_ids
+from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
 from headway.explain.search import SearchTree, search_tree
 from headway.explain.sides import END, HIDDEN, INSIDE, WORD_STARTS, Side, shown_pieces
@@ -56,6 +56,7 @@ def beam_search(
     options = decoding_options(config, request.decoding)
     if options.method != "beam":
         return None
+    asked = config.model_copy(update={"decoding": options})
 
     def search() -> SearchTree:
         history: list[list[Candidate]] = []
@@ -68,7 +69,8 @@ def beam_search(
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             prefixes=[prompt],
-            forbidden_ids=forbidden_ids(config, request.loaded.tokenizers),
+            forbidden_ids=forbidden_ids(asked, request.loaded.tokenizers),
+            forbidden_first=forbidden_first(asked, request.loaded.tokenizers),
             context_length=config.data.max_length if source is None else None,
             history=history,
         )

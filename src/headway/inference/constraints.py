@@ -16,9 +16,16 @@ class Constraints:
     """What may be said next, by forced prefix, length, repetition and forbidden ids."""
 
     def __init__(
-        self, options: DecodingConfig, eos_id: int, forbidden_ids: Sequence[int], prefixes: list[list[int]], limits: list[int]
+        self,
+        options: DecodingConfig,
+        eos_id: int,
+        forbidden: tuple[Sequence[int], Sequence[int]],
+        prefixes: list[list[int]],
+        limits: list[int],
     ) -> None:
-        self.options, self.eos_id, self.forbidden_ids = options, eos_id, torch.tensor(forbidden_ids, dtype=torch.long)
+        """`forbidden`: ids that are never said, and those that are not said first."""
+        self.options, self.eos_id = options, eos_id
+        self.forbidden_ids, self.forbidden_first = (torch.tensor(ids, dtype=torch.long) for ids in forbidden)
         self.prefixes, self.limits = prefixes, limits
         self.may_get_stuck = options.minimum_length > 0 or options.no_repeat_ngram > 0
 
@@ -28,6 +35,8 @@ class Constraints:
         lengths = [T - len(self.prefixes[sentence]) for sentence in sentences]
         end_BK = logits_BKV[..., eos].clone()
         logits_BKV.index_fill_(2, self.forbidden_ids.to(logits_BKV.device), NEVER)
+        if len(self.forbidden_first) and (begun := [row for row, length in enumerate(lengths) if length == 0]):
+            logits_BKV[begun] = logits_BKV[begun].index_fill(2, self.forbidden_first.to(logits_BKV.device), NEVER)
         if self.options.no_repeat_ngram:
             self._forbid_repeats(logits_BKV, ids_BKT)
         if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:

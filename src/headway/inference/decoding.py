@@ -70,6 +70,7 @@ def generate(
     eos_id: int,
     prefixes: Sequence[Sequence[int]] | None = None,
     forbidden_ids: Sequence[int] = (),
+    forbidden_first: Sequence[int] = (),
     sentence_numbers: Sequence[int] | None = None,
     context_length: int | None = None,
     history: list[list[Candidate]] | None = None,
@@ -79,7 +80,7 @@ def generate(
     Args:
         source_ids_BS: sources with their mask (True = may be attended to); both None for a model without an encoder.
         prefixes: ids each answer must begin with; a model without an encoder continues them. None for none.
-        forbidden_ids: never chosen, such as padding and start.
+        forbidden_ids: never chosen, such as padding and start; forbidden_first: not chosen for the first token of an answer.
         sentence_numbers: what sampling is seeded with beside `options.seed`; default: the place in this batch. With a
             number that belongs to the sentence the draw does not depend on what it is batched with.
         context_length: tokens, start included, that the decoder learned to look back on. Each position sees so many; where
@@ -100,7 +101,7 @@ def generate(
     if B == 0:
         return []
     limits = _limits(model, source_mask_BS, options, given, context_length)
-    constraints = Constraints(options, eos_id, forbidden_ids, given, limits)
+    constraints = Constraints(options, eos_id, (forbidden_ids, forbidden_first), given, limits)
     numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
     search = _BeamSearch(constraints, history) if options.method == "beam" else _Walk(constraints, numbers)
 

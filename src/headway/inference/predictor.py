@@ -26,7 +26,7 @@ from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
 from headway.data.opening import source_opening, target_opening
-from headway.data.pairs import forbidden_ids
+from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
@@ -329,7 +329,9 @@ class Translator:
 
     def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
         self.options, self.device = options, choose_device(TrainingConfig())
-        self.forbidden_ids = forbidden_ids(loaded.config, loaded.tokenizers)
+        config = loaded.config.model_copy(update={"decoding": options})
+        self.forbidden_ids = forbidden_ids(config, loaded.tokenizers)
+        self.forbidden_first = forbidden_first(config, loaded.tokenizers)
         self.opening = target_opening(loaded.config, loaded.tokenizers)
         self.precision = choose_inference_precision(options.precision, self.device, loaded.config.model)
         self.model = prepare(loaded.model.to(self.device), self.precision)
@@ -350,6 +352,7 @@ class Translator:
             eos_id=EOS_ID,
             prefixes=[self.opening] * len(rows),
             forbidden_ids=self.forbidden_ids,
+            forbidden_first=self.forbidden_first,
             sentence_numbers=numbers,
         )
         return [[one.without(len(self.opening)) for one in answers] for answers in found]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.preprocessing import Preprocessor
-from headway.data.tokenizer import BOS_ID, EOS_ID, FORBIDDEN_IDS, UNK_ID
+from headway.data.tokenizer import BOS_ID, EOS_ID, UNK_ID
 from headway.inference.decoding import generate
 from headway.inference.predictor import (
     MOST_QUERIES,
@@ -58,6 +59,8 @@ class Writer:
         self._tokenizer = loaded.tokenizers.target
         self._steps = Preprocessor(config.data.preprocessing, config.data.source_language)
         self._context_length = config.data.max_length
+        asked = config.model_copy(update={"decoding": self.options})
+        self._never, self._never_first = forbidden_ids(asked, loaded.tokenizers), forbidden_first(asked, loaded.tokenizers)
         self._model = ready_to_compute(loaded, decoding)
 
     def predict(self, prompts: Sequence[str]) -> list[str]:
@@ -100,7 +103,8 @@ class Writer:
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             prefixes=prefixes,
-            forbidden_ids=FORBIDDEN_IDS,
+            forbidden_ids=self._never,
+            forbidden_first=self._never_first,
             sentence_numbers=range(first, first + len(prompts)),
             context_length=self._context_length,
         )

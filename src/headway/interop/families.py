@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headway.interop.encoder_families import DISTILBERT, bert
 from headway.interop.family import Family
-from headway.interop.media_families import VIT
+from headway.interop.media_families import VIT, WHISPER
 from headway.interop.pair_families import T5, fairseq, fairseq_positions, marian_positions
 from headway.interop.writer_families import GPT2, llama
 
@@ -61,4 +61,5 @@ FAMILIES: dict[str, Family] = {
     ),
     "t5": T5,
     "vit": VIT,
+    "whisper": WHISPER,
 }

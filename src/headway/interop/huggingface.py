@@ -65,7 +65,7 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
     theirs = _read_config(source)
     kind, family = _family_of(theirs, source)
-    if languages is not None and family.task != "translation":
+    if languages is not None and family.task not in ("translation", "speech_recognition"):
         raise UsageError(f"{kind} is asked for no language", where="--from, --to", remedy="leave them out")
     tensors = _read_weights(source, family.prefix)
     with _blamed_on(source / CONFIG):
@@ -248,6 +248,11 @@ class _Text:
         start = self.found.start if self.order[BOS_ID] < 0 else self.order[BOS_ID]
         return torch.tensor([start if place == BOS_ID else row for place, row in enumerate(self.order)]).clamp(min=0)
 
+    def pieces(self, numbers: list[int]) -> list[str]:
+        """Those that have these numbers there; there may be none."""
+        own = dict(zip(self.order, self.tokenizer.vocabulary, strict=True))
+        return [own[number] for number in numbers if number in own]
+
 
 def _text_of(source: Path, theirs: Json, family: Family, languages: tuple[str, str] | None, rows: int) -> _Text:
     found = surroundings(source, theirs, family, languages)
@@ -302,7 +307,10 @@ def _configuration(task: str, switches: Json, tokenizers: Tokenizers, text: _Tex
     if text is not None:
         room = switches.get("max_positions", LONGEST) - 2 - len(text.found.before_source)
         values["data"]["max_length"] = min(room, LONGEST)
-        values["decoding"] = {"maximum_length": min(room, 200)}
+        room -= len(text.found.before_target) if task == "speech_recognition" else 0
+        longest = room if task == "speech_recognition" else min(room, 200)
+        never = {"never": text.pieces(text.found.never), "never_first": text.pieces(text.found.never_first)}
+        values["decoding"] = {"maximum_length": longest, **never}
         values["tokenizer"] |= {
             "before_source": text.found.before_source,
             "before_target": text.found.before_target,

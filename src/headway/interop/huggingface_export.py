@@ -22,6 +22,7 @@ from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Family, Json
 from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
 from headway.interop.media_families import PROCESSOR
+from headway.interop.prompts import write_prompt
 from headway.interop.surroundings import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 from headway.interop.weights import to_theirs
 from headway.model.layers import sinusoidal_positions
@@ -71,7 +72,8 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
     told = {**settings, "architectures": [family.body if is_body and family.body else family.architecture], "model_type": name}
     if loaded.tokenizers.labels is not None:
         told |= write_labels(loaded.tokenizers.labels)
-    numbers = _numbers(loaded, tokenizer, rows) if reads_or_writes(loaded) else None
+    numbers = _numbers(loaded, tokenizer, rows, family) if reads_or_writes(loaded) else None
+    asked = _asked(loaded, tokenizer, rows, family)
 
     def write(aside: Path) -> None:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
@@ -80,8 +82,8 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
         if numbers is None:
             _write_json(aside / CONFIG, {**told, "dtype": "float32"})
             return
-        _write_settings(aside, told, numbers, int(known.sum()), config)
-        _write_tokenizer(aside, tokenizer, rows, loaded)
+        _write_settings(aside, told, numbers, asked, int(known.sum()), config)
+        _write_tokenizer(aside, tokenizer, rows, loaded, family)
 
     write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
     return Exported(out, name, loaded.config.data.preprocessing)
@@ -104,13 +106,27 @@ def _refuse_more(loaded: LoadedModel, family: Family) -> None:
         raise UsageError(f"the model {what}, and none of {family.architecture} does", where=str(loaded.directory))
 
 
-def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
+def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor, family: Family) -> Json:
     """The numbers there of special pieces, by the names of their settings; None for one that they do not have."""
     pad, begin, end = (int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID))
     start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
-    found = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
-    if loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
+    found: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
+    if family.task == "speech_recognition":  # Whisper has one piece for all of them
+        found = {key: end if number is None else number for key, number in found.items()} | {"decoder_start_token_id": start}
+    elif loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
         found |= {"decoder_start_token_id": start, "forced_bos_token_id": _forced(loaded, tokenizer, rows)}
+    return found
+
+
+def _asked(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor, family: Family) -> Json:
+    """What an answer begins with and may not have, as generation_config.json alone tells it."""
+    number_of, decoding = dict(zip(tokenizer.vocabulary, rows.tolist(), strict=True)), loaded.config.decoding
+    speech = family.task == "speech_recognition"
+    found = write_prompt(loaded.config.tokenizer.before_target, number_of) if speech else {}
+    for name, pieces in (("suppress_tokens", decoding.never), ("begin_suppress_tokens", decoding.never_first)):
+        numbers = [number_of[piece] for piece in pieces if number_of.get(piece, -1) >= 0]
+        if numbers or speech:  # whose own would be others
+            found[name] = numbers
     return found
 
 
@@ -168,7 +184,7 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
     return config.model_copy(update=changes), made
 
 
-def _write_settings(aside: Path, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
+def _write_settings(aside: Path, settings: Json, numbers: Json, asked: Json, rows: int, config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
     generation = {**numbers, **({"encoder_no_repeat_ngram_size": 0} if both else {})}
     whole = {
@@ -178,7 +194,7 @@ def _write_settings(aside: Path, settings: Json, numbers: Json, rows: int, confi
         **settings,
         **generation,
     }
-    for file, content in ((CONFIG, whole), (GENERATION, generation)):
+    for file, content in ((CONFIG, whole), (GENERATION, {**generation, **asked})):
         _write_json(aside / file, {key: value for key, value in content.items() if value is not None})
 
 
@@ -186,7 +202,7 @@ def _write_json(path: Path, content: Json) -> None:
     write_file(path, [json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"])
 
 
-def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: LoadedModel) -> None:
+def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: LoadedModel, family: Family) -> None:
     """The tokenizer with their numbers, and what it puts around a text."""
     content = json.loads(json.dumps(tokenizer.content))
     number_of = dict(zip(tokenizer.vocabulary, rows.tolist(), strict=True))
@@ -203,22 +219,35 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
     added = [token for token in added if token["id"] >= 0 and not token["content"].startswith(spare)]
     content["added_tokens"] = sorted(added, key=lambda token: int(token["id"]))
     pieces = tokenizer.vocabulary
-    before = loaded.config.tokenizer.before_source
+    around, writes_speech = loaded.config.tokenizer, family.task == "speech_recognition"
+    before = around.before_source
+    if writes_speech:  # what its tokenizer is used for
+        start = next(piece for piece, number in number_of.items() if number == around.special_numbers[-1])
+        before = [start, *around.before_target]
     ends = loaded.config.model.encoder_layers > 0
     content["post_processor"] = _template(before, pieces[EOS_ID], number_of) if ends else None
     write_file(aside / TOKENIZER, [json.dumps(content, ensure_ascii=False).encode()])
     names = {"pad_token": PAD_ID, "bos_token": BOS_ID, "eos_token": EOS_ID, "unk_token": len(SPECIAL_TOKENS) - 1}
     known = {name: pieces[number] for name, number in names.items() if number_of[pieces[number]] >= 0}
-    if ends and before:
+    if ends and before and not writes_speech:
         known |= {"cls_token": before[0], "sep_token": pieces[EOS_ID]}
     if "[MASK]" in number_of:
         known |= {"mask_token": "[MASK]"}
     shape = loaded.config.model
     longest = shape.max_positions if shape.has_position_table else loaded.config.data.max_length
     told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest, **known}
+    if writes_speech:
+        told |= _of_whisper(write_prompt(around.before_target, number_of), pieces[EOS_ID])
     if shape.token_types > 1:
         told["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     write_file(aside / TOKENIZER_CONFIG, [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
+
+
+def _of_whisper(asked: Json, end: str) -> Json:
+    """What tokenizer_config.json says of Whisper's tokenizer, which has one special piece for all."""
+    prompt = {"language": asked["language"].strip("<|>"), "task": asked["task"]} if "language" in asked else {}
+    pieces = dict.fromkeys(("pad_token", "bos_token", "eos_token", "unk_token"), end)
+    return {"tokenizer_class": "WhisperTokenizer", "processor_class": "WhisperProcessor", **pieces, **prompt}
 
 
 def _template(before: list[str], end: str, number_of: dict[str, int]) -> Json:

@@ -1,4 +1,4 @@
-"""ViT, which sees: a table of switches, and how its pictures are prepared."""
+"""ViT, which sees, and Whisper, which hears: tables of switches, and how their files are prepared."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from headway.interop.weights import linear
 PROCESSOR = "preprocessor_config.json"
 FILTERS = ("nearest", "lanczos", "bilinear", "bicubic")  # by Pillow's numbers
 
-# Settings that change no number, or that others tell.
+# Settings that change no number, or that others tell; mel_filters stand in old files, and are always the same.
 SILENT = frozenset([
     "image_processor_type", "feature_extractor_type", "processor_class", "data_format", "input_data_format", "crop_size",
     "do_convert_rgb", "default_to_square", "device", "disable_grouping", "return_tensors", "pad_size", "image_seq_length",
+    "n_samples", "nb_max_frames", "return_attention_mask", "mel_filters", "padding_side", "truncation",
 ])  # fmt: skip
 SEEN = frozenset(["size", "resample", "do_normalize", "image_mean", "image_std"])
 ALWAYS_SEEN = {"do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_center_crop": False, "do_pad": False}
@@ -100,4 +101,83 @@ VIT = Family(
     others=frozenset({"image_size", "patch_size", "num_channels", "encoder_stride", "pooler_output_size", "pooler_act"}),
     prefix="vit.",
     door=Door(_read_pictures, _write_pictures),
+)
+
+
+HEARD = {"sampling_rate": 16000, "feature_size": 80, "n_fft": 400, "hop_length": 160, "chunk_length": 30}  # where not given
+
+
+def _read_sound(theirs: Json, told: Json) -> Json:
+    refuse_unknown(told, {"padding_value": 0.0, "dither": 0.0, "do_normalize": False}, HEARD.keys() | SILENT, PROCESSOR)
+    rate, mels, window, hop, seconds = (told.get(key, usual) for key, usual in HEARD.items())
+    if mels != theirs["num_mel_bins"]:
+        raise unsupported("feature_size", mels, PROCESSOR, f"the model reads num_mel_bins={theirs['num_mel_bins']}")
+    if seconds * rate != 2 * hop * theirs["max_source_positions"]:
+        frames = 2 * theirs["max_source_positions"]
+        raise unsupported("chunk_length", seconds, PROCESSOR, f"the model reads {frames} frames (max_source_positions)")
+    return {
+        "kind": "audio",
+        "front_end": "whisper",
+        "sample_rate": rate,
+        "mels": mels,
+        "window_ms": 1000 * window / rate,
+        "hop_ms": 1000 * hop / rate,
+        "longest_seconds": float(seconds),
+    }
+
+
+def _write_sound(ours: MediaConfig) -> tuple[Json, Json]:
+    if ours.front_end != "whisper" or not ours.longest_seconds.is_integer():
+        given = f"media.front_end={ours.front_end} with media.longest_seconds={ours.longest_seconds:g}"
+        raise ModelError(f"{given} is nothing that Whisper has, which needs whisper and whole seconds", where="media")
+    rate = ours.sample_rate
+    values = rate, ours.mels, round(rate * ours.window_ms / 1000), round(rate * ours.hop_ms / 1000), int(ours.longest_seconds)
+    told = dict(zip(HEARD, values, strict=True))
+    return {"num_mel_bins": ours.mels, "max_source_positions": ours.positions}, {
+        "feature_extractor_type": "WhisperFeatureExtractor",
+        "processor_class": "WhisperProcessor",
+        "padding_value": 0.0,
+        "return_attention_mask": False,
+        **told,
+    }
+
+
+def _same_sides(theirs: Json) -> Json:
+    for one, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
+        if theirs[one] != theirs[other]:
+            raise unsupported(other, theirs[other], CONFIG, f"it must be {one}={theirs[one]}")
+    return {}
+
+
+WHISPER_SETTINGS = frozenset([
+    "num_mel_bins", "max_source_positions", "decoder_attention_heads", "decoder_ffn_dim", "suppress_tokens",
+    "begin_suppress_tokens", "forced_decoder_ids", "classifier_proj_size", "median_filter_width", "apply_spec_augment",
+    "mask_time_prob", "mask_time_length", "mask_time_min_masks", "mask_feature_prob", "mask_feature_length",
+    "mask_feature_min_masks", "num_hidden_layers",
+])  # fmt: skip
+WHISPER = Family(
+    architecture="WhisperForConditionalGeneration",
+    task="speech_recognition",
+    names=lambda ours: names.WHISPER,
+    same={
+        "d_model": "width",
+        "encoder_layers": "encoder_layers",
+        "decoder_layers": "decoder_layers",
+        "encoder_attention_heads": "heads",
+        "encoder_ffn_dim": "feed_forward_width",
+        "activation_function": "activation",
+        "max_target_positions": "max_positions",
+    },
+    always={
+        "norm": "layer",
+        "norm_place": "pre",
+        "positions": "learned",
+        "embedding_scale": False,
+        "tied_embeddings": "decoder",
+    },
+    only={"scale_embedding": False, "use_weighted_layer_sum": False, "tie_word_embeddings": True},
+    more=_same_sides,
+    back=lambda ours: {"decoder_attention_heads": ours.heads, "decoder_ffn_dim": ours.feed_forward_width},
+    others=WHISPER_SETTINGS,
+    door=Door(_read_sound, _write_sound),
 )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from headway.interop.weights import BATCHED, LAST, PATCHES, SAME, TURNED, Form, Names, Rule, linear, rule
+from headway.interop.weights import BATCHED, LAST, LOWER, PATCHES, SAME, TAPS, TURNED, Form, Names, Rule, linear, rule
 
 WRITTEN = "target_embedding.tokens.weight"
 
 
-def _self_attention(ours: str, query: str, key: str, value: str, output: str, *, bias: bool = True) -> list[Rule]:
+def _self_attention(
+    ours: str, query: str, key: str, value: str, output: str, *, bias: bool = True, key_bias: bool = True
+) -> list[Rule]:
+    """A bias of keys moves all scores of a query alike, and so no weight: where they have none, ours is zero."""
+    value_bias = [] if key_bias else [rule(f"{ours}.key_value.bias", f"{value}.bias", form=LOWER)]
     return [
         *linear(f"{ours}.query", query, bias=bias),
-        *linear(f"{ours}.key_value", f"{key} {value}", bias=bias),
+        *linear(f"{ours}.key_value", f"{key} {value}", bias=bias and key_bias),
+        *value_bias,
         *linear(f"{ours}.output", output, bias=bias),
     ]
 
@@ -151,19 +156,34 @@ def fairseq(*, learned: bool, embedding_norm: bool, final_norm: bool, output_bia
     return Names(once, encoder=_fairseq_layer("encoder"), decoder=_fairseq_layer("decoder"))
 
 
-def _fairseq_layer(stack: str) -> list[Rule]:
+def _fairseq_layer(stack: str, *, key_bias: bool = True) -> list[Rule]:
     block, layer = f"{stack}.{{i}}", f"model.{stack}.layers.{{i}}"
     parts = [("self_attention", "self_attn")] + [("cross_attention", "encoder_attn")] * (stack == "decoder")
     found = []
     for ours, theirs in parts:
         names = (f"{layer}.{theirs}.{name}_proj" for name in ("q", "k", "v", "out"))
-        found += _self_attention(f"{block}.{ours}", *names)
+        found += _self_attention(f"{block}.{ours}", *names, key_bias=key_bias)
         found += linear(f"{block}.{ours}_norm", f"{layer}.{theirs}_layer_norm")
     return [
         *found,
         *_feed_forward(block, f"{layer}.fc1", f"{layer}.fc2"),
         *linear(f"{block}.feed_forward_norm", f"{layer}.final_layer_norm"),
     ]
+
+
+WHISPER = Names(
+    [
+        *linear("source_embedding.first", "model.encoder.conv1", form=TAPS),
+        *linear("source_embedding.second", "model.encoder.conv2", form=TAPS),
+        rule("source_embedding.fixed", "model.encoder.embed_positions.weight"),
+        rule(WRITTEN, "model.decoder.embed_tokens.weight", vocabulary=True),
+        rule("target_embedding.learned.weight", "model.decoder.embed_positions.weight"),
+        *linear("encoder_norm", "model.encoder.layer_norm"),
+        *linear("decoder_norm", "model.decoder.layer_norm"),
+    ],
+    encoder=_fairseq_layer("encoder", key_bias=False),
+    decoder=_fairseq_layer("decoder", key_bias=False),
+)
 
 
 def t5(*, gated: bool, tied: bool) -> Names:

@@ -17,6 +17,7 @@ from headway.data.tokenizer import SPECIAL_TOKENS
 from headway.data.tokenizer_import import MAX_BYTES, special_pieces_of
 from headway.errors import DataError, ModelError, UsageError
 from headway.interop.family import Family, Json
+from headway.interop.prompts import read_prompt
 from headway.training.tensor_file import refuse_duplicates
 
 TOKENIZER, TOKENIZER_CONFIG, GENERATION = "tokenizer.json", "tokenizer_config.json", "generation_config.json"
@@ -32,6 +33,7 @@ class Surroundings:
         special_pieces: those for padding, begin, end and unknown; one that they do not have is a new name.
         start: the number there of what the decoder reads first.
         before_source, before_target: pieces that stand before what is read, and before each answer.
+        never, never_first: the numbers there of pieces that no answer has, and that none begins with.
     """
 
     content: Json
@@ -40,6 +42,8 @@ class Surroundings:
     start: int
     before_source: list[str]
     before_target: list[str]
+    never: list[int]
+    never_first: list[int]
 
 
 def read_json(path: Path, most: int) -> Json:
@@ -76,14 +80,17 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
     if family.task != "language_model" and behind != [special[2]]:
         raise ModelError(f"puts {behind} behind a text, and only an end is known there", where=where)
     target = [names[one] for one in [told.get("forced_bos_token_id")] if isinstance(one, int)]
-    if languages is not None:
+    if family.task == "speech_recognition":
+        before, target = [], read_prompt(told, numbers, languages, str(source / GENERATION))
+    elif languages is not None:
         for piece in languages:
             if piece not in numbers:
                 remedy = "give pieces, as deu_Latn"
                 raise UsageError(f"{piece!r} is no piece of its tokenizer", where="--from, --to", remedy=remedy)
         before, target = [languages[0]], [languages[1]]
     before_source = [] if family.task == "language_model" else before
-    return Surroundings(content, numbers, special, start, before_source, target)
+    never = (list(told.get(key) or ()) for key in ("suppress_tokens", "begin_suppress_tokens"))
+    return Surroundings(content, numbers, special, start, before_source, target, *never)
 
 
 def _if_there(path: Path) -> Json:

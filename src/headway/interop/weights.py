@@ -39,6 +39,7 @@ TURNED = Form(lambda theirs: theirs.t(), lambda ours: ours.t())  # inputs before
 BATCHED = Form(lambda theirs: theirs[0], lambda ours: ours[None])  # as a batch of one
 LAST = Form(lambda theirs: theirs[0].roll(-1, 0), lambda ours: ours.roll(1, 0)[None])  # the same, and their first row is our last
 PATCHES = Form(lambda theirs: theirs.permute(0, 2, 3, 1).flatten(1), _patch)  # a convolution over patches, colours first
+LOWER = Form(lambda theirs: torch.cat((torch.zeros_like(theirs), theirs)), lambda ours: ours[len(ours) // 2 :])  # above it zeros
 TAPS = Form(lambda theirs: theirs.permute(0, 2, 1).flatten(1), lambda ours: _with_kernel(ours, 3))  # one over three frames
 
 

@@ -14,7 +14,7 @@ from headway.config import MediaConfig, ModelConfig
 from headway.config_media import CLASS, MEDIA, PLACES, TEXT
 from headway.model.dropout import Dropout, RandomMasks
 from headway.model.embeddings import SinusoidTable
-from headway.model.layers import Linear
+from headway.model.layers import Linear, sinusoidal_positions
 
 
 class MediaEmbedding(nn.Module):
@@ -140,7 +140,35 @@ class AudioEmbedding(MediaEmbedding):
         return self.sinusoids(positions_S, self.width) if self.places == "sinusoidal" else 0.0
 
 
+class WhisperEmbedding(MediaEmbedding):
+    """Two convolutions over log-mel frames, the second in steps of two, and a table of places that does not learn.
+
+    As Whisper has them (Radford et al. 2022, section 2.2): two frames stand in one position of the input.
+    """
+
+    def __init__(self, config: ModelConfig, media: MediaConfig, vocabulary_size: int, masks: RandomMasks) -> None:
+        super().__init__(config, media, vocabulary_size, masks)
+        self.first, self.second = Linear(3 * media.mels, config.width), Linear(3 * config.width, config.width)
+        self.fixed: Tensor
+        self.register_buffer("fixed", sinusoidal_positions(torch.arange(media.positions), config.width))
+
+    def values(self, values_BSV: Tensor) -> Tensor:
+        B, S, _ = values_BSV.shape
+        x_BTC = values_BSV.reshape(B, 2 * S, self.media.mels)
+        x_BTC = F.gelu(self.first(torch.cat((_shifted(x_BTC, 1), x_BTC, _shifted(x_BTC, -1)), -1)))
+        return F.gelu(self.second(torch.cat((_shifted(x_BTC, 1)[:, 0::2], x_BTC[:, 0::2], x_BTC[:, 1::2]), -1)))
+
+    def where(self, places_BSP: Tensor, positions_S: Tensor) -> Tensor | float:
+        return self.fixed[positions_S]
+
+
+def _shifted(x_BTC: Tensor, steps: int) -> Tensor:
+    """Each place has what stood one step before it, or, of -1, behind it; zeros at the end."""
+    return F.pad(x_BTC, (0, 0, steps, -steps))
+
+
 def build_media_embedding(config: ModelConfig, media: MediaConfig, vocabulary_size: int, masks: RandomMasks) -> MediaEmbedding:
     """The embedding of a kind of media; `vocabulary_size` is that of a text read beside it, 0 for none."""
-    kind = AudioEmbedding if media.hears else PatchEmbedding
+    heard = WhisperEmbedding if media.front_end == "whisper" else AudioEmbedding
+    kind = heard if media.hears else PatchEmbedding
     return kind(config, media, vocabulary_size, masks)

@@ -300,7 +300,7 @@ def _lengths(config: Config, report: CheckReport | None) -> tuple[float, float, 
 def _typical_positions(config: Config) -> float:
     """What the encoder reads of a file, where nothing is known of the data: the largest picture, some seconds of sound."""
     media = config.media
-    share = min(1.0, TYPICAL_SECONDS / media.longest_seconds) if media.hears else 1.0
+    share = min(1.0, TYPICAL_SECONDS / media.longest_seconds) if media.hears and not media.one_length else 1.0
     return share * media.positions + (TYPICAL_LENGTH if config.reads_text else 0)
 
 

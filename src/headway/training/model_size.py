@@ -64,7 +64,10 @@ def stem(config: ModelConfig, media: MediaConfig) -> Stem:
     """That of `build_media_embedding`: linear layers and convolutions, each with a bias."""
     D = config.width
     layers: list[tuple[int, int, int]] = []  # inputs of a place, outputs, places in a position
-    if media.hears:
+    if media.front_end == "whisper":
+        layers = [(3 * media.mels, D, 2), (3 * D, D, 1)]
+        kept = sum(inputs * places for inputs, _, places in layers) + D  # before the second activation
+    elif media.hears:
         steps = media.subsampling.bit_length() - 1
         layers = [(3 * (D if step else media.mels), D, media.subsampling >> (step + 1)) for step in range(steps)]
         layers.append((D if steps else media.mels, D, 1))

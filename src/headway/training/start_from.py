@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, MediaConfig, ModelConfig
-from headway.config_media import DOORS
+from headway.config_media import door_of
 from headway.config_sections import SHAPE
 from headway.data.checks.report import Finding
 from headway.data.preparation import texts_of
@@ -223,7 +223,7 @@ def _other_media(theirs: MediaConfig, ours: MediaConfig) -> Iterator[tuple[str, 
     """Settings by which one position of media is other numbers: their keys, ours, theirs."""
     if "text" in (theirs.kind, ours.kind):  # nothing of one door fits the other
         return
-    keys = ("kind",) if theirs.kind != ours.kind else DOORS[ours.kind]
+    keys = ("kind",) if theirs.kind != ours.kind else door_of(ours.kind, ours.front_end)
     found = ((f"media.{key}", getattr(ours, key), getattr(theirs, key)) for key in keys)
     yield from ((key, mine, given) for key, mine, given in found if mine != given)
 

@@ -20,7 +20,7 @@ from headway.config import Config, Direction
 from headway.data.batches import IGNORED
 from headway.data.labels import Labels
 from headway.data.opening import target_opening
-from headway.data.pairs import forbidden_ids
+from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.preparation import SIDES, MemoryRows, Preparation, cut_warning, fingerprint_of
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.questions import QuestionPreparation
@@ -243,8 +243,8 @@ def _some(examples: list[Example], shown: int = SHOWN) -> list[Example]:
 @torch.no_grad()
 def _written(model: Transformer, validation: Validation, config: Config, tokenizers: Tokenizers) -> list[str]:
     """What the model writes for each example, before preprocessing is undone."""
-    device, forbidden = next(model.parameters()).device, forbidden_ids(config, tokenizers)
-    opening = target_opening(config, tokenizers)
+    device, opening = next(model.parameters()).device, target_opening(config, tokenizers)
+    never, never_first = forbidden_ids(config, tokenizers), forbidden_first(config, tokenizers)
     updates = validation.preparation.updates(validation.rows, BATCH_TOKENS, 0, None)
     greedy = config.decoding.model_copy(update={"method": "greedy", "n_best": 1})
     texts: dict[int, str] = {}
@@ -261,7 +261,8 @@ def _written(model: Transformer, validation: Validation, config: Config, tokeniz
                 bos_id=BOS_ID,
                 eos_id=EOS_ID,
                 prefixes=[opening] * len(batch.source_ids),
-                forbidden_ids=forbidden,
+                forbidden_ids=never,
+                forbidden_first=never_first,
             )
         for row, answers in zip(batch.indices.tolist(), found, strict=True):
             ids = answers[0].without(len(opening)).ids
