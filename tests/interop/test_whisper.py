@@ -86,7 +86,7 @@ ASKED: dict[str, tuple[dict[str, Any], tuple[str, str] | None, dict[str, Any]]] 
     "German": ({}, ("<|de|>", "<|de|>"), {"language": "de", "task": "transcribe"}),
     "translated": ({}, ("<|zh|>", "<|en|>"), {"language": "<|zh|>", "task": "translate"}),
     "settled": ({"language": "de", "task": "transcribe"}, None, {}),
-    "forced": ({"forced_decoder_ids": [[1, 304], [2, 306], [3, 310]]}, None, {}),
+    "forced": ({"forced_decoder_ids": [[1, 305], [2, 307], [3, 311]]}, None, {}),
     "English alone": ({"english": True}, None, {}),
     "nothing forbidden": ({"suppress_tokens": [], "begin_suppress_tokens": []}, None, {"language": "en"}),
 }
@@ -101,17 +101,19 @@ def test_the_same_is_written(name: str, tmp_path: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory / "theirs")
     paths = [save_recording(tmp_path / f"{seed}.wav", 1 + 0.2 * seed, seed) for seed in range(4)]
     predictor = MediaPredictor(str(directory / "ours"), method="greedy", precision="fp32", maximum_length=12)
-    start = len(loaded.config.tokenizer.before_target) + 1
+    start, different = len(loaded.config.tokenizer.before_target) + 1, set()
     for path, (found,) in zip(paths, predictor.translate_stream(list(map(str, paths))), strict=True):
         whole = theirs.generate(heard_there(hears, path), max_new_tokens=12, do_sample=False, num_beams=1, **asked)
-        said = [number for number in whole[0].tolist() if number != 300 or "nothing" in name]
-        said = said[start:] if said[:1] == [301] else said  # some versions give the prompt back
+        said = [number for number in whole[0].tolist() if number != 301 or "nothing" in name]
+        said = said[start:] if said[:1] == [302] else said  # some versions give the prompt back
         ours = rows[found.ids].tolist()
+        different.add(tuple(ours))
         assert len(ours) > 3
         assert ours == said[: len(ours)], path
         assert len(said) - len(ours) in (0, 1)
         if name != "nothing forbidden":
             assert found.text == tokenizer.decode(whole[0], skip_special_tokens=True)
+    assert len(different) > 1
 
 
 def test_what_is_forbidden_is_not_written(tmp_path: Path) -> None:
@@ -177,6 +179,16 @@ def test_a_recording_is_written_down_by_the_command(tmp_path: Path, capsys: pyte
     assert len(found.ids) > 12  # it is heard in three windows
 
 
+def test_what_prepares_sound_may_stand_beside_what_prepares_texts(tmp_path: Path) -> None:
+    _, hears, loaded, directory = made(tmp_path)
+    (directory / "theirs" / "preprocessor_config.json").unlink()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory / "theirs")
+    transformers.WhisperProcessor(hears, tokenizer).save_pretrained(directory / "theirs")
+    assert not (directory / "theirs" / "preprocessor_config.json").exists()
+    again = load_model(import_model(directory / "theirs", tmp_path / "again").directory)
+    assert again.config == loaded.config
+
+
 # What is refused
 
 
@@ -198,7 +210,7 @@ def test_a_recording_is_written_down_by_the_command(tmp_path: Path, capsys: pyte
         ("preprocessor_config.json", {"frames_per_second": 100}, "frames_per_second=100, and it is not known here"),
         ("generation_config.json", {"return_timestamps": True}, "return_timestamps=True, and no times are written here"),
         ("generation_config.json", {"language": "klingon"}, "language='klingon', which is no piece"),
-        ("generation_config.json", {"forced_decoder_ids": [[2, 303]]}, r"forces 303 at 2 \(forced_decoder_ids\)"),
+        ("generation_config.json", {"forced_decoder_ids": [[2, 305]]}, r"forces 305 at 2 \(forced_decoder_ids\)"),
         ("generation_config.json", {"decoder_start_token_id": 9999}, "what an answer starts with"),
     ],
 )  # fmt: skip

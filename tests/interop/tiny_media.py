@@ -71,6 +71,7 @@ def whisper_tokenizer() -> Any:
     base.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False))
     model = json.loads(base.to_str())["model"]
     merges = [tuple(pair) for pair in model["merges"]]
+    model["vocab"][""] = len(model["vocab"])  # theirs has it
     made = transformers.WhisperTokenizer(vocab=model["vocab"], merges=merges)
     made.add_special_tokens({"additional_special_tokens": list(SPECIAL[1:])})
     made.add_tokens(list(TIMES))

@@ -25,7 +25,7 @@ from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
 from headway.interop.answers import read_labels
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Family, Json
-from headway.interop.media_families import PROCESSOR
+from headway.interop.media_families import PROCESSOR, PROCESSORS
 from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
@@ -97,7 +97,7 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
         model.output_bias[absent] = NEVER
     facts = {"imported": {"from": source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
-    left = tensors.keys() - _named(rules) - {"lm_head.weight"}  # the table of the embeddings, where it is tied
+    left = tensors.keys() - _named(rules) - {"lm_head.weight", "proj_out.weight"}  # the table of the embeddings, where it is tied
     return Imported(directory, kind, model.parameter_count(), sorted(left))
 
 
@@ -171,13 +171,23 @@ def _senses(source: Path, theirs: Json, family: Family) -> Json | None:
     """Our section `media`, None where text is read. Raises ModelError."""
     if family.door is None:
         return None
-    told = read_json(source / PROCESSOR, 1 << 20)
+    told = _processor(source)
     try:
         with _blamed_on(source / PROCESSOR):
             return MediaConfig.model_validate(family.door.read(theirs, told)).model_dump()
     except ModelError as error:
         error.where = str(source / Path(error.where or PROCESSOR).name)
         raise
+
+
+def _processor(source: Path) -> Json:
+    """What prepares files, which may stand in one JSON with what prepares texts. Raises ModelError."""
+    if (source / PROCESSORS).is_file() and not (source / PROCESSOR).is_file():
+        whole = read_json(source / PROCESSORS, 4 << 20)
+        for part in ("image_processor", "feature_extractor"):
+            if isinstance(found := whole.get(part), dict):
+                return found
+    return read_json(source / PROCESSOR, 4 << 20)
 
 
 def _read_weights(source: Path, prefix: str) -> dict[str, Tensor]:

@@ -112,7 +112,7 @@ def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor, family: Fa
     start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
     found: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
     if family.task == "speech_recognition":  # Whisper has one piece for all of them
-        found = {key: end if number is None else number for key, number in found.items()} | {"decoder_start_token_id": start}
+        found = dict.fromkeys(found, end) | {"decoder_start_token_id": start}
     elif loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
         found |= {"decoder_start_token_id": start, "forced_bos_token_id": _forced(loaded, tokenizer, rows)}
     return found

@@ -10,7 +10,7 @@ from headway.interop import names
 from headway.interop.family import CONFIG, Door, Family, Json, refuse_unknown, unsupported
 from headway.interop.weights import linear
 
-PROCESSOR = "preprocessor_config.json"
+PROCESSOR, PROCESSORS = "preprocessor_config.json", "processor_config.json"
 FILTERS = ("nearest", "lanczos", "bilinear", "bicubic")  # by Pillow's numbers
 
 # Settings that change no number, or that others tell; mel_filters stand in old files, and are always the same.

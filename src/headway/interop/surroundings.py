@@ -122,6 +122,8 @@ def _special(
     by_number = {0: told.get("pad_token_id"), 2: told.get("eos_token_id")}
     if family.task == "language_model":
         by_number[1] = told.get("bos_token_id")
+    if family.task == "speech_recognition":  # whose start is a piece of its own
+        by_number[1] = told.get("decoder_start_token_id")
     for place, number in by_number.items():
         if isinstance(number, list) and number:  # of several ends ours knows one
             _log.warning("of %s, which end an answer there, only the first does here", ", ".join(map(str, number)))
@@ -130,7 +132,7 @@ def _special(
             found[place] = names[number]
     if family.task == "sentence_embedding":  # what stands around a text there
         found[1], found[2] = before[0] if before else found[1], behind[0] if behind else found[2]
-    if found[0] in (found[2], found[3]):  # padded with the end, which is hidden anyway
+    if found[0] in (found[2], found[3], ""):  # padded with the end, which is hidden anyway
         found[0] = next(name for name in (SPECIAL_TOKENS[0], NEW[0]) if name not in numbers)
     if found[3] in (found[1], found[2]):
         found[3] = next(name for name in (SPECIAL_TOKENS[3], NEW[3]) if name not in numbers)
