@@ -34,7 +34,7 @@ def test_a_wave_comes_back_with_16_bits(samples: int, ids: list[int]) -> None:
 
 
 def test_what_is_louder_than_full_scale_is_cut_off_and_does_not_turn_over() -> None:
-    assert unpack(pack(np.array([2.0, -2.0], dtype=np.float32))).media.tolist() == [1.0, -1.0]
+    assert unpack(pack(np.array([2.0, -2.0], dtype=np.float32))).media.tolist() == [32767 / 32768, -1.0]
 
 
 def test_positions_are_told_without_reading_all() -> None:

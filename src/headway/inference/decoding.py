@@ -85,7 +85,7 @@ def generate(
             number that belongs to the sentence the draw does not depend on what it is batched with.
         context_length: tokens, start included, that the decoder learned to look back on. Each position sees so many; where
             positions are absolute the answer ends there. None for no bound.
-        history: of the beam search for one source: to it is added what each step weighed, best first; open ones are the next beams.
+        history: of the beam search for one source: gets what each step weighed, best first; open ones are the next beams.
 
     Raises:
         UsageError: a prefix leaves no room, or the number of prefixes is not that of the sources.
