@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from headway.command_line import Arguments, say
-from headway.errors import UsageError
+from headway.errors import DataError, ModelError, UsageError
 
 
 def import_(arguments: Arguments) -> None:
@@ -39,23 +39,45 @@ def import_(arguments: Arguments) -> None:
     print(found.directory)
 
 
-def export(arguments: Arguments) -> None:
-    """Write a model as Hugging Face's libraries open it: config.json, model.safetensors, tokenizer.json.
+def export(arguments: Arguments) -> int:
+    """Write a model as others open it, and ask both the same lines: how many answers are the same, scores, speed, memory.
 
-    A model that was imported goes back to its family. An encoder with a decoder of Headway's own (pre-norm, sinusoidal or
-    learned positions) becomes Blenderbot's, which computes the same, and a language model GPT-2's or Llama's. What no family
-    computes is refused, with the setting that is the reason.
+    huggingface: config.json, model.safetensors, tokenizer.json, for `AutoModel`; a model that was imported goes back to its
+    family, one of Headway's own to one that computes the same. ctranslate2: a fast engine for machines without a GPU.
+    `headway predict OUT` asks it as it asks a run. `headway check` tells before training where a configuration can go.
+    Lines are those of the validation set, or --lines. Where the answers differ more than they may, the exit code is 4.
 
     examples:
       headway export runs/multi30k multi30k-huggingface --to huggingface
-      python -c 'from transformers import AutoModelForSeq2SeqLM as M; print(M.from_pretrained("multi30k-huggingface"))'
+      headway export runs/multi30k multi30k-int8 --to ctranslate2 --quantization int8
+      headway predict multi30k-int8 input.txt
     """
-    from headway.interop.huggingface_export import export_model
+    from headway.evaluation.export_parity import compare_export
+    from headway.evaluation.export_table import export_table
+    from headway.interop.destinations import export_model
     from headway.model_dir import load_model
 
-    found = export_model(load_model(arguments.run), Path(arguments.out))
-    say(f"as a model of the family {found.family}")
-    if found.preprocessing:
-        steps = ", ".join(found.preprocessing)
+    loaded, out = load_model(arguments.run), Path(arguments.out)
+    lines = _lines(arguments.lines) if arguments.lines else None
+    export_model(loaded, out, arguments.to, arguments.quantization)
+    if loaded.config.data.preprocessing and arguments.to == "huggingface":
+        steps = ", ".join(loaded.config.data.preprocessing)
         say(f"texts need the preprocessing of this model first, which its tokenizer there does not know: {steps}")
-    print(found.directory)
+    code = 0
+    if not arguments.no_comparison:
+        try:
+            parity = compare_export(loaded, out, arguments.to, arguments.quantization, lines)
+        except DataError as error:
+            say(f"not compared: {error}")
+            say("to compare: headway export … --lines FILE, with lines as for predict")
+        else:
+            say(export_table(parity))
+            code = 0 if parity.passed else ModelError.exit_code
+    print(out)
+    return code
+
+
+def _lines(name: str) -> list[str]:
+    from headway.data.lines import read_line_blocks
+
+    return [line for block in read_line_blocks(name) for line in block]

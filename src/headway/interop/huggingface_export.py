@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from headway.config import ModelConfig
+from headway.config import Config, ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
@@ -31,6 +31,7 @@ from headway.training.tensor_file import tensor_bytes, tensor_chunks
 
 LONGEST = 1024  # positions of a table that is made of sinusoids
 FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
+WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering", "media_classification")
 FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
 
 
@@ -41,20 +42,35 @@ class Exported:
     preprocessing: Sequence[str]  # steps that stand in no file of theirs
 
 
+def huggingface_problem(config: Config) -> str | None:
+    """Why no family of Hugging Face that Headway knows is such a model; None where one is."""
+    if config.media.kind != "text":
+        return "the model reads files"
+    if config.language_tags:
+        return "the model has tags of languages"
+    if config.task in WITH_HEAD:
+        return "the model has a head"
+    try:
+        _family_of(config.model)
+    except UsageError as error:
+        return error.problem
+    return None
+
+
 def export_model(loaded: LoadedModel, out: Path) -> Exported:
     """Writes the model as a directory of Hugging Face.
 
-    Raises:
-        UsageError: no family of theirs computes what the model does, or the directory is there.
+    Raises UsageError where no family of theirs computes what the model does, or the directory is there.
     """
-    if loaded.config.media.kind != "text" or loaded.config.language_tags or loaded.model.head is not None:
-        what = "has a head" if loaded.model.head is not None else "has tags of languages"
-        what = what if loaded.config.media.kind == "text" else "reads files"
-        raise UsageError(f"the model {what}, and no family of Hugging Face that Headway knows does", where=str(loaded.directory))
+    if problem := huggingface_problem(loaded.config):
+        raise UsageError(f"{problem}, and no family of Hugging Face that Headway knows does", where=str(loaded.directory))
     if out.exists():
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
     config, tensors = loaded.config.model, dict(loaded.model.state_dict())
-    name, config, tensors = _family_of(config, tensors, str(loaded.directory))
+    name, changed = _family_of(config)
+    if config.family is None:
+        tensors = _tensors_of(name, config, tensors)
+    config = changed
     family, tokenizer = FAMILIES[name], loaded.tokenizers.target
     rows = rows_there(loaded.config.tokenizer.special_numbers, tokenizer.vocabulary_size)
     known = rows >= 0
@@ -94,43 +110,50 @@ def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | No
     return int(rows[tokenizer.vocabulary.index(pieces[0])]) if pieces else None
 
 
-def _family_of(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> tuple[str, ModelConfig, dict[str, Tensor]]:
-    """The family that computes the same, and the model as it has it. Raises UsageError."""
+def _family_of(config: ModelConfig) -> tuple[str, ModelConfig]:
+    """The family that computes the same, and the model's switches as it has them. Raises UsageError."""
     reasons = []
     if config.family is not None:
-        return config.family, config, tensors
+        return config.family, config
     stacks = tuple(stack for stack in ("encoder", "decoder") if getattr(config, f"{stack}_layers"))
     for name in FAMILIES_OF_OURS[stacks]:
-        changed, made = _as_theirs(config, tensors, name)
+        changed = _switches_of(name, config)
         try:
             FAMILIES[name].write(changed)
         except HeadwayError as error:
             reasons.append(error.problem)
             continue
-        return name, changed, made
+        return name, changed
     told = "; ".join(reasons) or "an encoder that normalises before its layers is none of theirs"
     remedy = "docs/huggingface.md has a table of what can go there; such a setting must be chosen before training"
-    raise UsageError(f"no family of Hugging Face computes this: {told}", where=where, remedy=remedy)
+    raise UsageError(f"no family of Hugging Face computes this: {told}", where="model", remedy=remedy)
 
 
-def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """The same model with other switches: sinusoids as a table, and what embeddings are multiplied by in the weights."""
+def _switches_of(name: str, config: ModelConfig) -> ModelConfig:
+    """The same model with a family's switches: `_tensors_of` makes them true."""
     changes: Json = {"output_bias": name == "blenderbot"}
+    if config.positions == "sinusoidal" and name != "llama":
+        changes |= {"positions": "learned", "max_positions": LONGEST}
+    if not config.encoder_layers and config.embedding_scale:
+        changes |= {"embedding_scale": False, "tied_embeddings": "none" if config.tied_embeddings == "none" else "decoder"}
+    return config.model_copy(update=changes)
+
+
+def _tensors_of(name: str, config: ModelConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Sinusoids as a table, and what embeddings are multiplied by in the weights."""
     made = dict(tensors)
     if name == "blenderbot":
         made.setdefault("output_bias", torch.zeros(len(made["target_embedding.tokens.weight"])))
     if config.positions == "sinusoidal" and name != "llama":
-        changes |= {"positions": "learned", "max_positions": LONGEST}
         table = sinusoidal_positions(torch.arange(LONGEST), config.width)
         sides = ("source", "target") if config.encoder_layers else ("target",)
         made |= {f"{side}_embedding.learned.weight": table for side in sides}
     if not config.encoder_layers and config.embedding_scale:
         scale = config.width**0.5
-        changes |= {"embedding_scale": False, "tied_embeddings": "none" if config.tied_embeddings == "none" else "decoder"}
         made["target_embedding.tokens.weight"] = scale * made["target_embedding.tokens.weight"]
         if config.tied_embeddings != "none":  # the output reads the same table
             made |= {key: tensor / scale for key, tensor in made.items() if key.startswith("decoder_norm.")}
-    return config.model_copy(update=changes), made
+    return made
 
 
 def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:

@@ -1,0 +1,69 @@
+"""Where a model can go: for whom it can be written, why not, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway.config import Config
+from headway.errors import UsageError
+from headway.interop import ctranslate2, huggingface_export
+from headway.interop.exported import write_exported
+from headway.model_dir import LoadedModel
+
+
+@dataclass(frozen=True)
+class Destination:
+    """
+    Attributes:
+        name: as people read it.
+        problem: why such a configuration cannot go there; None where it can. No weights are needed.
+        write: a model into a new directory, quantised or not.
+        quantizations: that it knows.
+    """
+
+    name: str
+    problem: Callable[[Config], str | None]
+    write: Callable[[LoadedModel, Path, str | None], Path]
+    quantizations: tuple[str, ...] = ()
+
+
+def _to_ctranslate2(loaded: LoadedModel, out: Path, quantization: str | None) -> Path:
+    def write(directory: Path) -> None:
+        ctranslate2.write_ctranslate2(loaded, directory, quantization)
+
+    return write_exported(loaded, out, "ctranslate2", quantization, write, ctranslate2.FILES)
+
+
+def _to_huggingface(loaded: LoadedModel, out: Path, _: str | None) -> Path:
+    return huggingface_export.export_model(loaded, out).directory
+
+
+DESTINATIONS: dict[str, Destination] = {
+    "huggingface": Destination("Hugging Face", huggingface_export.huggingface_problem, _to_huggingface),
+    "ctranslate2": Destination("CTranslate2", ctranslate2.ctranslate2_problem, _to_ctranslate2, ctranslate2.QUANTIZATIONS),
+}
+
+
+def export_model(loaded: LoadedModel, out: Path, to: str, quantization: str | None = None) -> Path:
+    """Writes a model for one of `DESTINATIONS`; returns the directory.
+
+    Raises:
+        UsageError: it cannot go there, there is no such quantization, the package is not installed, or the directory is there.
+        ResourceError: the disk refuses.
+    """
+    destination = DESTINATIONS[to]
+    if quantization is not None and quantization not in destination.quantizations:
+        known = ", ".join(destination.quantizations)
+        remedy = f"choose one of {known}, or leave it out" if known else "leave it out"
+        raise UsageError(f"{quantization} is no quantization of {destination.name}", where="--quantization", remedy=remedy)
+    if problem := destination.problem(loaded.config):
+        remedy = "docs/huggingface.md tells what can go where; headway check tells it of a configuration before training"
+        raise UsageError(f"cannot be written for {destination.name}: {problem}", where=str(loaded.directory), remedy=remedy)
+    return destination.write(loaded, out, quantization)
+
+
+def where_it_can_go(config: Config) -> dict[str, str | None]:
+    """Of each destination why such a model cannot go there, or None."""
+    return {one.name: one.problem(config) for one in DESTINATIONS.values()}
