@@ -16,7 +16,6 @@ from torch import Tensor
 
 from headway.config import Config, ModelConfig
 from headway.errors import UsageError
-from headway.interop.family import Json
 from headway.interop.gguf_tokenizer import Vocabulary, special_rows, vocabulary_of
 from headway.interop.huggingface_export import Counterpart, counterpart, family_of
 from headway.model.layers import rotary_frequencies
@@ -210,7 +209,7 @@ def _write_vocabulary(writer: Any, vocabulary: Vocabulary, rows: Tensor, loaded:
     known = special_rows(rows, {"pad": PAD_ID, "bos": BOS_ID, "eos": EOS_ID, "unk": UNK_ID})
     if "eos" not in known:  # llama.cpp would end with a number of its own
         raise UsageError("the model has no piece that ends a text", where=str(loaded.directory))
-    numbers: Json = loaded.config.tokenizer.special_numbers
+    numbers = loaded.config.tokenizer.special_numbers
     start = numbers[-1] if numbers else BOS_ID
     writer.add_bos_token_id(start)
     writer.add_eos_token_id(known["eos"])

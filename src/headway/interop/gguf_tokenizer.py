@@ -57,7 +57,11 @@ class Vocabulary:
 
 
 def vocabulary_of(tokenizer: Tokenizer, rows: Tensor, where: str) -> Vocabulary:
-    """The tokenizer in the words of llama.cpp; `rows`: that of each piece, -1 for none. Raises UsageError for what it cannot know."""
+    """The tokenizer in the words of llama.cpp. Raises UsageError for what it cannot know.
+
+    Args:
+        rows: the row of each piece, -1 for none.
+    """
     content = tokenizer.content
     model, steps = content["model"], _steps(content["pre_tokenizer"], "pretokenizers")
     if model["type"] != "BPE":

@@ -154,13 +154,19 @@ def _scaled_inside(config: ModelConfig) -> bool:
     return not config.encoder_layers and config.embedding_scale
 
 
+def _output_is_tied(config: ModelConfig) -> bool:
+    return config.tied_embeddings in ("decoder", "all")
+
+
 def _switched(config: ModelConfig, name: str) -> ModelConfig:
     """The switches of a model whose tensors are those of `_as_theirs`."""
     changes: Json = {"output_bias": name == "blenderbot"}
     if _becomes_table(config, name):
         changes |= {"positions": "learned", "max_positions": LONGEST}
     if _scaled_inside(config):
-        changes |= {"embedding_scale": False, "tied_embeddings": "none" if config.tied_embeddings == "none" else "decoder"}
+        changes |= {"embedding_scale": False}
+    if not config.encoder_layers:
+        changes |= {"tied_embeddings": "decoder" if _output_is_tied(config) else "none"}
     return config.model_copy(update=changes)
 
 
@@ -176,7 +182,7 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> di
     if _scaled_inside(config):
         scale = config.width**0.5
         made["target_embedding.tokens.weight"] = scale * made["target_embedding.tokens.weight"]
-        if config.tied_embeddings != "none":  # the output reads the same table
+        if _output_is_tied(config):  # the output reads the same table
             made |= {key: tensor / scale for key, tensor in made.items() if key.startswith("decoder_norm.")}
     return made
 

@@ -1,4 +1,4 @@
-"""llama.cpp itself, through the package llama-cpp-python: what it makes of a GGUF file, to be held beside what the model does here.
+"""llama.cpp itself, through the package llama-cpp-python: what it makes of a GGUF file, to be held beside what a model does here.
 
 All numbers of pieces here are ours; that file has the rows of the family in their place.
 """
@@ -43,10 +43,11 @@ class LlamaCpp:
         self._number_of = {row: number for number, row in self._row_of.items() if number != BOS_ID or row not in rows}
         self._known = torch.tensor(rows) >= 0
         self._rows = torch.tensor(rows)[self._known]
+        opened: Any = llama_cpp.Llama
         kept = {"type_k": llama_cpp.GGML_TYPE_F32, "type_v": llama_cpp.GGML_TYPE_F32, "flash_attn": False}
         used = {"n_ctx": context, "n_threads": threads, "n_threads_batch": threads, "logits_all": True, "verbose": False}
         try:
-            self._engine: Any = llama_cpp.Llama(str(path), **kept, **used)
+            self._engine = opened(str(path), **kept, **used)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"llama.cpp does not open it: {error}", where=str(path)) from None
 
