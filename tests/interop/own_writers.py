@@ -17,6 +17,7 @@ from headway.data.tokenizer_import import GPT2_WORDS, LLAMA3_WORDS, QWEN2_WORDS
 from headway.data.tokenizer_layout import BYTE_TOKENS, SPECIAL_TOKENS, Json, special
 from headway.model_dir import build_model, save_model
 
+WORDS = ("gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2")
 SIZES = {"preset": None, "encoder_layers": 0, "decoder_layers": 2, "width": 32, "feed_forward_width": 48, "heads": 4}
 SHAPES: dict[str, dict[str, Any]] = {
     "gpt2": {"activation": "gelu_tanh", "tied_embeddings": "decoder"},

@@ -21,7 +21,7 @@ from headway.model_dir import LoadedModel, load_model
 transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
 gguf = pytest.importorskip("gguf", reason="GGUF files are written by the package gguf")
 
-from own_writers import SHAPES, byte_level, config_of, own_writer, sentencepiece  # noqa: E402  (needs transformers)
+from own_writers import SHAPES, WORDS, byte_level, config_of, own_writer, sentencepiece  # noqa: E402  (needs transformers)
 from tiny_models import TEXT, save_tiny  # noqa: E402
 
 WRITERS = ("gpt2", "llama", "llama_with_biases", "mistral", "qwen2", "qwen3")
@@ -127,6 +127,16 @@ def test_transformers_cuts_texts_alike(name: str, tmp_path: Path) -> None:
         assert theirs.decode(found) == text
 
 
+@pytest.mark.parametrize("name", [*WORDS, "sentencepiece"])
+def test_transformers_cuts_texts_of_every_tokenizer_alike(name: str, tmp_path: Path) -> None:
+    tokenizer = byte_level(name) if name in WORDS else sentencepiece()
+    found = write_gguf(load_model(own_writer(SHAPES["llama"], tmp_path / "ours", tokenizer)), tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path, gguf_file="model.gguf")
+    for text in [*TEXT, "It's 1234, IT'S 56"]:
+        assert theirs(text, add_special_tokens=False).input_ids == tokenizer.encode(text)
+    assert settings_of(found.path).get("tokenizer.ggml.add_space_prefix") is (None if name in WORDS else True)
+
+
 # Tokenizers
 
 
@@ -134,7 +144,7 @@ def vocabulary(tokenizer: Tokenizer) -> Any:
     return vocabulary_of(tokenizer, torch.arange(tokenizer.vocabulary_size), "model")
 
 
-@pytest.mark.parametrize("words", ["gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2"])
+@pytest.mark.parametrize("words", WORDS)
 def test_tokenizers_of_bytes_have_the_name_of_their_words(words: str) -> None:
     found = vocabulary(byte_level(words))
     assert (found.model, found.pre, found.scores) == ("gpt2", words, [])

@@ -17,7 +17,7 @@ pytest.importorskip("transformers", reason="the models of other libraries are ma
 pytest.importorskip("gguf", reason="GGUF files are written by the package gguf")
 pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: it has to be compiled")
 
-from own_writers import SHAPES, byte_level, own_writer, sentencepiece
+from own_writers import SHAPES, WORDS, byte_level, own_writer, sentencepiece
 from test_gguf import ALL, loaded_writer
 from tiny_models import TEXT
 
@@ -50,15 +50,9 @@ def test_the_engine_reads_computes_and_writes_as_we_do(name: str, tmp_path: Path
     assert agree >= (95 if "gpt2" in name else 100)
 
 
-TOKENIZERS = {
-    **{words: lambda words=words: byte_level(words) for words in ("gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2")},
-    "sentencepiece": sentencepiece,
-}
-
-
-@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("name", [*WORDS, "sentencepiece"])
 def test_the_engine_cuts_every_text_alike(name: str, tmp_path: Path) -> None:
-    tokenizer = TOKENIZERS[name]()
+    tokenizer = byte_level(name) if name in WORDS else sentencepiece()
     loaded = load_model(own_writer(SHAPES["llama"], tmp_path / "ours", tokenizer))
     engine = LlamaCpp(write_gguf(loaded, tmp_path).path, loaded)
     for text in [*STRANGE, *TEXT, *PROMPTS]:
