@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 from headway.command_line import Arguments, say
@@ -54,7 +55,7 @@ def export(arguments: Arguments) -> int:
     """
     from headway.evaluation.export_parity import compare_export
     from headway.evaluation.export_table import export_table
-    from headway.interop.destinations import export_model
+    from headway.interop.destinations import DESTINATIONS, export_model
     from headway.model_dir import load_model
 
     loaded, out = load_model(arguments.run), Path(arguments.out)
@@ -63,8 +64,10 @@ def export(arguments: Arguments) -> int:
     if loaded.config.data.preprocessing and arguments.to == "huggingface":
         steps = ", ".join(loaded.config.data.preprocessing)
         say(f"texts need the preprocessing of this model first, which its tokenizer there does not know: {steps}")
-    code = 0
-    if not arguments.no_comparison:
+    code, runner = 0, DESTINATIONS[arguments.to].runner
+    if find_spec(runner) is None:
+        say(f"not compared: the package {runner} is not installed")
+    elif not arguments.no_comparison:
         try:
             parity = compare_export(loaded, out, arguments.to, arguments.quantization, lines)
         except DataError as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway.config import Config
 from headway.errors import UsageError
-from headway.interop import ctranslate2, huggingface_export
+from headway.interop import ctranslate2, gguf, huggingface_export
 from headway.interop.exported import write_exported
 from headway.model_dir import LoadedModel
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Destination:
         name: as people read it.
         problem: why such a configuration cannot go there; None where it can. No weights are needed.
         write: a model into a new directory, quantised or not.
+        runner: the module that runs it; without it nothing can be compared.
         quantizations: that it knows.
     """
 
     name: str
     problem: Callable[[Config], str | None]
     write: Callable[[LoadedModel, Path, str | None], Path]
+    runner: str
     quantizations: tuple[str, ...] = ()
 
 
@@ -36,13 +41,24 @@ def _to_ctranslate2(loaded: LoadedModel, out: Path, quantization: str | None) ->
     return write_exported(loaded, out, "ctranslate2", quantization, write, ctranslate2.FILES)
 
 
+def _to_gguf(loaded: LoadedModel, out: Path, quantization: str | None) -> Path:
+    def write(directory: Path) -> None:
+        for note in gguf.write_gguf(loaded, directory, quantization).notes:
+            _log.warning("%s", note)
+
+    return write_exported(loaded, out, "gguf", quantization, write, [gguf.FILE])
+
+
 def _to_huggingface(loaded: LoadedModel, out: Path, _: str | None) -> Path:
     return huggingface_export.export_model(loaded, out).directory
 
 
 DESTINATIONS: dict[str, Destination] = {
-    "huggingface": Destination("Hugging Face", huggingface_export.huggingface_problem, _to_huggingface),
-    "ctranslate2": Destination("CTranslate2", ctranslate2.ctranslate2_problem, _to_ctranslate2, ctranslate2.QUANTIZATIONS),
+    "huggingface": Destination("Hugging Face", huggingface_export.huggingface_problem, _to_huggingface, "transformers"),
+    "ctranslate2": Destination(
+        "CTranslate2", ctranslate2.ctranslate2_problem, _to_ctranslate2, "ctranslate2", ctranslate2.QUANTIZATIONS
+    ),
+    "gguf": Destination("llama.cpp", gguf.gguf_problem, _to_gguf, "llama_cpp", gguf.QUANTIZATIONS),
 }
 
 

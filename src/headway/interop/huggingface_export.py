@@ -21,7 +21,7 @@ from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Json
 from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
 from headway.interop.surroundings import GENERATION, TOKENIZER, TOKENIZER_CONFIG
-from headway.interop.weights import to_theirs
+from headway.interop.weights import Rule, to_theirs
 from headway.model.layers import sinusoidal_positions
 from headway.model_dir import LoadedModel
 from headway.model_files import write_directory
@@ -42,6 +42,30 @@ class Exported:
     preprocessing: Sequence[str]  # steps that stand in no file of theirs
 
 
+@dataclass(frozen=True)
+class Counterpart:
+    """A model of ours as a family of theirs has it.
+
+    Attributes:
+        config: its switches there.
+        tensors: by our names; of vocabularies only the rows that are there.
+        rows: the row there of each piece of ours, -1 for none.
+    """
+
+    family: str
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    rows: Tensor
+
+    def weights(self, *, upright: bool = False) -> dict[str, Tensor]:
+        """By their names, in float32; `upright`: every matrix with its outputs first, also where they store it turned."""
+        family = FAMILIES[self.family]
+        rules = _rules(self.family, self.config)
+        rules = [one._replace(turned=False) for one in rules] if upright else rules
+        prefix = family.prefix if family.task != "sentence_embedding" else ""  # a whole model has one, a body alone has none
+        return {f"{prefix}{key}": tensor for key, tensor in to_theirs(rules, self.tensors, self.rows[self.rows >= 0]).items()}
+
+
 def huggingface_problem(config: Config) -> str | None:
     """Why no family of Hugging Face that Headway knows is such a model; None where one is."""
     if config.media.kind != "text":
@@ -51,44 +75,51 @@ def huggingface_problem(config: Config) -> str | None:
     if config.task in WITH_HEAD:
         return "the model has a head"
     try:
-        _family_of(config.model)
+        family_of(config.model, "model")
     except UsageError as error:
         return error.problem
     return None
 
 
+def counterpart(loaded: LoadedModel) -> Counterpart:
+    """The model as the family has it that computes the same. Raises UsageError where there is none."""
+    if problem := huggingface_problem(loaded.config):
+        remedy = "docs/huggingface.md has a table of what can go there; such a setting must be chosen before training"
+        raise UsageError(f"cannot be written for Hugging Face: {problem}", where=str(loaded.directory), remedy=remedy)
+    ours = loaded.config.model
+    name, config = family_of(ours, str(loaded.directory))
+    tensors = dict(loaded.model.state_dict())
+    tensors = tensors if ours.family is not None else _as_theirs(ours, tensors, name)
+    rows = rows_there(loaded.config.tokenizer.special_numbers, loaded.tokenizers.target.vocabulary_size)
+    vocabulary = {key for one in _rules(name, config) if one.vocabulary for key in one.ours}
+    tensors = {key: tensor[rows >= 0] if key in vocabulary else tensor for key, tensor in tensors.items()}
+    return Counterpart(name, config, tensors, rows)
+
+
+def _rules(family: str, config: ModelConfig) -> list[Rule]:
+    return FAMILIES[family].names(config).rules(config.encoder_layers, config.decoder_layers)
+
+
 def export_model(loaded: LoadedModel, out: Path) -> Exported:
     """Writes the model as a directory of Hugging Face.
 
-    Raises UsageError where no family of theirs computes what the model does, or the directory is there.
+    Raises:
+        UsageError: no family of theirs computes what the model does, or the directory is there.
     """
-    if problem := huggingface_problem(loaded.config):
-        raise UsageError(f"{problem}, and no family of Hugging Face that Headway knows does", where=str(loaded.directory))
     if out.exists():
         raise UsageError("is there already", where=str(out), remedy="name a new directory")
-    config, tensors = loaded.config.model, dict(loaded.model.state_dict())
-    name, changed = _family_of(config)
-    if config.family is None:
-        tensors = _tensors_of(name, config, tensors)
-    config = changed
-    family, tokenizer = FAMILIES[name], loaded.tokenizers.target
-    rows = rows_there(loaded.config.tokenizer.special_numbers, tokenizer.vocabulary_size)
-    known = rows >= 0
-    rules = family.names(config).rules(config.encoder_layers, config.decoder_layers)
-    vocabulary = {key for one in rules if one.vocabulary for key in one.ours}
-    tensors = {key: tensor[known] if key in vocabulary else tensor for key, tensor in tensors.items()}
-    prefix = family.prefix if family.task != "sentence_embedding" else ""  # a whole model has one, a body alone has none
-    theirs = {f"{prefix}{key}": tensor for key, tensor in to_theirs(rules, tensors, rows[known]).items()}
-    numbers = _numbers(loaded, tokenizer, rows)
-    settings = family.write(config)
+    found, tokenizer = counterpart(loaded), loaded.tokenizers.target
+    theirs = found.weights()
+    numbers = _numbers(loaded, tokenizer, found.rows)
+    settings = FAMILIES[found.family].write(found.config)
 
     def write(aside: Path) -> None:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
-        _write_settings(aside, name, settings, numbers, int(known.sum()), config)
-        _write_tokenizer(aside, tokenizer, rows, loaded)
+        _write_settings(aside, found.family, settings, numbers, int((found.rows >= 0).sum()), found.config)
+        _write_tokenizer(aside, tokenizer, found.rows, loaded)
 
     write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
-    return Exported(out, name, loaded.config.data.preprocessing)
+    return Exported(out, found.family, loaded.config.data.preprocessing)
 
 
 def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
@@ -110,14 +141,14 @@ def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | No
     return int(rows[tokenizer.vocabulary.index(pieces[0])]) if pieces else None
 
 
-def _family_of(config: ModelConfig) -> tuple[str, ModelConfig]:
-    """The family that computes the same, and the model's switches as it has them. Raises UsageError."""
+def family_of(config: ModelConfig, where: str) -> tuple[str, ModelConfig]:
+    """The family that computes the same, and the switches of the model there. Raises UsageError."""
     reasons = []
     if config.family is not None:
         return config.family, config
     stacks = tuple(stack for stack in ("encoder", "decoder") if getattr(config, f"{stack}_layers"))
     for name in FAMILIES_OF_OURS[stacks]:
-        changed = _switches_of(name, config)
+        changed = _switched(config, name)
         try:
             FAMILIES[name].write(changed)
         except HeadwayError as error:
@@ -125,33 +156,47 @@ def _family_of(config: ModelConfig) -> tuple[str, ModelConfig]:
             continue
         return name, changed
     told = "; ".join(reasons) or "an encoder that normalises before its layers is none of theirs"
-    remedy = "docs/huggingface.md has a table of what can go there; such a setting must be chosen before training"
-    raise UsageError(f"no family of Hugging Face computes this: {told}", where="model", remedy=remedy)
+    raise UsageError(f"no family of Hugging Face computes this: {told}", where=where)
 
 
-def _switches_of(name: str, config: ModelConfig) -> ModelConfig:
-    """The same model with a family's switches: `_tensors_of` makes them true."""
+def _becomes_table(config: ModelConfig, name: str) -> bool:
+    return config.positions == "sinusoidal" and name != "llama"
+
+
+def _scaled_inside(config: ModelConfig) -> bool:
+    """Whether what embeddings are multiplied by goes into the weights."""
+    return not config.encoder_layers and config.embedding_scale
+
+
+def _output_is_tied(config: ModelConfig) -> bool:
+    return config.tied_embeddings in ("decoder", "all")
+
+
+def _switched(config: ModelConfig, name: str) -> ModelConfig:
+    """The switches of a model whose tensors are those of `_as_theirs`."""
     changes: Json = {"output_bias": name == "blenderbot"}
-    if config.positions == "sinusoidal" and name != "llama":
+    if _becomes_table(config, name):
         changes |= {"positions": "learned", "max_positions": LONGEST}
-    if not config.encoder_layers and config.embedding_scale:
-        changes |= {"embedding_scale": False, "tied_embeddings": "none" if config.tied_embeddings == "none" else "decoder"}
+    if _scaled_inside(config):
+        changes |= {"embedding_scale": False}
+    if not config.encoder_layers:
+        changes |= {"tied_embeddings": "decoder" if _output_is_tied(config) else "none"}
     return config.model_copy(update=changes)
 
 
-def _tensors_of(name: str, config: ModelConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Sinusoids as a table, and what embeddings are multiplied by in the weights."""
+def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The same model with other switches: sinusoids as a table, and what embeddings are multiplied by in the weights."""
     made = dict(tensors)
     if name == "blenderbot":
         made.setdefault("output_bias", torch.zeros(len(made["target_embedding.tokens.weight"])))
-    if config.positions == "sinusoidal" and name != "llama":
+    if _becomes_table(config, name):
         table = sinusoidal_positions(torch.arange(LONGEST), config.width)
         sides = ("source", "target") if config.encoder_layers else ("target",)
         made |= {f"{side}_embedding.learned.weight": table for side in sides}
-    if not config.encoder_layers and config.embedding_scale:
+    if _scaled_inside(config):
         scale = config.width**0.5
         made["target_embedding.tokens.weight"] = scale * made["target_embedding.tokens.weight"]
-        if config.tied_embeddings != "none":  # the output reads the same table
+        if _output_is_tied(config):  # the output reads the same table
             made |= {key: tensor / scale for key, tensor in made.items() if key.startswith("decoder_norm.")}
     return made
 
