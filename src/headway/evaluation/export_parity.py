@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,10 @@ def _measured(answers: list[dict[str, Any]], references: list[str], config: Conf
     if "classification" in config.task:
         return share_of_right(texts, references)
     language, tokenize = config.data.target_language, config.evaluation.bleu_tokenize
-    return corpus_scores(texts, references, language=language, tokenize=tokenize, names=["bleu"])["bleu"]
+    if lower := "lowercase" in config.data.preprocessing:  # such a model writes no capital
+        references = [reference.lower() for reference in references]
+    found = corpus_scores(texts, references, language=language, tokenize=tokenize, names=["bleu"])["bleu"]
+    return replace(found, label=f"{found.label}, lower-cased") if lower else found
 
 
 def share_of_right(texts: Sequence[str], references: Sequence[str]) -> Measurement:

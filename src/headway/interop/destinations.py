@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from headway.interop import ctranslate2, gguf, huggingface_export
 from headway.interop.exported import write_exported
 from headway.model_dir import LoadedModel
 
+TEXT_WIDTH = 88
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +82,15 @@ def export_model(loaded: LoadedModel, out: Path, to: str, quantization: str | No
     return destination.write(loaded, out, quantization)
 
 
-def where_it_can_go(config: Config) -> dict[str, str | None]:
-    """Of each destination why such a model cannot go there, or None."""
-    return {one.name: one.problem(config) for one in DESTINATIONS.values()}
+def where_it_can_go(config: Config) -> str:
+    """Where a model of this configuration can be exported to, and why not elsewhere, as lines for people."""
+    names = {key: f"{one.name} (--to {key})" for key, one in DESTINATIONS.items()}
+    width = max(map(len, names.values()))
+    lines = [" Where it can go: headway export", ""]
+    for key, one in DESTINATIONS.items():
+        told = one.problem(config)
+        before = f"  {names[key]:<{width}}   "
+        lines += textwrap.wrap(
+            "yes" if told is None else f"no: {told}", TEXT_WIDTH, initial_indent=before, subsequent_indent=" " * len(before)
+        )
+    return "\n".join(lines)
