@@ -13,9 +13,10 @@ def import_(arguments: Arguments) -> None:
     """Make a model directory of one that Hugging Face's libraries have saved.
 
     BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3; Marian, BART, mBART, M2M100 (NLLB), Blenderbot
-    and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json; nothing in it
-    is run, and what Headway does not know is refused by its name. Learn on with `model.start_from: OUT`: the shape is taken
-    from there. Where a model knows several languages, --from and --to name the pieces that ask for them.
+    and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json or, of Marian,
+    source.spm, target.spm and vocab.json; nothing in it is run, and what Headway does not know is refused by its name. Learn
+    on with `model.start_from: OUT`: the shape is taken from there. Where a model knows several languages, --from and --to
+    name the pieces that ask for them; Marian is told what to write alone, as --to deu.
 
     examples:
       headway import downloads/all-MiniLM-L6-v2 models/minilm
@@ -27,8 +28,8 @@ def import_(arguments: Arguments) -> None:
 
     languages = None
     if arguments.from_ or arguments.to:
-        if not (arguments.from_ and arguments.to):
-            raise UsageError("--from and --to stand together", remedy="name the piece of either language")
+        if not arguments.to:
+            raise UsageError("--from needs --to", remedy="name the piece of either language")
         languages = (arguments.from_, arguments.to)
     found = import_model(Path(arguments.directory), Path(arguments.out), languages=languages)
     say(f"{found.family}: {found.parameters:,} parameters")

@@ -53,7 +53,8 @@ from headway.training.tensor_file import (
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.yaml", "model.safetensors", "card.md", "manifest.json"
 ADAPTER_MANIFEST = "adapter.json"
-TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json",
+              "tokenizer.source.spm", "tokenizer.target.spm", "tokenizer.vocabulary.json")  # fmt: skip
 CALIBRATION = "calibration.json"  # of a classifier whose confidence was fitted
 NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, CALIBRATION, *TOKENIZERS)
 MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, CALIBRATION: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headway.interop.encoder_families import DISTILBERT, bert
 from headway.interop.family import Family
 from headway.interop.pair_families import T5, fairseq, fairseq_positions, marian_positions
@@ -16,14 +18,18 @@ FAMILIES: dict[str, Family] = {
     "mistral": llama("MistralForCausalLM", biases="none"),
     "qwen2": llama("Qwen2ForCausalLM", biases="query_key_value"),
     "qwen3": llama("Qwen3ForCausalLM", query_key_norm=True),
-    "marian": fairseq(
-        "MarianMTModel",
-        norm_place="post",
-        embedding_norm=False,
-        final_norm=False,
-        output_bias=True,
-        offset=0,
-        table=marian_positions,
+    "marian": replace(
+        fairseq(
+            "MarianMTModel",
+            norm_place="post",
+            embedding_norm=False,
+            final_norm=False,
+            output_bias=True,
+            offset=0,
+            table=marian_positions,
+        ),
+        sentencepiece="source.spm",
+        asks_for=">>{}<<",
     ),
     "bart": fairseq(
         "BartForConditionalGeneration",

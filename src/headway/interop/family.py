@@ -43,7 +43,7 @@ SILENT = frozenset([
     "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
     "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
     "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
-    "torchscript", "encoder_no_repeat_ngram_size",
+    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "extra_pos_embeddings",
 ])  # fmt: skip
 
 
@@ -61,6 +61,9 @@ class Family:
         table: of positions that do not learn and stand in no file.
         others: settings that `more` reads.
         settled: their settings, with what only the names of the tensors tell.
+        sentencepiece: the file that its tokenizer may be instead of tokenizer.json; Marian's is the first of two.
+        extra_ids: pieces for gaps, which its tokenizer has behind those of that file.
+        asks_for: how the piece is written that asks for a language to write, before each text.
     """
 
     architecture: str
@@ -75,6 +78,9 @@ class Family:
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()
     settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs
+    sentencepiece: str = ""
+    extra_ids: int = 0
+    asks_for: str = ""
 
     def read(self, theirs: Json, where: str) -> Json:
         """Our switches. Raises ModelError for a setting that is not known, or is missing."""
