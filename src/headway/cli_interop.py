@@ -12,8 +12,8 @@ from headway.errors import UsageError
 def import_(arguments: Arguments) -> None:
     """Make a model directory of one that Hugging Face's libraries have saved.
 
-    BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3; Marian, BART, mBART, M2M100 (NLLB), Blenderbot
-    and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json or, of Marian,
+    BERT, RoBERTa, DistilBERT, ELECTRA and MiniLM; GPT-2, Llama, Mistral, Phi-3, Gemma, Qwen2 and Qwen3; Marian, BART, mBART,
+    M2M100 (NLLB), Blenderbot and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json or, of Marian,
     source.spm, target.spm and vocab.json; nothing in it is run, and what Headway does not know is refused by its name. Learn
     on with `model.start_from: OUT`: the shape is taken from there. Where a model knows several languages, --from and --to
     name the pieces that ask for them; Marian is told what to write alone, as --to deu.

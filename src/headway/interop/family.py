@@ -35,7 +35,8 @@ SILENT = frozenset([
     "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "id2label", "label2id", "num_labels",
     "problem_type", "finetuning_task", "return_dict", "output_attentions", "output_hidden_states", "output_past",
     "gradient_checkpointing", "classifier_dropout", "classif_dropout", "qa_dropout", "seq_classif_dropout",
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+    "summary_activation", "summary_first_dropout", "summary_last_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj",
     "task_specific_params", "num_beams", "max_length", "min_length", "length_penalty", "early_stopping",
     "no_repeat_ngram_size", "bad_words_ids", "temperature", "top_k", "top_p", "do_sample", "prefix", "pretraining_tp",
     "max_window_layers", "reorder_and_upcast_attn", "tie_weights_", "n_ctx", "n_special", "predict_special_tokens",
@@ -104,6 +105,7 @@ class Family:
         """Their settings. Raises ModelError where a switch says what no model of this family can be."""
         back = self.back(ours)
         written = {key: _theirs(key, getattr(ours, name)) for key, name in self.same.items()}
+        written |= {key: ours.norm_eps for key, name in self.same.items() if name == "norm_epsilon"}
         usual = {name: ModelConfig.model_fields[name].default for name in SHAPE if name not in self.same.values()}
         wanted = {**usual, **self.always, **self.more({**written, **back}), "family": ours.family}
         for name, value in wanted.items():

@@ -23,7 +23,7 @@ from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
 from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
-from headway.interop.families import FAMILIES
+from headway.interop.families import FAMILIES, REFUSED
 from headway.interop.family import CONFIG, Family, Json
 from headway.interop.json_file import read_json
 from headway.interop.surroundings import Languages, Surroundings, surroundings
@@ -68,7 +68,8 @@ def import_model(source: Path, out: Path, languages: Languages | None = None) ->
     theirs = _read_config(source)
     kind = theirs.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
-        problem = f"has model_type={kind!r}, which Headway does not know"
+        why = REFUSED.get(kind) if isinstance(kind, str) else None
+        problem = f"has model_type={kind!r}, which Headway does not know" + (f": {why}" if why else "")
         raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
     family = FAMILIES[kind]
     if languages is not None and family.task != "translation":

@@ -143,7 +143,8 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
 
 def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
-    generation = {**numbers, **({"encoder_no_repeat_ngram_size": 0} if both else {})}
+    generation = {key: value for key, value in numbers.items() if value is not None}
+    generation |= {"encoder_no_repeat_ngram_size": 0} if both else {}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,
@@ -151,11 +152,11 @@ def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows:
         "dtype": "float32",
         "is_encoder_decoder": both,
         **settings,
+        **numbers,  # null where there is none, or their library takes its own
         **generation,
     }
     for file, content in ((CONFIG, whole), (GENERATION, generation)):
-        told = {key: value for key, value in content.items() if value is not None}
-        write_file(aside / file, [json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"])
+        write_file(aside / file, [json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"])
 
 
 def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: LoadedModel) -> None:
