@@ -247,10 +247,15 @@ def find_model(path: str | os.PathLike[str]) -> Path:
 _USE = "give a run directory or model directory that `headway train` wrote"
 
 
-def _nearest(given: Path) -> str:
+def near_paths(given: Path) -> list[Path]:
+    """What stands beside a path that is not there and has nearly its name."""
     names = [entry.name for entry in given.parent.iterdir()][:10_000] if given.parent.is_dir() else []
-    near = difflib.get_close_matches(given.name, names, 3, 0.5)
-    return f"did you mean {' or '.join(str(given.parent / name) for name in near)}?" if near else _USE
+    return [given.parent / name for name in difflib.get_close_matches(given.name, names, 3, 0.5)]
+
+
+def _nearest(given: Path) -> str:
+    near = near_paths(given)
+    return f"did you mean {' or '.join(map(str, near))}?" if near else _USE
 
 
 def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedModel:

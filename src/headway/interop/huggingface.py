@@ -52,12 +52,13 @@ class Imported:
     left: list[str]
 
 
-def import_model(source: Path, out: Path, languages: Languages | None = None) -> Imported:
+def import_model(source: Path, out: Path, languages: Languages | None = None, origin: str | None = None) -> Imported:
     """Writes the model of a directory of Hugging Face as a model directory of ours.
 
     Args:
         languages: what asks for a language to read and one to write, where a model knows several; Marian is asked for one to
             write alone.
+        origin: where the directory came from, for the card; default: its name.
 
     Raises:
         ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
@@ -96,7 +97,7 @@ def import_model(source: Path, out: Path, languages: Languages | None = None) ->
     fill(model, rules, tensors, torch.tensor(order).clamp(min=0), family, str(source))
     if model.output_bias is not None:
         model.output_bias[absent] = NEVER
-    facts = {"imported": {"from": source.resolve().name, "family": kind}}
+    facts = {"imported": {"from": origin or source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
     left = tensors.keys() - _named(rules) - {"lm_head.weight"}  # the table of the embeddings, where it is tied
     return Imported(directory, kind, model.parameter_count(), sorted(left))
