@@ -24,7 +24,7 @@ def import_(arguments: Arguments) -> None:
       headway import sentence-transformers/all-MiniLM-L6-v2 models/minilm
       headway train reviews.yaml model.start_from=models/minilm
       headway import downloads/nllb-200-distilled-600M models/nllb --from eng_Latn --to deu_Latn
-      headway import Helsinki-NLP/opus-mt-en-gmw models/gmw --to deu
+      headway import downloads/opus-mt-en-gmw models/gmw --to deu
     """
     from headway.interop.hub import fetch, is_hub_name
     from headway.interop.huggingface import import_model

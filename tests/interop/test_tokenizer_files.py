@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from headway.cli import main
 from headway.config import load_config
@@ -126,13 +126,15 @@ def test_states_and_answers_are_theirs(marian: Pair) -> None:
         wanted = theirs(**tokenizer(text, return_tensors="pt"), decoder_input_ids=start).logits[..., rows[known]]
         torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-5)
     predictor = Predictor(str(directory / "ours"), method="greedy", precision="fp32", maximum_length=14)
-    given = [*ENGLISH, *(text[:20] for text in GERMAN)]
+    given, answers = [*ENGLISH, *(text[:20] for text in GERMAN)], set()
     for text, (answer,) in zip(given, predictor.translate_stream(given), strict=True):
         whole = theirs.generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=14, do_sample=False, num_beams=1,
                                 bad_words_ids=[[last]], forced_eos_token_id=None)  # fmt: skip
         ours = rows[answer.ids].tolist()
         assert ours == whole[0, 1 : 1 + len(ours)].tolist(), text
         assert answer.text.split() == tokenizer.decode(whole[0], skip_special_tokens=True).split()
+        answers.add(answer.text)
+    assert len(answers) >= 5
 
 
 @torch.no_grad()
@@ -266,6 +268,14 @@ def test_other_tokenizers_are_refused_with_a_way_out(name: str, file: str, tmp_p
     (tmp_path / "theirs" / "tokenizer.json").rename(tmp_path / "theirs" / file)
     with pytest.raises(ModelError, match=rf"has a tokenizer as {file}, and no tokenizer\.json\s+→ write one .*AutoTokenizer"):
         import_model(tmp_path / "theirs", tmp_path / "ours")
+
+
+def test_a_table_of_positions_in_the_file_is_not_missed(tmp_path: Path) -> None:
+    save_marian(tmp_path / "theirs")
+    path = tmp_path / "theirs" / "model.safetensors"
+    tables = {f"model.{stack}.embed_positions.weight": torch.zeros(128, 32) for stack in ("encoder", "decoder")}
+    save_file({**load_file(path), **tables}, path)
+    assert import_model(tmp_path / "theirs", tmp_path / "ours").left == []
 
 
 @pytest.mark.parametrize("name", ["source.spm", "target.spm", "vocab.json"])

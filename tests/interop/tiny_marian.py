@@ -66,8 +66,8 @@ def save_marian(directory: Path, *, languages: tuple[str, ...] = (), seed: int =
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if "embed_positions" not in key:  # a table that is no weight
-                parameter.add_(0.15 * torch.randn_like(parameter))
-        model.final_logits_bias.add_(torch.randn_like(model.final_logits_bias))
+                parameter.add_((0.1 if "shared" in key else 0.3) * torch.randn_like(parameter))
+        model.final_logits_bias.add_(0.3 * torch.randn_like(model.final_logits_bias))
     model.save_pretrained(directory)
     path = directory / "config.json"
     old = {"_num_labels": 3, "num_hidden_layers": 2, "extra_pos_embeddings": len(pieces), "static_position_embeddings": True,

@@ -68,7 +68,8 @@ def fetch(name: str, revision: str | None) -> Path:
         raise _told(error, name, revision) from error
     if not any(directory.glob("model*.safetensors")):
         problem = "has no weights as safetensors on the hub; others may run code when opened, and are not fetched"
-        remedy = "convert it where you trust it: transformers' AutoModel.from_pretrained(…).save_pretrained(…), and import that"
+        remedy = "see whether its page has them as a proposal (--revision refs/pr/1), or convert it where you trust it: "
+        remedy += "transformers' AutoModel.from_pretrained(…).save_pretrained(…), and import that directory"
         raise ModelError(problem, where=name, remedy=remedy)
     return directory
 

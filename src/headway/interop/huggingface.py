@@ -100,6 +100,8 @@ def import_model(source: Path, out: Path, languages: Languages | None = None, or
     facts = {"imported": {"from": origin or source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
     left = tensors.keys() - _named(rules) - {"lm_head.weight"}  # the table of the embeddings, where it is tied
+    if family.table is not None:  # it is made anew
+        left = {name for name in left if not name.endswith("embed_positions.weight")}
     return Imported(directory, kind, model.parameter_count(), sorted(left))
 
 
