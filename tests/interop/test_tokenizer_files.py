@@ -103,6 +103,15 @@ def test_spans_decoding_and_sampling_agree(marian: Pair) -> None:
     assert Tokenizers.load(directory / "ours", dropout=0.3).source.dropout == 0.3
 
 
+def test_special_pieces_in_a_text_are_text() -> None:
+    model = learned([*ENGLISH, "< u n k > / s p a d <"], 130)
+    tokenizer = SideTokenizer(model, [*SPECIAL_TOKENS, *pieces_of(model)[3:]])
+    for text in ("a <unk> here", "</s>", "<s><pad>", "no </s> here <unk>"):
+        ids = tokenizer.encode(text)
+        assert min(ids) > 3
+        assert tokenizer.decode(ids) == text
+
+
 def test_sampled_cuts_say_the_same() -> None:
     model = learned(ENGLISH, 130)
     vocabulary = [*SPECIAL_TOKENS, *reversed(pieces_of(model)[3:])]

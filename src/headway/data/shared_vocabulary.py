@@ -59,7 +59,7 @@ class SideTokenizer(Tokenizer):
     def _with_strange(self, text: str) -> list[int]:
         """The numbers of a text of which a part is unknown to the model: that part is looked up as it stands there."""
         found = self._backend.encode(text, add_special_tokens=False)
-        if min(found.ids) < UNK_ID:
+        if min(found.ids) < UNK_ID or self.own_pieces[UNK_ID] in found.tokens:  # so it stands in the text
             return [self._number_there[number] for number in self._spelled_out(text)]
         return [self._number_of.get(piece, UNK_ID) for piece in found.tokens]
 
