@@ -110,8 +110,9 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
     ],
     "import": [
-        ("directory", {"metavar": "DIR", "help": "with config.json, model.safetensors and tokenizer.json"}),
+        ("directory", {"metavar": "DIR|NAME", "help": "with config.json, model.safetensors and a tokenizer; or owner/name"}),
         ("out", {"metavar": "OUT", "help": "a new model directory"}),
+        ("--revision", {"metavar": "REV", "help": "branch, tag or commit to fetch (default: main)"}),
         ("--from", {"dest": "from_", "metavar": "PIECE", "help": "what asks for the language that is read"}),
         ("--to", {"metavar": "PIECE", "help": "what asks for the language that is written"}),
     ],

@@ -11,27 +11,38 @@ from headway.errors import DataError, ModelError, UsageError
 
 
 def import_(arguments: Arguments) -> None:
-    """Make a model directory of one that Hugging Face's libraries have saved.
+    """Make a model directory of one that Hugging Face's libraries have saved, or fetch it from their hub first.
 
-    BERT, RoBERTa, DistilBERT and MiniLM; GPT-2, Llama, Mistral, Qwen2 and Qwen3; Marian, BART, mBART, M2M100 (NLLB), Blenderbot
-    and T5. The directory holds config.json, model.safetensors (or several, with an index) and tokenizer.json; nothing in it
-    is run, and what Headway does not know is refused by its name. Learn on with `model.start_from: OUT`: the shape is taken
-    from there. Where a model knows several languages, --from and --to name the pieces that ask for them.
+    BERT, RoBERTa, DistilBERT, ELECTRA and MiniLM; GPT-2, Llama, Mistral, Phi-3, Gemma, Qwen2 and Qwen3; Marian, BART, mBART,
+    M2M100 (NLLB), Blenderbot and T5. The directory holds config.json, model.safetensors (or several, with an index) and
+    tokenizer.json or, of Marian, source.spm, target.spm and vocab.json; nothing in it is run, and what Headway does not know
+    is refused by its name. A name in its place, `owner/name`, is fetched: these files alone, into the cache of Hugging
+    Face, with `pip install 'headway[hub]'`. Learn on with `model.start_from: OUT`: the shape is taken from there. Where a
+    model knows several languages, --from and --to name the pieces that ask for them; Marian is told what to write alone.
 
     examples:
       headway import downloads/all-MiniLM-L6-v2 models/minilm
-      headway predict models/minilm sentences.txt
+      headway import sentence-transformers/all-MiniLM-L6-v2 models/minilm
       headway train reviews.yaml model.start_from=models/minilm
       headway import downloads/nllb-200-distilled-600M models/nllb --from eng_Latn --to deu_Latn
+      headway import downloads/opus-mt-en-gmw models/gmw --to deu
     """
+    from headway.interop.hub import fetch, is_hub_name
     from headway.interop.huggingface import import_model
 
     languages = None
     if arguments.from_ or arguments.to:
-        if not (arguments.from_ and arguments.to):
-            raise UsageError("--from and --to stand together", remedy="name the piece of either language")
+        if not arguments.to:
+            raise UsageError("--from needs --to", remedy="name the piece of either language")
         languages = (arguments.from_, arguments.to)
-    found = import_model(Path(arguments.directory), Path(arguments.out), languages=languages)
+    out, source, origin = Path(arguments.out), Path(arguments.directory), None
+    if is_hub_name(arguments.directory, arguments.revision):
+        if out.exists():
+            raise UsageError("is there already", where=str(out), remedy="name a new directory")
+        source = fetch(arguments.directory, arguments.revision)
+        origin = f"{arguments.directory}@{source.name}"
+        say(f"fetched {origin}")
+    found = import_model(source, out, languages, origin)
     say(f"{found.family}: {found.parameters:,} parameters")
     if found.left:
         more = f" and {len(found.left) - 5} more" if len(found.left) > 5 else ""

@@ -15,22 +15,25 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
-from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from headway.data.shared_vocabulary import SideTokenizer
+from headway.data.tokenizer import Tokenizer
 from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Json
 from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
-from headway.interop.surroundings import GENERATION, TOKENIZER, TOKENIZER_CONFIG
+from headway.interop.surroundings import GENERATION
+from headway.interop.tokenizer_files import SIDES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY
 from headway.interop.weights import Rule, to_theirs
 from headway.model.layers import sinusoidal_positions
 from headway.model_dir import LoadedModel
 from headway.model_files import write_directory
-from headway.special_ids import BOS_ID, EOS_ID, PAD_ID
+from headway.special_ids import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from headway.training.manifest import write_file
 from headway.training.tensor_file import tensor_bytes, tensor_chunks
 
 LONGEST = 1024  # positions of a table that is made of sinusoids
-FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
+FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, *SIDES)
+NAMES = {"pad_token": PAD_ID, "bos_token": BOS_ID, "eos_token": EOS_ID, "unk_token": UNK_ID}
 WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering", "media_classification")
 FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
 
@@ -116,7 +119,10 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
     def write(aside: Path) -> None:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
         _write_settings(aside, found.family, settings, numbers, int((found.rows >= 0).sum()), found.config)
-        _write_tokenizer(aside, tokenizer, found.rows, loaded)
+        if isinstance(tokenizer, SideTokenizer):
+            _write_sides(aside, found.rows, loaded)
+        else:
+            _write_tokenizer(aside, tokenizer, found.rows, loaded)
 
     write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
     return Exported(out, found.family, loaded.config.data.preprocessing)
@@ -126,9 +132,11 @@ def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
     """The numbers there of special pieces, by the names of their settings; None for one that they do not have."""
     pad, begin, end = (int(rows[number]) if rows[number] >= 0 else None for number in (PAD_ID, BOS_ID, EOS_ID))
     start = loaded.config.tokenizer.special_numbers[-1] if loaded.config.tokenizer.special_numbers else BOS_ID
-    found = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
+    found: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
     if loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
         found |= {"decoder_start_token_id": start, "forced_bos_token_id": _forced(loaded, tokenizer, rows)}
+        if isinstance(tokenizer, SideTokenizer):  # Marian begins with padding, and would go on writing it
+            found["bad_words_ids"] = [[pad]]
     return found
 
 
@@ -203,7 +211,8 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> di
 
 def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
-    generation = {**numbers, **({"encoder_no_repeat_ngram_size": 0} if both else {})}
+    generation = {key: value for key, value in numbers.items() if value is not None}
+    generation |= {"encoder_no_repeat_ngram_size": 0} if both else {}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,
@@ -211,11 +220,11 @@ def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows:
         "dtype": "float32",
         "is_encoder_decoder": both,
         **settings,
+        **numbers,  # null where there is none, or their library takes its own
         **generation,
     }
     for file, content in ((CONFIG, whole), (GENERATION, generation)):
-        told = {key: value for key, value in content.items() if value is not None}
-        write_file(aside / file, [json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"])
+        write_file(aside / file, [json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"])
 
 
 def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: LoadedModel) -> None:
@@ -239,8 +248,7 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
     ends = loaded.config.model.encoder_layers > 0
     content["post_processor"] = _template(before, pieces[EOS_ID], number_of) if ends else None
     write_file(aside / TOKENIZER, [json.dumps(content, ensure_ascii=False).encode()])
-    names = {"pad_token": PAD_ID, "bos_token": BOS_ID, "eos_token": EOS_ID, "unk_token": len(SPECIAL_TOKENS) - 1}
-    known = {name: pieces[number] for name, number in names.items() if number_of[pieces[number]] >= 0}
+    known = {name: pieces[number] for name, number in NAMES.items() if number_of[pieces[number]] >= 0}
     if ends and before:
         known |= {"cls_token": before[0], "sep_token": pieces[EOS_ID]}
     if "[MASK]" in number_of:
@@ -251,6 +259,24 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
     if shape.token_types > 1:
         told["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     write_file(aside / TOKENIZER_CONFIG, [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
+
+
+def _write_sides(aside: Path, rows: Tensor, loaded: LoadedModel) -> None:
+    """Marian's three files: both models as they came, and the numbers of their pieces."""
+    pieces = loaded.tokenizers.target.vocabulary
+    for name, side in zip(SIDES, (loaded.tokenizers.source, loaded.tokenizers.target), strict=True):
+        assert isinstance(side, SideTokenizer)
+        write_file(aside / name, [side.model])
+    spare = UNUSED.partition("{")[0]
+    found = {piece: row for piece, row in zip(pieces, rows.tolist(), strict=True) if row >= 0 and not piece.startswith(spare)}
+    told = {
+        "tokenizer_class": "MarianTokenizer",
+        "model_max_length": loaded.config.model.max_positions,
+        "separate_vocabs": False,
+        **{name: pieces[number] for name, number in NAMES.items() if name != "bos_token"},
+    }
+    for name, content in ((VOCABULARY, dict(sorted(found.items(), key=lambda one: one[1]))), (TOKENIZER_CONFIG, told)):
+        write_file(aside / name, [json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
 def _template(before: list[str], end: str, number_of: dict[str, int]) -> Json:

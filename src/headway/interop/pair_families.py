@@ -62,7 +62,6 @@ def fairseq(
             "normalize_before": norm_place == "pre",
             "normalize_embedding": embedding_norm,
             "add_final_layer_norm": final_norm,
-            "extra_pos_embeddings": offset,
         },
         more=more,
         back=lambda ours: {
@@ -70,7 +69,7 @@ def fairseq(
             "decoder_ffn_dim": ours.feed_forward_width,
             "scale_embedding": ours.embedding_scale,
         },
-        others=frozenset({"decoder_attention_heads", "decoder_ffn_dim", "scale_embedding"}),
+        others=frozenset({"decoder_attention_heads", "decoder_ffn_dim", "scale_embedding", "num_hidden_layers"}),
         table=table,
     )
 
@@ -149,4 +148,6 @@ T5 = Family(
     },
     settled=_t5_settled,
     others=T5_SETTINGS,
+    sentencepiece="spiece.model",
+    extra_ids=100,
 )
