@@ -28,7 +28,8 @@ ACTIVATIONS = {
 }
 WRITTEN_AS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
 
-# Settings that change no number that a model computes, or that stand in other files too.
+# Settings that change no number that a model computes, or that stand in other files too. Some are what published files carry
+# from libraries that came before: poolers of TensorFlow's BERT, ParlAI's and fairseq's switches, what transformers.js reads.
 SILENT = frozenset([
     "architectures", "model_type", "dtype", "torch_dtype", "transformers_version", "use_cache", "initializer_range",
     "initializer_factor", "init_std", "_name_or_path", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
@@ -43,7 +44,11 @@ SILENT = frozenset([
     "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
     "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
     "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
-    "torchscript", "encoder_no_repeat_ngram_size",
+    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "_attn_implementation_autoset", "is_llama_config",
+    "transformers.js_config", "unk_token_id", "mask_token_id", "directionality", "pooler_fc_size", "pooler_num_attention_heads",
+    "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "do_blenderbot_90_layernorm",
+    "force_bos_token_to_be_generated", "num_beam_groups", "diversity_penalty", "num_return_sequences", "repetition_penalty",
+    "typical_p", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values", "output_scores", "return_dict_in_generate",
 ])  # fmt: skip
 
 

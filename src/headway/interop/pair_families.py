@@ -13,6 +13,13 @@ from headway.interop.family import CONFIG, Family, Json, unsupported
 from headway.model.layers import sinusoidal_positions
 
 
+SAID_TWICE = {
+    "decoder_attention_heads": "encoder_attention_heads",
+    "decoder_ffn_dim": "encoder_ffn_dim",
+    "num_hidden_layers": "encoder_layers",
+}
+
+
 def fairseq(
     architecture: str,
     *,
@@ -26,9 +33,10 @@ def fairseq(
     positions = "fixed" if table else "learned"
 
     def more(theirs: Json) -> Json:
-        for one, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
-            if theirs[one] != theirs[other]:
-                raise unsupported(other, theirs[other], CONFIG, f"it must be {one}={theirs[one]}")
+        given = {"num_hidden_layers": theirs["encoder_layers"], **theirs}
+        for other, one in SAID_TWICE.items():
+            if given[other] != given[one]:
+                raise unsupported(other, given[other], CONFIG, f"it must be {one}={given[one]}")
         return {"embedding_scale": bool(theirs.get("scale_embedding"))}
 
     return Family(
@@ -63,6 +71,7 @@ def fairseq(
             "normalize_embedding": embedding_norm,
             "add_final_layer_norm": final_norm,
             "extra_pos_embeddings": offset,
+            **({"layernorm_variant": "prelayernorm"} if norm_place == "pre" else {}),
         },
         more=more,
         back=lambda ours: {
@@ -70,7 +79,7 @@ def fairseq(
             "decoder_ffn_dim": ours.feed_forward_width,
             "scale_embedding": ours.embedding_scale,
         },
-        others=frozenset({"decoder_attention_heads", "decoder_ffn_dim", "scale_embedding"}),
+        others=frozenset({*SAID_TWICE, "scale_embedding"}),
         table=table,
     )
 

@@ -64,7 +64,7 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
     """What the files of a directory say. Raises ModelError, UsageError for a language that is no piece."""
     where = str(source / TOKENIZER)
     content = read_json(source / TOKENIZER, MAX_BYTES)
-    told = {**theirs, **_if_there(source / GENERATION)}
+    told = _told(theirs, _if_there(source / GENERATION))
     numbers = _numbers(content)
     names = {number: piece for piece, number in numbers.items()}
     before, behind = _around(content.get("post_processor"), where)
@@ -84,6 +84,14 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
         before, target = [languages[0]], [languages[1]]
     before_source = [] if family.task == "language_model" else before
     return Surroundings(content, numbers, special, start, before_source, target)
+
+
+def _told(theirs: Json, generation: Json) -> Json:
+    """Both files as one; where there is only the first, an older name for a forced first piece may stand in it."""
+    forced = theirs.get("forced_bos_token_id")
+    if not generation and forced is None and theirs.get("force_bos_token_to_be_generated"):
+        forced = theirs.get("bos_token_id")
+    return {**theirs, "forced_bos_token_id": forced, **generation}
 
 
 def _if_there(path: Path) -> Json:
