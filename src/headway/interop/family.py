@@ -62,7 +62,8 @@ class Family:
         always: our switches that are always so.
         only: their settings that must have one value, where they are given: any other changes what is computed.
         more: our switches that follow from several settings of theirs; `back` is its inverse.
-        prefix: what stands before the names of weights in a model with a head.
+        prefix: what stands before the names of weights in a model with a head; the table has them without.
+        body: what stands before them in a model with a head, and in the table; a model that was saved without has it not.
         table: of positions that do not learn and stand in no file.
         others: settings that `more` reads.
         settled: their settings, with what only the names of the tensors tell.
@@ -77,6 +78,7 @@ class Family:
     more: Callable[[Json], Json] = lambda theirs: {}
     back: Callable[[ModelConfig], Json] = lambda ours: {}
     prefix: str = ""
+    body: str = ""
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()
     settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs

@@ -12,7 +12,6 @@ from headway.interop import names
 from headway.interop.family import CONFIG, Family, Json, unsupported
 from headway.model.layers import sinusoidal_positions
 
-
 SAID_TWICE = {
     "decoder_attention_heads": "encoder_attention_heads",
     "decoder_ffn_dim": "encoder_ffn_dim",
@@ -80,6 +79,7 @@ def fairseq(
             "scale_embedding": ours.embedding_scale,
         },
         others=frozenset({*SAID_TWICE, "scale_embedding"}),
+        body="model.",
         table=table,
     )
 

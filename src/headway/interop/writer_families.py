@@ -145,4 +145,5 @@ def llama(architecture: str, *, biases: str | None = None, query_key_norm: bool 
         more=partial(_shape, biases=biases),
         back=partial(_settings, biases=biases, feed_forward_bias=architecture.startswith("Llama")),
         others=ROTARY_SETTINGS,
+        body="model.",
     )
