@@ -7,7 +7,6 @@ from headway.interop.family import Family, Json
 
 BERT_LIKE = {
     "decoder_layers": 0,
-    "pooling": "mean",
     "embedding_scale": False,
     "embedding_norm": True,
     "norm": "layer",

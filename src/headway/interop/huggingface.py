@@ -24,6 +24,7 @@ from headway.data.tokenizer_layout import special
 from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Family, Json
+from headway.interop.pooling import Pooled, read_pooling
 from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
@@ -73,7 +74,8 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
     tensors = _with_head(_read_weights(source, family.prefix), family)
     with _blamed_on(source / CONFIG):
         theirs = family.settled(theirs, tensors.keys())
-        switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
+        pooled = read_pooling(source, family)
+        switches = {**family.read(theirs, str(source / CONFIG)), "family": kind, "pooling": pooled.pooling}
         shape = ModelConfig.model_validate(switches)
     rules = family.names(shape).rules(shape.encoder_layers, shape.decoder_layers)
     _refuse_other_sizes(shape, family, rules, tensors, str(source))
@@ -84,7 +86,7 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
     if absent.any() and shape.decoder_layers:
         switches["output_bias"] = True
     with _blamed_on(source / CONFIG):
-        config = _configuration(family.task, switches, tokenizer, found, order)
+        config = _configuration(family.task, switches, tokenizer, found, pooled, order)
     order[BOS_ID] = found.start if order[BOS_ID] < 0 else order[BOS_ID]
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = build_model(config, tokenizers)
@@ -252,16 +254,25 @@ def rows_there(special: list[int], pieces: int) -> Tensor:
     return torch.tensor([*own, *others])
 
 
-def _configuration(task: str, switches: Json, tokenizer: Tokenizer, found: Surroundings, order: list[int]) -> Config:
+def _configuration(
+    task: str, switches: Json, tokenizer: Tokenizer, found: Surroundings, pooled: Pooled, order: list[int]
+) -> Config:
     corpus: dict[str, Any] = {"path": NOT_KNOWN, "source": "text"}
     if task != "language_model":
         corpus["target"] = "target"
     positions = switches.get("max_positions", LONGEST + 1)
+    if pooled.longest is not None:
+        positions = min(positions, pooled.longest)
     read, written = (positions - 1 - len(before) for before in (found.before_source, found.before_target))
     values = {
         "run_directory": "imported",
         "task": task,
-        "data": {"train": corpus, "validation": corpus, "max_length": min(read, written, LONGEST)},
+        "data": {
+            "train": corpus,
+            "validation": corpus,
+            "max_length": min(read, written, LONGEST),
+            "preprocessing": ["lowercase"] if pooled.lowercase else [],
+        },
         "tokenizer": {
             "before_source": found.before_source,
             "before_target": found.before_target,

@@ -20,6 +20,7 @@ from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Json
 from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
+from headway.interop.pooling import MODULES, POOLING, READING, write_pooling
 from headway.interop.surroundings import GENERATION, TOKENIZER, TOKENIZER_CONFIG
 from headway.interop.weights import to_theirs
 from headway.model.layers import sinusoidal_positions
@@ -30,7 +31,7 @@ from headway.training.manifest import write_file
 from headway.training.tensor_file import tensor_bytes, tensor_chunks
 
 LONGEST = 1024  # positions of a table that is made of sinusoids
-FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG)
+FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, MODULES, READING, POOLING)
 FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
 
 
@@ -70,6 +71,8 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
         _write_settings(aside, name, settings, numbers, int(known.sum()), config)
         _write_tokenizer(aside, tokenizer, rows, loaded)
+        if loaded.config.task == "sentence_embedding":
+            write_pooling(aside, loaded.config)
 
     write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
     return Exported(out, name, loaded.config.data.preprocessing)

@@ -43,7 +43,15 @@ class Surroundings:
 
 
 def read_json(path: Path, most: int) -> Json:
-    """Raises ModelError."""
+    """An object. Raises ModelError."""
+    found = read_json_value(path, most)
+    if not isinstance(found, dict):
+        raise ModelError("is no JSON object", where=str(path))
+    return found
+
+
+def read_json_value(path: Path, most: int) -> Any:
+    """What a file of at most so many bytes holds. Raises ModelError."""
     try:
         with open_regular(path) as raw:
             data = raw.read(most + 1)
@@ -52,12 +60,9 @@ def read_json(path: Path, most: int) -> Json:
     if len(data) > most:
         raise ModelError(f"is larger than {most >> 20} MiB", where=str(path))
     try:
-        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=refuse_duplicates)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=refuse_duplicates)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"is no JSON ({str(error)[:80]})", where=str(path)) from None
-    if not isinstance(found, dict):
-        raise ModelError("is no JSON object", where=str(path))
-    return found
 
 
 def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[str, str] | None) -> Surroundings:
