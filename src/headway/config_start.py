@@ -31,7 +31,7 @@ def take_shape_of_start(document: Document, stacks_of: Mapping[str, tuple[str, .
     wanted = (*SHAPE, "max_positions", *layers, *tied, *pooling)
     given = {key: value for key, value in theirs.get("model", {}).items() if key in wanted}
     document.values["model"] = {"preset": None, **given, **model}
-    around = ("before_source", "special_numbers", *(["before_target"] if tied else []))
+    around = ("before_source", "ends_between", "special_numbers", *(["before_target"] if tied else []))
     read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in around}
     own = document.values.get("tokenizer") or {}
     if any(read.values()) and isinstance(own, dict):

@@ -276,6 +276,7 @@ def _configuration(
         "tokenizer": {
             "before_source": found.before_source,
             "before_target": found.before_target,
+            "ends_between": found.ends_between,
             "special_numbers": [*order[: len(SPECIAL_TOKENS)], found.start],
             "vocabulary_size": tokenizer.vocabulary_size,
         },

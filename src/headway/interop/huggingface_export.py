@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from headway.config import ModelConfig
+from headway.config import Config, ModelConfig
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
@@ -170,9 +170,9 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
     added = [token for token in added if token["id"] >= 0 and not token["content"].startswith(spare)]
     content["added_tokens"] = sorted(added, key=lambda token: int(token["id"]))
     pieces = tokenizer.vocabulary
-    before = loaded.config.tokenizer.before_source
+    before, shape = loaded.config.tokenizer.before_source, loaded.config.model
     ends = loaded.config.model.encoder_layers > 0
-    content["post_processor"] = _template(before, pieces[EOS_ID], number_of) if ends else None
+    content["post_processor"] = _template(loaded.config, pieces[EOS_ID], number_of) if ends else None
     write_file(aside / TOKENIZER, [json.dumps(content, ensure_ascii=False).encode()])
     names = {"pad_token": PAD_ID, "bos_token": BOS_ID, "eos_token": EOS_ID, "unk_token": len(SPECIAL_TOKENS) - 1}
     known = {name: pieces[number] for name, number in names.items() if number_of[pieces[number]] >= 0}
@@ -180,25 +180,25 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
         known |= {"cls_token": before[0], "sep_token": pieces[EOS_ID]}
     if "[MASK]" in number_of:
         known |= {"mask_token": "[MASK]"}
-    shape = loaded.config.model
     longest = shape.max_positions if shape.has_position_table else loaded.config.data.max_length
     told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest, **known}
-    if shape.token_types > 1:
-        told["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    types = ["token_type_ids"] if shape.token_types > 1 else []
+    told["model_input_names"] = ["input_ids", *types, "attention_mask"]
     write_file(aside / TOKENIZER_CONFIG, [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
-def _template(before: list[str], end: str, number_of: dict[str, int]) -> Json:
+def _template(config: Config, end: str, number_of: dict[str, int]) -> Json:
     """What stands around a text, and between two."""
+    before, second = config.tokenizer.before_source, min(1, max(0, config.model.token_types - 1))
     opening = [{"SpecialToken": {"id": piece, "type_id": 0}} for piece in before]
 
-    def text(name: str, kind: int) -> list[Json]:
-        return [{"Sequence": {"id": name, "type_id": kind}}, {"SpecialToken": {"id": end, "type_id": kind}}]
+    def text(name: str, kind: int, ends: int = 1) -> list[Json]:
+        return [{"Sequence": {"id": name, "type_id": kind}}, *[{"SpecialToken": {"id": end, "type_id": kind}}] * ends]
 
     tokens = {piece: {"id": piece, "ids": [number_of[piece]], "tokens": [piece]} for piece in [*before, end]}
     return {
         "type": "TemplateProcessing",
         "single": [*opening, *text("A", 0)],
-        "pair": [*opening, *text("A", 0), *text("B", 1)],
+        "pair": [*opening, *text("A", 0, config.tokenizer.ends_between), *text("B", second)],
         "special_tokens": tokens,
     }

@@ -19,6 +19,14 @@ SAID_TWICE = {
 }
 
 
+def _told_twice(theirs: Json) -> Json:
+    given = {"num_hidden_layers": theirs["encoder_layers"], **theirs}
+    for other, one in SAID_TWICE.items():
+        if given[other] != given[one]:
+            raise unsupported(other, given[other], CONFIG, f"it must be {one}={given[one]}")
+    return {"embedding_scale": bool(theirs.get("scale_embedding"))}
+
+
 def fairseq(
     architecture: str,
     *,
@@ -30,13 +38,6 @@ def fairseq(
     table: Callable[[int, int], Tensor] | None = None,
 ) -> Family:
     positions = "fixed" if table else "learned"
-
-    def more(theirs: Json) -> Json:
-        given = {"num_hidden_layers": theirs["encoder_layers"], **theirs}
-        for other, one in SAID_TWICE.items():
-            if given[other] != given[one]:
-                raise unsupported(other, given[other], CONFIG, f"it must be {one}={given[one]}")
-        return {"embedding_scale": bool(theirs.get("scale_embedding"))}
 
     return Family(
         architecture=architecture,
@@ -72,7 +73,7 @@ def fairseq(
             "extra_pos_embeddings": offset,
             **({"layernorm_variant": "prelayernorm"} if norm_place == "pre" else {}),
         },
-        more=more,
+        more=_told_twice,
         back=lambda ours: {
             "decoder_attention_heads": ours.heads,
             "decoder_ffn_dim": ours.feed_forward_width,

@@ -32,6 +32,7 @@ class Surroundings:
         special_pieces: those for padding, begin, end and unknown; one that they do not have is a new name.
         start: the number there of what the decoder reads first.
         before_source, before_target: pieces that stand before what is read, and before each answer.
+        ends_between: ends of sentence between two texts that are read together.
     """
 
     content: Json
@@ -40,6 +41,7 @@ class Surroundings:
     start: int
     before_source: list[str]
     before_target: list[str]
+    ends_between: int
 
 
 def read_json(path: Path, most: int) -> Json:
@@ -88,7 +90,8 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
                 raise UsageError(f"{piece!r} is no piece of its tokenizer", where="--from, --to", remedy=remedy)
         before, target = [languages[0]], [languages[1]]
     before_source = [] if family.task == "language_model" else before
-    return Surroundings(content, numbers, special, start, before_source, target)
+    between = _ends_between(content.get("post_processor"), special[2], family) if family.task != "language_model" else 1
+    return Surroundings(content, numbers, special, start, before_source, target, between)
 
 
 def _told(theirs: Json, generation: Json) -> Json:
@@ -170,6 +173,23 @@ def _around(processor: Any, where: str) -> tuple[list[str], list[str]]:
         elif kind != "ByteLevel":
             raise ModelError(f"has a post_processor of type {kind!r}, which is not known", where=where)
     return before, behind
+
+
+def _ends_between(processor: Any, end: str, family: Family) -> int:
+    """How many ends a tokenizer puts between two texts; one where it tells nothing of them, or what is not known."""
+    asked = family.task == "sentence_embedding"  # of others hardly anybody asks for pairs
+    for step in _steps(processor):
+        if step.get("type") == "RobertaProcessing":
+            return 2
+        if step.get("type") == "TemplateProcessing" and step.get("pair"):
+            pieces = [next(iter(one.items())) for one in step["pair"]]
+            first, second = (number for number, (what, _) in enumerate(pieces) if what == "Sequence")
+            between = [one["id"] for _, one in pieces[first + 1 : second]]
+            if between in ([end], [end, end]):
+                return len(between)
+            if asked:
+                _log.warning("two texts have %s between them there, and one %s here", between or "nothing", end)
+    return 1
 
 
 def _steps(processor: Any) -> Iterator[Json]:
