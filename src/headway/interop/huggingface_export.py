@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
-from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from headway.data.tokenizer import FORBIDDEN_IDS, SPECIAL_TOKENS, Tokenizer
 from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Json
@@ -69,7 +69,8 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
 
     def write(aside: Path) -> None:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
-        _write_settings(aside, name, settings, numbers, int(known.sum()), config)
+        never = _never_written(numbers, rows) if config.decoder_layers else None
+        _write_settings(aside, name, {**settings, "vocab_size": int(known.sum())}, numbers, never, config)
         _write_tokenizer(aside, tokenizer, rows, loaded)
         if loaded.config.task == "sentence_embedding":
             write_pooling(aside, loaded.config)
@@ -86,6 +87,12 @@ def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
     if loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
         found |= {"decoder_start_token_id": start, "forced_bos_token_id": _forced(loaded, tokenizer, rows)}
     return found
+
+
+def _never_written(numbers: Json, rows: Tensor) -> list[int] | None:
+    """The numbers there of special pieces that no answer of ours may hold, but one that every answer begins with."""
+    found = [int(rows[number]) for number in FORBIDDEN_IDS if rows[number] >= 0]
+    return [number for number in found if number != numbers.get("forced_bos_token_id")] or None
 
 
 def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | None:
@@ -136,19 +143,18 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> tu
     return config.model_copy(update=changes), made
 
 
-def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
+def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, never: list[int] | None, config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
     generation = {**numbers, **({"encoder_no_repeat_ngram_size": 0} if both else {})}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,
-        "vocab_size": rows,
         "dtype": "float32",
         "is_encoder_decoder": both,
         **settings,
         **generation,
     }
-    for file, content in ((CONFIG, whole), (GENERATION, generation)):
+    for file, content in ((CONFIG, whole), (GENERATION, {**generation, "suppress_tokens": never})):
         told = {key: value for key, value in content.items() if value is not None}
         write_file(aside / file, [json.dumps(told, indent=2, sort_keys=True).encode() + b"\n"])
 
