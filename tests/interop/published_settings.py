@@ -76,6 +76,10 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 64, "n_heads": 4, "n_layers": 2, "output_past": True, "pad_token_id": 0, "qa_dropout": 0.1,
         "seq_classif_dropout": 0.2, "sinusoidal_pos_embds": True, "tie_weights_": True, "vocab_size": 200,
     },
+    "google/electra-base-discriminator": {
+        **BERT, "model_type": "electra", "architectures": ["ElectraForPreTraining"], "embedding_size": 32,
+        "summary_activation": "gelu", "summary_last_dropout": 0.1, "summary_type": "first", "summary_use_proj": True,
+    },
     "openai-community/gpt2": {
         "model_type": "gpt2", "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1,
         "bos_token_id": 0, "embd_pdrop": 0.1, "eos_token_id": 0, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05,
@@ -104,6 +108,17 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         **QWEN2, "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "attention_bias": False, "head_dim": 16,
         "sliding_window": None, "layer_types": ["full_attention", "full_attention"], "dtype": "bfloat16",
     },
+    "microsoft/phi-4": {
+        **{key: value for key, value in LLAMA.items() if key != "pretraining_tp"}, "model_type": "phi3",
+        "architectures": ["Phi3ForCausalLM"], "embd_pdrop": 0.0, "original_max_position_embeddings": 64, "resid_pdrop": 0.0,
+        "pad_token_id": 2, "rope_theta": 250000, "sliding_window": None,
+    },
+    "google/gemma-2b": {
+        **{key: value for key, value in LLAMA.items() if key not in ("pretraining_tp", "tie_word_embeddings")},
+        "model_type": "gemma", "architectures": ["GemmaForCausalLM"], "bos_token_id": 2, "eos_token_id": 1, "head_dim": 16,
+        "hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh", "num_key_value_heads": 1, "pad_token_id": 0,
+        "rms_norm_eps": 1e-06,
+    },
     "Helsinki-NLP/opus-mt-en-de": {
         **BOTH, **GENERATION_OF_2021, **LABELS, "model_type": "marian", "architectures": ["MarianMTModel"],
         "activation_function": "swish", "add_bias_logits": False, "add_final_layer_norm": False, "bad_words_ids": [[58100]],
@@ -111,6 +126,12 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "eos_token_id": 0, "forced_eos_token_id": 0, "gradient_checkpointing": False, "max_length": 512,
         "normalize_before": False, "normalize_embedding": False, "num_beams": 4, "pad_token_id": 58100, "scale_embedding": True,
         "share_encoder_decoder_embeddings": True, "static_position_embeddings": True,
+    },
+    "Helsinki-NLP/opus-mt-en-vi": {
+        **BOTH, "model_type": "marian", "architectures": ["MarianMTModel"], "activation_function": "swish",
+        "add_bias_logits": False, "add_final_layer_norm": False, "classif_dropout": 0.0, "decoder_start_token_id": 53684,
+        "decoder_vocab_size": 200, "eos_token_id": 0, "extra_pos_embeddings": 53685, "normalize_before": False,
+        "normalize_embedding": False, "pad_token_id": 53684, "scale_embedding": True, "static_position_embeddings": True,
     },
     "facebook/bart-large-cnn": {
         **BOTH, **LABELS, **SUMMARIES, "_num_labels": 3, "model_type": "bart", "architectures": ["BartForConditionalGeneration"],
@@ -164,6 +185,10 @@ OTHERWISE = [
     ("openai-community/gpt2", "scale_attn_by_inverse_layer_idx", True),
     ("openai-community/gpt2", "tie_word_embeddings", False),
     ("HuggingFaceTB/SmolLM2-135M", "rope_interleaved", True),
+    ("google/electra-base-discriminator", "embedding_size", 16),
+    ("microsoft/phi-4", "partial_rotary_factor", 0.75),
+    ("microsoft/phi-4", "sliding_window", 32),
+    ("google/gemma-2b", "hidden_activation", "silu"),
     ("meta-llama/Llama-3.2-1B", "quantization_config", {"quant_method": "bitsandbytes"}),
     ("mistralai/Mistral-7B-Instruct-v0.2", "sliding_window", 4096),
     ("Qwen/Qwen2.5-1.5B-Instruct", "use_sliding_window", True),
@@ -179,6 +204,5 @@ OTHERWISE = [
     ("facebook/nllb-200-distilled-600M", "decoder_ffn_dim", 64),
     ("facebook/blenderbot-400M-distill", "layernorm_variant", "xlm"),
     ("facebook/blenderbot-400M-distill", "extra_layer_norm", True),
-    ("facebook/blenderbot-400M-distill", "extra_pos_embeddings", 2),
     ("google-t5/t5-small", "feed_forward_proj", "gated-silu"),
 ]

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from headway.config import load_config
 from headway.errors import ModelError
+from headway.evaluation.huggingface_answers import HuggingFaceAnswers
 from headway.inference.embedder import Embedder
 from headway.interop.huggingface import import_model
 from headway.interop.huggingface_export import export_model
@@ -158,3 +160,13 @@ def test_training_goes_on_with_the_same_pooling(tmp_path: Path) -> None:
             encoding="utf-8",
         )
         assert load_config(tmp_path / "c.yaml").model.pooling == pooling
+
+
+@pytest.mark.parametrize("mode", ["mean", "cls", "max"])
+def test_an_export_is_compared_by_the_pooling_of_the_model(mode: str, tmp_path: Path) -> None:
+    saved(tmp_path / "theirs", mode=mode, files={"sentence_bert_config.json": {"max_seq_length": 9}})
+    import_model(tmp_path / "theirs", tmp_path / "ours")
+    loaded = load_model(tmp_path / "ours")
+    export_model(loaded, tmp_path / "back")
+    found = [answer.values for (answer,) in HuggingFaceAnswers(tmp_path / "back", tmp_path / "ours", {}).answer_pieces([TEXT])]
+    same(Embedder(loaded, precision="fp32").embed(TEXT), torch.tensor(np.stack(found)))

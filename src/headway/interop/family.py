@@ -36,7 +36,8 @@ SILENT = frozenset([
     "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "id2label", "label2id", "num_labels",
     "problem_type", "finetuning_task", "return_dict", "output_attentions", "output_hidden_states", "output_past",
     "gradient_checkpointing", "classifier_dropout", "classif_dropout", "qa_dropout", "seq_classif_dropout",
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+    "summary_activation", "summary_first_dropout", "summary_last_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj",
     "task_specific_params", "num_beams", "max_length", "min_length", "length_penalty", "early_stopping",
     "no_repeat_ngram_size", "bad_words_ids", "temperature", "top_k", "top_p", "do_sample", "prefix", "pretraining_tp",
     "max_window_layers", "reorder_and_upcast_attn", "tie_weights_", "n_ctx", "n_special", "predict_special_tokens",
@@ -44,9 +45,9 @@ SILENT = frozenset([
     "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
     "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
     "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
-    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "_attn_implementation_autoset", "is_llama_config",
-    "transformers.js_config", "unk_token_id", "mask_token_id", "directionality", "pooler_fc_size", "pooler_num_attention_heads",
-    "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "do_blenderbot_90_layernorm",
+    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "extra_pos_embeddings", "_attn_implementation_autoset",
+    "is_llama_config", "transformers.js_config", "unk_token_id", "mask_token_id", "directionality", "pooler_fc_size",
+    "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "do_blenderbot_90_layernorm",
     "force_bos_token_to_be_generated", "num_beam_groups", "diversity_penalty", "num_return_sequences", "repetition_penalty",
     "typical_p", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values", "output_scores", "return_dict_in_generate",
 ])  # fmt: skip
@@ -67,6 +68,9 @@ class Family:
         table: of positions that do not learn and stand in no file.
         others: settings that `more` reads.
         settled: their settings, with what only the names of the tensors tell.
+        sentencepiece: the file that its tokenizer may be instead of tokenizer.json; Marian's is the first of two.
+        extra_ids: pieces for gaps, which its tokenizer has behind those of that file.
+        asks_for: how the piece is written that asks for a language to write, before each text.
     """
 
     architecture: str
@@ -82,6 +86,9 @@ class Family:
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()
     settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs
+    sentencepiece: str = ""
+    extra_ids: int = 0
+    asks_for: str = ""
 
     def read(self, theirs: Json, where: str) -> Json:
         """Our switches. Raises ModelError for a setting that is not known, or is missing."""
@@ -105,6 +112,7 @@ class Family:
         """Their settings. Raises ModelError where a switch says what no model of this family can be."""
         back = self.back(ours)
         written = {key: _theirs(key, getattr(ours, name)) for key, name in self.same.items()}
+        written |= {key: ours.norm_eps for key, name in self.same.items() if name == "norm_epsilon"}
         usual = {name: ModelConfig.model_fields[name].default for name in SHAPE if name not in self.same.values()}
         wanted = {**usual, **self.always, **self.more({**written, **back}), "family": ours.family}
         for name, value in wanted.items():

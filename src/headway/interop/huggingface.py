@@ -1,7 +1,7 @@
 """Models of Hugging Face as models of ours, and back: a directory in, a directory out.
 
-Nothing in a directory is run: weights are safetensors, settings JSON, and the tokenizer a tokenizer.json. What the tables of
-`families.py` do not know is refused by its name.
+Nothing in a directory is run: weights are safetensors, settings JSON, and tokenizers JSON or SentencePiece's. What the tables
+of `families.py` do not know is refused by its name.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from headway.config import Config, ModelConfig
+from headway.data.shared_vocabulary import SideTokenizer
 from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
 from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
-from headway.interop.families import FAMILIES
+from headway.interop.families import FAMILIES, REFUSED
 from headway.interop.family import CONFIG, Family, Json
+from headway.interop.json_file import read_json
 from headway.interop.pooling import Pooled, read_pooling
-from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
+from headway.interop.surroundings import Languages, Surroundings, surroundings
+from headway.interop.tokenizer_files import SIDES, tokenizer_path
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
 from headway.model_dir import build_model, save_model
@@ -51,11 +54,13 @@ class Imported:
     left: list[str]
 
 
-def import_model(source: Path, out: Path, languages: tuple[str, str] | None = None) -> Imported:
+def import_model(source: Path, out: Path, languages: Languages | None = None, origin: str | None = None) -> Imported:
     """Writes the model of a directory of Hugging Face as a model directory of ours.
 
     Args:
-        languages: the pieces that ask for a language to read and one to write, where a model knows several.
+        languages: what asks for a language to read and one to write, where a model knows several; Marian is asked for one to
+            write alone.
+        origin: where the directory came from, for the card; default: its name.
 
     Raises:
         ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
@@ -66,7 +71,8 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
     theirs = _read_config(source)
     kind = theirs.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
-        problem = f"has model_type={kind!r}, which Headway does not know"
+        why = REFUSED.get(kind) if isinstance(kind, str) else None
+        problem = f"has model_type={kind!r}, which Headway does not know" + (f": {why}" if why else "")
         raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
     family = FAMILIES[kind]
     if languages is not None and family.task != "translation":
@@ -79,21 +85,22 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
         shape = ModelConfig.model_validate(switches)
     rules = family.names(shape).rules(shape.encoder_layers, shape.decoder_layers)
     _refuse_other_sizes(shape, family, rules, tensors, str(source))
-    with _blamed_on(source / TOKENIZER):
+    path = tokenizer_path(source, family)
+    with _blamed_on(path):
         found = surroundings(source, theirs, family, languages)
-        tokenizer, order = _tokenizer_of(found, _vocabulary_rows(rules, tensors), str(source / TOKENIZER))
+        tokenizer, order = _tokenizer_of(found, _vocabulary_rows(rules, tensors), str(path))
     absent = torch.tensor(order) < 0
     if absent.any() and shape.decoder_layers:
         switches["output_bias"] = True
     with _blamed_on(source / CONFIG):
         config = _configuration(family.task, switches, tokenizer, found, pooled, order)
     order[BOS_ID] = found.start if order[BOS_ID] < 0 else order[BOS_ID]
-    tokenizers = Tokenizers(tokenizer, tokenizer)
+    tokenizers = _sides(tokenizer, found, source)
     model = build_model(config, tokenizers)
     fill(model, rules, tensors, torch.tensor(order).clamp(min=0), family, str(source))
     if model.output_bias is not None:
         model.output_bias[absent] = NEVER
-    facts = {"imported": {"from": source.resolve().name, "family": kind}}
+    facts = {"imported": {"from": origin or source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
     left = tensors.keys() - _named(rules) - _made_again(family)
     return Imported(directory, kind, model.parameter_count(), sorted(left))
@@ -239,6 +246,17 @@ def _tokenizer_of(found: Surroundings, rows: int, where: str) -> tuple[Tokenizer
     if order != rows_there(order[: len(SPECIAL_TOKENS)], len(order)).tolist():
         raise ModelError("numbers its pieces in an order that is not known", where=where)
     return tokenizer, order
+
+
+def _sides(tokenizer: Tokenizer, found: Surroundings, source: Path) -> Tokenizers:
+    """One tokenizer for both sides, or one for each that cuts text by a model of its own; the numbers are the same."""
+    if found.sides is None:
+        return Tokenizers(tokenizer, tokenizer)
+    one, other = (
+        SideTokenizer(model, tokenizer.vocabulary, name=str(source / name))
+        for model, name in zip(found.sides, SIDES, strict=True)
+    )
+    return Tokenizers(one, other)
 
 
 def rows_there(special: list[int], pieces: int) -> Tensor:

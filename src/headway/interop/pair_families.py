@@ -70,7 +70,6 @@ def fairseq(
             "normalize_before": norm_place == "pre",
             "normalize_embedding": embedding_norm,
             "add_final_layer_norm": final_norm,
-            "extra_pos_embeddings": offset,
             **({"layernorm_variant": "prelayernorm"} if norm_place == "pre" else {}),
         },
         more=_told_twice,
@@ -159,4 +158,6 @@ T5 = Family(
     },
     settled=_t5_settled,
     others=T5_SETTINGS,
+    sentencepiece="spiece.model",
+    extra_ids=100,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from headway.config import Config
 from headway.errors import ModelError
 from headway.interop.family import Family, Json
-from headway.interop.surroundings import read_json, read_json_value
+from headway.interop.json_file import read_if_there, read_json, read_json_value
 from headway.training import _fs
 from headway.training.manifest import write_file
 
@@ -94,7 +94,7 @@ def _mode(path: Path) -> str:
 def _refuse_other_comparison(source: Path, *, normalized: bool) -> None:
     """Raises ModelError where texts get a prompt that is not asked for, or vectors are compared otherwise than by cosines."""
     path = source / SETTINGS
-    settings = read_json(path, MOST) if path.is_file() else {}
+    settings = read_if_there(path)
     if (name := settings.get("default_prompt_name")) is not None:
         problem = f"puts the prompt {name!r} before every text (default_prompt_name)"
         raise ModelError(problem, where=str(path), remedy="no such model can be imported")
