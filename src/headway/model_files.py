@@ -256,6 +256,8 @@ def lives(pid: int) -> bool:
 
 def remove(directory: Path, names: Collection[str]) -> None:
     """Removes the files `names` and the directory, if nothing else is in it; what cannot be removed does no harm."""
+    for folder in {name.partition("/")[0] for name in names if "/" in name}:
+        remove(directory / folder, [name.partition("/")[2] for name in names if name.startswith(f"{folder}/")])
     try:
         for name in _fs.list_directory(directory):
             if name in names:

@@ -161,6 +161,8 @@ def test_what_was_exported_writes_the_same(name: str, tmp_path: Path) -> None:
     _, tokenizer, loaded, _ = made(name, tmp_path)
     export_model(loaded, tmp_path / "back")
     opened = [transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / part).eval() for part in ("theirs", "back")]
+    opened[0].generation_config.suppress_tokens = opened[1].generation_config.suppress_tokens
+    assert opened[0].generation_config.suppress_tokens
     for text in TEXT:
         source = tokenizer(text, return_tensors="pt").input_ids
         theirs, ours = (
@@ -442,7 +444,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert told.out.strip() == str(tmp_path / "ours")
     assert "left behind, as Headway has no place for it: pooler.dense.bias, pooler.dense.weight" in told.err
     assert main(["export", str(tmp_path / "ours"), str(tmp_path / "back"), "--to", "huggingface"]) == 0
-    assert "as a model of the family bert" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "as a model of the family bert" in told.err
+    assert "not compared: data.validation: an imported model has no validation set" in told.err
     assert main(["export", str(tmp_path / "ours"), str(tmp_path / "back")]) == 2
     assert "is there already" in capsys.readouterr().err
     assert main(["import", str(tmp_path / "theirs"), str(tmp_path / "other"), "--to", "deu_Latn"]) == 2
@@ -534,7 +538,7 @@ def test_models_of_our_own_answer_alike_there(name: str, tmp_path: Path) -> None
         predictor = Predictor(str(directory), method="greedy", precision="fp32", maximum_length=12)
         for text, (ours,) in zip(TEXT, predictor.translate_stream(TEXT), strict=True):
             given = tokenizer(text, return_tensors="pt").input_ids
-            whole = theirs.generate(given, max_new_tokens=12, do_sample=False, num_beams=1, bad_words_ids=[[0], [1], [3]])
+            whole = theirs.generate(given, max_new_tokens=12, do_sample=False, num_beams=1)
             assert ours.ids == whole[0, 1 : 1 + len(ours.ids)].tolist(), text
         return
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "theirs").eval()

@@ -21,6 +21,7 @@ from headway.errors import DataError, ResourceError
 from headway.evaluation.intervals import Interval, score_interval
 from headway.evaluation.metrics import Measurement, corpus_scores
 from headway.inference.engines import PARITY
+from headway.interop.huggingface import NOT_KNOWN
 from headway.model_dir import LoadedModel
 from headway.tasks import TASKS
 
@@ -126,7 +127,12 @@ def compare_export(
 
 
 def validation_lines(config: Config) -> tuple[list[str], list[str] | None]:
-    """Lines of the validation set as `predict` takes them, at most `MOST_LINES`, and what is wanted of each."""
+    """Lines of the validation set as `predict` takes them, at most `MOST_LINES`, and what is wanted of each.
+
+    Raises DataError where it cannot be read; of a model that was imported it is not known.
+    """
+    if any(part.path == NOT_KNOWN for part in config.data.parts("validation")):
+        raise DataError("an imported model has no validation set", where="data.validation")
     read = TASKS[config.task].preparation.read
     lines: list[str] = []
     wanted: list[str] = []

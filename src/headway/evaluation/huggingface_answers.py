@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,7 @@ class HuggingFaceAnswers:
                     yield from ([answer] for answer in ask(plain[start : start + TOGETHER]))
 
     def _written(self, texts: list[str]) -> Iterator[Answer]:
-        most = self._config.data.max_length
-        batch = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=most)
+        batch = self._read(texts)
         found = self._model.generate(**batch, max_new_tokens=self._longest, num_beams=1, do_sample=False)
         opening = 1 + len(self._config.tokenizer.before_target)
         for length, ids in zip(batch["attention_mask"].sum(1).tolist(), found.tolist(), strict=True):
@@ -78,8 +78,17 @@ class HuggingFaceAnswers:
             yield Answer(self._tokenizer.decode(found[0], skip_special_tokens=True))
 
     def _vectors(self, texts: list[str]) -> Iterator[VectorAnswer]:
-        most = self._config.data.max_length
-        batch = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=most)
+        batch = self._read(texts)
         states, mask = self._model(**batch).last_hidden_state, batch["attention_mask"][..., None]
-        means = (states * mask).sum(1) / mask.sum(1)
-        yield from (VectorAnswer(row.numpy()) for row in torch.nn.functional.normalize(means, dim=1))
+        pooled = {
+            "mean": lambda: (states * mask).sum(1) / mask.sum(1),
+            "max": lambda: states.masked_fill(mask == 0, -torch.inf).amax(1),
+            "first": lambda: states[:, 0],
+        }[self._config.model.pooling]()
+        yield from (VectorAnswer(row.numpy()) for row in torch.nn.functional.normalize(pooled, dim=1))
+
+    def _read(self, texts: list[str]) -> Any:
+        """Texts as a batch, cut where Headway cuts them: its `max_length` counts no piece that stands around a text."""
+        around = 1 + len(self._config.tokenizer.before_source)
+        most = min(self._config.data.max_length + around, getattr(self._model.config, "max_position_embeddings", sys.maxsize))
+        return self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=most)

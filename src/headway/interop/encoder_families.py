@@ -9,7 +9,6 @@ from headway.interop.family import CONFIG, Family, Json, unsupported
 
 BERT_LIKE = {
     "decoder_layers": 0,
-    "pooling": "mean",
     "embedding_scale": False,
     "embedding_norm": True,
     "norm": "layer",
@@ -75,7 +74,6 @@ DISTILBERT = Family(
         "max_position_embeddings": "max_positions",
     },
     always={**BERT_LIKE, "norm_epsilon": 1e-12},
-    only={"sinusoidal_pos_embds": False},
-    others=frozenset({"tie_word_embeddings"}),
+    others=frozenset({"tie_word_embeddings", "sinusoidal_pos_embds"}),  # positions stand in the file, however they were made
     prefix="distilbert.",
 )

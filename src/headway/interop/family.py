@@ -28,7 +28,8 @@ ACTIVATIONS = {
 }
 WRITTEN_AS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
 
-# Settings that change no number that a model computes, or that stand in other files too.
+# Settings that change no number that a model computes, or that stand in other files too. Some are what published files carry
+# from libraries that came before: poolers of TensorFlow's BERT, ParlAI's and fairseq's switches, what transformers.js reads.
 SILENT = frozenset([
     "architectures", "model_type", "dtype", "torch_dtype", "transformers_version", "use_cache", "initializer_range",
     "initializer_factor", "init_std", "_name_or_path", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
@@ -44,7 +45,11 @@ SILENT = frozenset([
     "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
     "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
     "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
-    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "extra_pos_embeddings",
+    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "extra_pos_embeddings", "_attn_implementation_autoset",
+    "is_llama_config", "transformers.js_config", "unk_token_id", "mask_token_id", "directionality", "pooler_fc_size",
+    "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "do_blenderbot_90_layernorm",
+    "force_bos_token_to_be_generated", "num_beam_groups", "diversity_penalty", "num_return_sequences", "repetition_penalty",
+    "typical_p", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values", "output_scores", "return_dict_in_generate",
 ])  # fmt: skip
 
 
@@ -58,7 +63,8 @@ class Family:
         always: our switches that are always so.
         only: their settings that must have one value, where they are given: any other changes what is computed.
         more: our switches that follow from several settings of theirs; `back` is its inverse.
-        prefix: what stands before the names of weights in a model with a head.
+        prefix: what stands before the names of weights in a model with a head; the table has them without.
+        body: what stands before them in a model with a head, and in the table; a model that was saved without has it not.
         table: of positions that do not learn and stand in no file.
         others: settings that `more` reads.
         settled: their settings, with what only the names of the tensors tell.
@@ -76,6 +82,7 @@ class Family:
     more: Callable[[Json], Json] = lambda theirs: {}
     back: Callable[[ModelConfig], Json] = lambda ours: {}
     prefix: str = ""
+    body: str = ""
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()
     settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs

@@ -18,8 +18,8 @@ NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 WANTED = [
     CONFIG, "generation_config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "source.spm", "target.spm",
-    "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "modules.json", "sentence_bert_config.json",
-    "1_Pooling/config.json", "model*.safetensors", "model.safetensors.index.json",
+    "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "modules.json", "sentence_*_config.json",
+    "config_sentence_transformers.json", "*_Pooling/config.json", "model*.safetensors", "model.safetensors.index.json",
 ]  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
 from headway.interop.families import FAMILIES, REFUSED
 from headway.interop.family import CONFIG, Family, Json
 from headway.interop.json_file import read_json
+from headway.interop.pooling import Pooled, read_pooling
 from headway.interop.surroundings import Languages, Surroundings, surroundings
 from headway.interop.tokenizer_files import SIDES, tokenizer_path
 from headway.interop.weights import Rule, to_ours
@@ -39,6 +40,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 NOT_KNOWN = "not known: imported"  # the data that others have trained on
 NEVER = -1e4  # the bias of special pieces that they do not have: no answer, and no part of any probability
 UNUSED = "<|unused_{}|>"  # rows of a table that no piece belongs to
+OUTPUT_BIAS = "final_logits_bias"
 LONGEST = 512  # tokens of a text, where a model could read more
 
 
@@ -75,10 +77,11 @@ def import_model(source: Path, out: Path, languages: Languages | None = None, or
     family = FAMILIES[kind]
     if languages is not None and family.task != "translation":
         raise UsageError(f"{kind} is asked for no language", where="--from, --to", remedy="leave them out")
-    tensors = _read_weights(source, family.prefix)
+    tensors = _with_head(_read_weights(source, family.prefix), family)
     with _blamed_on(source / CONFIG):
         theirs = family.settled(theirs, tensors.keys())
-        switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
+        pooled = read_pooling(source, family)
+        switches = {**family.read(theirs, str(source / CONFIG)), "family": kind, "pooling": pooled.pooling}
         shape = ModelConfig.model_validate(switches)
     rules = family.names(shape).rules(shape.encoder_layers, shape.decoder_layers)
     _refuse_other_sizes(shape, family, rules, tensors, str(source))
@@ -90,7 +93,7 @@ def import_model(source: Path, out: Path, languages: Languages | None = None, or
     if absent.any() and shape.decoder_layers:
         switches["output_bias"] = True
     with _blamed_on(source / CONFIG):
-        config = _configuration(family.task, switches, tokenizer, found, order)
+        config = _configuration(family.task, switches, tokenizer, found, pooled, order)
     order[BOS_ID] = found.start if order[BOS_ID] < 0 else order[BOS_ID]
     tokenizers = _sides(tokenizer, found, source)
     model = build_model(config, tokenizers)
@@ -99,10 +102,15 @@ def import_model(source: Path, out: Path, languages: Languages | None = None, or
         model.output_bias[absent] = NEVER
     facts = {"imported": {"from": origin or source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
-    left = tensors.keys() - _named(rules) - {"lm_head.weight"}  # the table of the embeddings, where it is tied
-    if family.table is not None:  # it is made anew
-        left = {name for name in left if not name.endswith("embed_positions.weight")}
+    left = tensors.keys() - _named(rules) - _made_again(family)
     return Imported(directory, kind, model.parameter_count(), sorted(left))
+
+
+def _made_again(family: Family) -> set[str]:
+    """Tensors that say nothing new: copies of the table of the embeddings, where it is tied, and positions that do not learn."""
+    parts = ["embed_tokens", *(["embed_positions"] if family.table is not None else [])]
+    stacks = {f"{family.body}{stack}.{part}.weight" for stack in ("encoder", "decoder") for part in parts}
+    return {"lm_head.weight", *stacks}
 
 
 @contextmanager
@@ -201,6 +209,16 @@ def _read_weights(source: Path, prefix: str) -> dict[str, Tensor]:
     return found
 
 
+def _with_head(tensors: dict[str, Tensor], family: Family) -> dict[str, Tensor]:
+    """The tensors by the names that they have in a model with a head, whose own bias is zero where no file has one."""
+    if family.body and not any(name.startswith(family.body) for name in tensors):
+        tensors = {f"{family.body}{name}": tensor for name, tensor in tensors.items()}
+    shared = tensors.get(f"{family.body}shared.weight")
+    if family.always.get("output_bias") and shared is not None and shared.dim():
+        tensors.setdefault(OUTPUT_BIAS, torch.zeros(1, len(shared)))
+    return tensors
+
+
 def _as_today(name: str) -> str:
     """Older files call the weight and the bias of a norm gamma and beta, as TensorFlow does."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
@@ -254,22 +272,33 @@ def rows_there(special: list[int], pieces: int) -> Tensor:
     return torch.tensor([*own, *others])
 
 
-def _configuration(task: str, switches: Json, tokenizer: Tokenizer, found: Surroundings, order: list[int]) -> Config:
+def _configuration(
+    task: str, switches: Json, tokenizer: Tokenizer, found: Surroundings, pooled: Pooled, order: list[int]
+) -> Config:
     corpus: dict[str, Any] = {"path": NOT_KNOWN, "source": "text"}
     if task != "language_model":
         corpus["target"] = "target"
-    room = switches.get("max_positions", LONGEST) - 2 - len(found.before_source)
+    positions = switches.get("max_positions", LONGEST + 1)
+    if pooled.longest is not None:
+        positions = min(positions, pooled.longest)
+    read, written = (positions - 1 - len(before) for before in (found.before_source, found.before_target))
     values = {
         "run_directory": "imported",
         "task": task,
-        "data": {"train": corpus, "validation": corpus, "max_length": min(room, LONGEST)},
+        "data": {
+            "train": corpus,
+            "validation": corpus,
+            "max_length": min(read, written, LONGEST),
+            "preprocessing": ["lowercase"] if pooled.lowercase else [],
+        },
         "tokenizer": {
             "before_source": found.before_source,
             "before_target": found.before_target,
+            "ends_between": found.ends_between,
             "special_numbers": [*order[: len(SPECIAL_TOKENS)], found.start],
             "vocabulary_size": tokenizer.vocabulary_size,
         },
         "model": switches,
-        "decoding": {"maximum_length": min(room, 200)},
+        "decoding": {"maximum_length": min(written, 200)},
     }
     return Config.model_validate(values, context={"paths_as_written": True})

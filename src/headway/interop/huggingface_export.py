@@ -16,11 +16,12 @@ from torch import Tensor
 
 from headway.config import Config, ModelConfig
 from headway.data.shared_vocabulary import SideTokenizer
-from headway.data.tokenizer import Tokenizer
+from headway.data.tokenizer import FORBIDDEN_IDS, Tokenizer
 from headway.errors import HeadwayError, UsageError
 from headway.interop.families import FAMILIES
 from headway.interop.family import CONFIG, Json
 from headway.interop.huggingface import UNUSED, WEIGHTS, rows_there
+from headway.interop.pooling import MODULES, POOLING, READING, write_pooling
 from headway.interop.surroundings import GENERATION
 from headway.interop.tokenizer_files import SIDES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY
 from headway.interop.weights import Rule, to_theirs
@@ -32,7 +33,7 @@ from headway.training.manifest import write_file
 from headway.training.tensor_file import tensor_bytes, tensor_chunks
 
 LONGEST = 1024  # positions of a table that is made of sinusoids
-FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, *SIDES)
+FILES = (CONFIG, GENERATION, WEIGHTS, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, *SIDES, MODULES, READING, POOLING)
 NAMES = {"pad_token": PAD_ID, "bos_token": BOS_ID, "eos_token": EOS_ID, "unk_token": UNK_ID}
 WITH_HEAD = ("classification", "pair_classification", "tagging", "question_answering", "media_classification")
 FAMILIES_OF_OURS = {("encoder", "decoder"): ("blenderbot",), ("decoder",): ("gpt2", "llama"), ("encoder",): ()}
@@ -118,11 +119,15 @@ def export_model(loaded: LoadedModel, out: Path) -> Exported:
 
     def write(aside: Path) -> None:
         write_file(aside / WEIGHTS, tensor_chunks(theirs))
-        _write_settings(aside, found.family, settings, numbers, int((found.rows >= 0).sum()), found.config)
+        never = _never_written(numbers, found.rows) if found.config.decoder_layers else []
+        whole = {**settings, "vocab_size": int((found.rows >= 0).sum())}
+        _write_settings(aside, found.family, whole, numbers, never, found.config)
         if isinstance(tokenizer, SideTokenizer):
             _write_sides(aside, found.rows, loaded)
         else:
             _write_tokenizer(aside, tokenizer, found.rows, loaded)
+        if loaded.config.task == "sentence_embedding":
+            write_pooling(aside, loaded.config)
 
     write_directory(out, write, names=FILES, proof=CONFIG, what="exported model", needed=tensor_bytes(theirs))
     return Exported(out, found.family, loaded.config.data.preprocessing)
@@ -135,9 +140,13 @@ def _numbers(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> Json:
     found: Json = {"pad_token_id": pad, "bos_token_id": begin, "eos_token_id": end}
     if loaded.config.model.encoder_layers and loaded.config.model.decoder_layers:
         found |= {"decoder_start_token_id": start, "forced_bos_token_id": _forced(loaded, tokenizer, rows)}
-        if isinstance(tokenizer, SideTokenizer):  # Marian begins with padding, and would go on writing it
-            found["bad_words_ids"] = [[pad]]
     return found
+
+
+def _never_written(numbers: Json, rows: Tensor) -> list[int]:
+    """The numbers there of special pieces that no answer of ours may hold, but one that every answer begins with."""
+    found = [int(rows[number]) for number in FORBIDDEN_IDS if rows[number] >= 0]
+    return [number for number in found if number != numbers.get("forced_bos_token_id")]
 
 
 def _forced(loaded: LoadedModel, tokenizer: Tokenizer, rows: Tensor) -> int | None:
@@ -209,21 +218,21 @@ def _as_theirs(config: ModelConfig, tensors: dict[str, Tensor], name: str) -> di
     return made
 
 
-def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, rows: int, config: ModelConfig) -> None:
+def _write_settings(aside: Path, name: str, settings: Json, numbers: Json, never: list[int], config: ModelConfig) -> None:
     both = bool(config.encoder_layers and config.decoder_layers)
     generation = {key: value for key, value in numbers.items() if value is not None}
     generation |= {"encoder_no_repeat_ngram_size": 0} if both else {}
     whole = {
         "architectures": [FAMILIES[name].architecture],
         "model_type": name,
-        "vocab_size": rows,
         "dtype": "float32",
         "is_encoder_decoder": both,
         **settings,
         **numbers,  # null where there is none, or their library takes its own
         **generation,
     }
-    for file, content in ((CONFIG, whole), (GENERATION, generation)):
+    never_too = {"suppress_tokens": never} if never else {}
+    for file, content in ((CONFIG, whole), (GENERATION, generation | never_too)):
         write_file(aside / file, [json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"])
 
 
@@ -244,20 +253,19 @@ def _write_tokenizer(aside: Path, tokenizer: Tokenizer, rows: Tensor, loaded: Lo
     added = [token for token in added if token["id"] >= 0 and not token["content"].startswith(spare)]
     content["added_tokens"] = sorted(added, key=lambda token: int(token["id"]))
     pieces = tokenizer.vocabulary
-    before = loaded.config.tokenizer.before_source
+    before, shape = loaded.config.tokenizer.before_source, loaded.config.model
     ends = loaded.config.model.encoder_layers > 0
-    content["post_processor"] = _template(before, pieces[EOS_ID], number_of) if ends else None
+    content["post_processor"] = _template(loaded.config, pieces[EOS_ID], number_of) if ends else None
     write_file(aside / TOKENIZER, [json.dumps(content, ensure_ascii=False).encode()])
     known = {name: pieces[number] for name, number in NAMES.items() if number_of[pieces[number]] >= 0}
     if ends and before:
         known |= {"cls_token": before[0], "sep_token": pieces[EOS_ID]}
     if "[MASK]" in number_of:
         known |= {"mask_token": "[MASK]"}
-    shape = loaded.config.model
     longest = shape.max_positions if shape.has_position_table else loaded.config.data.max_length
     told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest, **known}
-    if shape.token_types > 1:
-        told["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    types = ["token_type_ids"] if shape.token_types > 1 else []
+    told["model_input_names"] = ["input_ids", *types, "attention_mask"]
     write_file(aside / TOKENIZER_CONFIG, [json.dumps(told, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
@@ -279,17 +287,18 @@ def _write_sides(aside: Path, rows: Tensor, loaded: LoadedModel) -> None:
         write_file(aside / name, [json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"])
 
 
-def _template(before: list[str], end: str, number_of: dict[str, int]) -> Json:
+def _template(config: Config, end: str, number_of: dict[str, int]) -> Json:
     """What stands around a text, and between two."""
+    before, second = config.tokenizer.before_source, min(1, max(0, config.model.token_types - 1))
     opening = [{"SpecialToken": {"id": piece, "type_id": 0}} for piece in before]
 
-    def text(name: str, kind: int) -> list[Json]:
-        return [{"Sequence": {"id": name, "type_id": kind}}, {"SpecialToken": {"id": end, "type_id": kind}}]
+    def text(name: str, kind: int, ends: int = 1) -> list[Json]:
+        return [{"Sequence": {"id": name, "type_id": kind}}, *[{"SpecialToken": {"id": end, "type_id": kind}}] * ends]
 
     tokens = {piece: {"id": piece, "ids": [number_of[piece]], "tokens": [piece]} for piece in [*before, end]}
     return {
         "type": "TemplateProcessing",
         "single": [*opening, *text("A", 0)],
-        "pair": [*opening, *text("A", 0), *text("B", 1)],
+        "pair": [*opening, *text("A", 0, config.tokenizer.ends_between), *text("B", second)],
         "special_tokens": tokens,
     }

@@ -31,6 +31,7 @@ class Surroundings:
         special_pieces: those for padding, begin, end and unknown; one that they do not have is a new name.
         start: the number there of what the decoder reads first.
         before_source, before_target: pieces that stand before what is read, and before each answer.
+        ends_between: ends of sentence between two texts that are read together.
         sides: SentencePiece models of source and target, where each has its own.
     """
 
@@ -40,6 +41,7 @@ class Surroundings:
     start: int
     before_source: list[str]
     before_target: list[str]
+    ends_between: int
     sides: tuple[bytes, bytes] | None = None
 
 
@@ -50,7 +52,7 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: Language
     """What the files of a directory say. Raises ModelError, UsageError for a language that is no piece."""
     content, sides = read_tokenizer_files(source, family)
     where = str(tokenizer_path(source, family))
-    told = {**theirs, **read_if_there(source / GENERATION)}
+    told = _told(theirs, read_if_there(source / GENERATION))
     numbers = _numbers(content)
     names = {number: piece for piece, number in numbers.items()}
     before, behind = _around(content.get("post_processor"), where)
@@ -67,7 +69,16 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: Language
     elif languages is not None:
         before, target = [_piece(languages[0], numbers)], [_piece(languages[1], numbers)]
     before_source = [] if family.task == "language_model" else before
-    return Surroundings(content, numbers, special, start, before_source, target, sides)
+    between = _ends_between(content.get("post_processor"), special[2], family) if family.task != "language_model" else 1
+    return Surroundings(content, numbers, special, start, before_source, target, between, sides)
+
+
+def _told(theirs: Json, generation: Json) -> Json:
+    """Both files as one; where there is only the first, an older name for a forced first piece may stand in it."""
+    forced = theirs.get("forced_bos_token_id")
+    if not generation and forced is None and theirs.get("force_bos_token_to_be_generated"):
+        forced = theirs.get("bos_token_id")
+    return {**theirs, "forced_bos_token_id": forced, **generation}
 
 
 def _asked(form: str, languages: Languages | None, numbers: dict[str, int]) -> list[str]:
@@ -163,6 +174,23 @@ def _around(processor: Any, where: str) -> tuple[list[str], list[str]]:
         elif kind != "ByteLevel":
             raise ModelError(f"has a post_processor of type {kind!r}, which is not known", where=where)
     return before, behind
+
+
+def _ends_between(processor: Any, end: str, family: Family) -> int:
+    """How many ends a tokenizer puts between two texts; one where it tells nothing of them, or what is not known."""
+    asked = family.task == "sentence_embedding"  # of others hardly anybody asks for pairs
+    for step in _steps(processor):
+        if step.get("type") == "RobertaProcessing":
+            return 2
+        if step.get("type") == "TemplateProcessing" and step.get("pair"):
+            pieces = [next(iter(one.items())) for one in step["pair"]]
+            first, second = (number for number, (what, _) in enumerate(pieces) if what == "Sequence")
+            between = [one["id"] for _, one in pieces[first + 1 : second]]
+            if between in ([end], [end, end]):
+                return len(between)
+            if asked:
+                _log.warning("two texts have %s between them there, and one %s here", between or "nothing", end)
+    return 1
 
 
 def _steps(processor: Any) -> Iterator[Json]:

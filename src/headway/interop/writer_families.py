@@ -167,6 +167,7 @@ def llama(
         more=partial(_shape, biases=biases),
         back=partial(_settings, biases=biases, feed_forward_bias=architecture.startswith("Llama")),
         others=ROTARY_SETTINGS,
+        body="model.",
         sentencepiece="tokenizer.model",
     )
 
