@@ -25,10 +25,11 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger | Reader | Embedder:
-    """The model of a run directory or model directory, ready to answer: all kinds have ``predict(list of texts)``.
+def load(path: str, *, engine: str | None = None, **decoding: Any) -> Predictor | Writer | Labeller | Tagger | Reader | Embedder:
+    """The model of a run directory, a model directory or an export, ready to answer: all kinds have ``predict(list of texts)``.
 
     Args:
+        engine: the one that must run it, such as ``ctranslate2``; None for the one that it was written for.
         decoding: settings that differ from those of the training configuration, such as ``beam_size=1``.
 
     Raises:
@@ -36,15 +37,15 @@ def load(path: str, **decoding: Any) -> Predictor | Writer | Labeller | Tagger |
     """
     from headway.errors import UsageError
     from headway.inference.embedder import Embedder
+    from headway.inference.engines import load_for_answers
     from headway.inference.labeller import Labeller
     from headway.inference.media_predictor import MediaPredictor
     from headway.inference.predictor import Predictor
     from headway.inference.reader import Reader
     from headway.inference.tagger import Tagger
     from headway.inference.writer import Writer
-    from headway.model_dir import load_model
 
-    loaded = load_model(path)
+    loaded = load_for_answers(path, engine)
     kinds: dict[str, type[Predictor | Writer | Labeller | Tagger | Reader | Embedder]] = {
         **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
         "language_model": Writer, "classification": Labeller, "pair_classification": Labeller, "tagging": Tagger,

@@ -86,6 +86,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--scores", {"action": "store_true", "help": "with their scores"}),
         ("--precision", {"type": float, "metavar": "P", "help": "`?` where it is not so sure that this share is right"}),
         ("--details", {"action": "store_true", "help": "an object of JSON for each answer"}),
+        ("--engine", {"metavar": "NAME", "help": "what must run it: headway, ctranslate2, onnx (default: what RUN is for)"}),
     ],
     "chat": [RUN, DECODING],
     "explain": [
@@ -109,15 +110,22 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--weights", {"metavar": "W,W…", "help": "how much each adapter counts (default: 1)"}),
     ],
     "import": [
-        ("directory", {"metavar": "DIR", "help": "with config.json, model.safetensors and tokenizer.json"}),
+        ("directory", {"metavar": "DIR|NAME", "help": "with config.json, model.safetensors and a tokenizer; or owner/name"}),
         ("out", {"metavar": "OUT", "help": "a new model directory"}),
+        ("--revision", {"metavar": "REV", "help": "branch, tag or commit to fetch (default: main)"}),
         ("--from", {"dest": "from_", "metavar": "PIECE", "help": "what asks for the language that is read"}),
         ("--to", {"metavar": "PIECE", "help": "what asks for the language that is written"}),
     ],
     "export": [
         RUN,
         ("out", {"metavar": "OUT", "help": "a new directory"}),
-        ("--to", {"choices": ("huggingface",), "default": "huggingface", "help": "whose files they are (default: huggingface)"}),
+        ("--to", {
+            "choices": ("huggingface", "ctranslate2", "gguf"), "default": "huggingface",
+            "help": "whose files they are (default: huggingface)",
+        }),
+        ("--quantization", {"metavar": "KIND", "help": "smaller numbers, such as int8; what there is depends on --to"}),
+        ("--lines", {"metavar": "FILE", "help": "lines for predict that both models are asked (default: the validation set)"}),
+        ("--no-comparison", {"action": "store_true", "help": "write it and ask neither"}),
     ],
     "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],
 }  # fmt: skip

@@ -114,9 +114,11 @@ def check(arguments: Arguments) -> int:
         with output_lines(arguments.json) as write:
             write(json.dumps(report.as_json(), ensure_ascii=False))
     if report.ok and not arguments.quick:
+        from headway.interop.destinations import where_it_can_go
         from headway.training.forecast import describe
 
         console.print(describe(config, report=report, measure=True))
+        console.print(where_it_can_go(config), markup=False, highlight=False)
     return console.exit_code(0 if report.ok else DataError.exit_code)
 
 
@@ -208,7 +210,7 @@ def merge(arguments: Arguments) -> None:
 
 
 def info(arguments: Arguments) -> None:
-    """Show parameters, floating-point operations and memory by part, for a configuration or a trained model.
+    """Show parameters, floating-point operations and memory by part, of a configuration or a model, and where it can go.
 
     examples:
       headway info examples/multi30k.yaml model.preset=base
@@ -230,6 +232,8 @@ def info(arguments: Arguments) -> None:
 
         config = load_config(arguments.path, arguments.overrides)
         sizes, outputs = (config.tokenizer.vocabulary_size,) * 2, None
+    from headway.interop.destinations import where_it_can_go
     from headway.training.forecast import describe
 
     print(describe(config, source_vocabulary=sizes[0], target_vocabulary=sizes[1], outputs=outputs))
+    print(where_it_can_go(config))

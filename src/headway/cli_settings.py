@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.command_line import Arguments, say
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 
 
 def with_decoding(run: str, overrides: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The model directory of a run, and its settings of `decoding.*` where some are given."""
+    """The model directory of a run, or an exported model, and its settings of `decoding.*` where some are given."""
     from headway.config import load_config
     from headway.model_dir import find_model
+    from headway.model_files import is_exported
 
     if strangers := [override for override in overrides if not override.startswith("decoding.")]:
         raise UsageError(f"{strangers[0]!r} is no setting of a trained model", remedy="settings are those of decoding.*, in full")
-    directory = find_model(run)
+    directory = Path(run) if is_exported(run) else find_model(run)
     if not overrides:
         return str(directory), {}
     return str(directory), load_config(directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()

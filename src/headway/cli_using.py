@@ -123,7 +123,6 @@ def predict(arguments: Arguments) -> None:
       echo "A man is riding a horse." | headway predict runs/multi30k
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
       headway predict runs/tatoeba_en-zh input.en --to zh
-      headway predict runs/reviews texts.txt --precision 0.95 -o labels.txt
       headway predict runs/scenes photo.png other.jpg
     """
     from headway import load
@@ -148,7 +147,7 @@ def predict(arguments: Arguments) -> None:
     pieces = [inputs] if files else lines_of_stdin() if inputs in ([], ["-"]) else read_line_blocks(inputs[0])
     directory, settings = with_decoding(arguments.run, overrides)
     form = Form(arguments.scores, arguments.n_best is not None, arguments.details)
-    predictor: Any = load(directory, **settings)
+    predictor: Any = load(directory, engine=arguments.engine, **settings)
     if files and not getattr(predictor, "reads_files", False):
         remedy = "give a text file; what pictures and recordings say is asked of a model that was trained on them"
         raise UsageError("is no text, and this model reads text", where=inputs[0], remedy=remedy)

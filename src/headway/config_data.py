@@ -250,6 +250,9 @@ class TokenizerConfig(Section):
         max_length=8,
         description="pieces that every answer begins with (BART: <s>; NLLB: a language)",
     )
+    ends_between: int = Field(
+        1, ge=1, le=2, description="ends of sentence between two texts that are read together (RoBERTa, BART: 2)"
+    )
     special_numbers: list[int] = Field(
         default_factory=list,
         max_length=5,

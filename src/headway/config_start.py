@@ -25,14 +25,17 @@ def take_shape_of_start(document: Document, stacks_of: Mapping[str, tuple[str, .
     if path is None:
         return  # what is wrong with it is said where it is read
     theirs = read_document(path).values
-    stacks = stacks_of.get(document.values.get("task", "translation"), ())
+    task = document.values.get("task", "translation")
+    stacks = stacks_of.get(task, ())
     layers = [f"{stack}_layers" for stack in stacks if theirs.get("model", {}).get(f"{stack}_layers")]
     tied = ["tied_embeddings"] if "decoder" in stacks and "decoder_layers" in layers else []
-    wanted = (*SHAPE, "max_positions", *([] if "decoder" in stacks else ["pooling"]), *layers, *tied)
+    pooled = ("sentence_embedding", "media_classification")  # a head over texts learns to read any
+    pooling = ["pooling"] if task == theirs.get("task") and task in pooled else []
+    wanted = (*SHAPE, "max_positions", *layers, *tied, *pooling)
     given = {key: value for key, value in theirs.get("model", {}).items() if key in wanted}
     document.values["model"] = {"preset": None, **given, **model}
     _take_senses(document, theirs.get("media", {}))
-    around = ("before_source", "special_numbers", *(["before_target"] if tied else []))
+    around = ("before_source", "ends_between", "special_numbers", *(["before_target"] if tied else []))
     read = {key: value for key, value in theirs.get("tokenizer", {}).items() if key in around}
     never = {key: value for key, value in theirs.get("decoding", {}).items() if key in ("never", "never_first") and value}
     if tied and never and isinstance(asked := document.values.get("decoding") or {}, dict):

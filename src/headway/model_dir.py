@@ -53,7 +53,8 @@ from headway.training.tensor_file import (
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CARD, MANIFEST = "config.yaml", "model.safetensors", "card.md", "manifest.json"
 ADAPTER_MANIFEST = "adapter.json"
-TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.source.json", "tokenizer.target.json", "labels.json",
+              "tokenizer.source.spm", "tokenizer.target.spm", "tokenizer.vocabulary.json")  # fmt: skip
 CALIBRATION = "calibration.json"  # of a classifier whose confidence was fitted
 NAMES = (CONFIG, WEIGHTS, CARD, MANIFEST, CALIBRATION, *TOKENIZERS)
 MAX_BYTES = {MANIFEST: 1 << 20, CONFIG: 1 << 20, CALIBRATION: 1 << 20, **dict.fromkeys(TOKENIZERS, 256 << 20)}
@@ -246,10 +247,15 @@ def find_model(path: str | os.PathLike[str]) -> Path:
 _USE = "give a run directory or model directory that `headway train` wrote"
 
 
-def _nearest(given: Path) -> str:
+def near_paths(given: Path) -> list[Path]:
+    """What stands beside a path that is not there and has nearly its name."""
     names = [entry.name for entry in given.parent.iterdir()][:10_000] if given.parent.is_dir() else []
-    near = difflib.get_close_matches(given.name, names, 3, 0.5)
-    return f"did you mean {' or '.join(str(given.parent / name) for name in near)}?" if near else _USE
+    return [given.parent / name for name in difflib.get_close_matches(given.name, names, 3, 0.5)]
+
+
+def _nearest(given: Path) -> str:
+    near = near_paths(given)
+    return f"did you mean {' or '.join(map(str, near))}?" if near else _USE
 
 
 def load_model(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedModel:

@@ -25,6 +25,7 @@ from headway.training import _fs
 from headway.training.tensor_file import describe_stranger
 
 SEED_RUN = re.compile(r"seed([0-9]{1,9})")  # the directory of one of several seeds
+EXPORT = "export.json"  # of a directory that was written for another engine
 RESTORE = "restore the whole directory from a copy, or save the model again"
 
 
@@ -36,6 +37,11 @@ def shown(path: str | os.PathLike[str]) -> str:
     """A name as it is put into a message: one line, bounded."""
     text = os.fspath(path)
     return repr(text)[1:-1] if len(text) <= 200 else f"{text[:100]!r}… ({len(text)} characters)"
+
+
+def is_exported(path: str | os.PathLike[str]) -> bool:
+    """Whether a directory was written for another engine (interop/exported.py)."""
+    return (Path(path) / EXPORT).is_file()
 
 
 # ---- one file ------------------------------------------------------------------------------------------------------
@@ -250,6 +256,8 @@ def lives(pid: int) -> bool:
 
 def remove(directory: Path, names: Collection[str]) -> None:
     """Removes the files `names` and the directory, if nothing else is in it; what cannot be removed does no harm."""
+    for folder in {name.partition("/")[0] for name in names if "/" in name}:
+        remove(directory / folder, [name.partition("/")[2] for name in names if name.startswith(f"{folder}/")])
     try:
         for name in _fs.list_directory(directory):
             if name in names:

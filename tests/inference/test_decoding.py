@@ -14,7 +14,8 @@ from torch import Tensor
 
 from headway.config import DecodingConfig, ModelConfig
 from headway.errors import ModelError, UsageError
-from headway.inference.decoding import Hypothesis, generate
+from headway.inference.decoding import generate
+from headway.inference.hypothesis import Hypothesis
 from headway.model.transformer import Transformer
 
 METHODS = ["greedy", "beam", "sample"]

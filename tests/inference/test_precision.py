@@ -11,7 +11,8 @@ import torch
 
 from headway.config import DecodingConfig, ModelConfig
 from headway.errors import UsageError
-from headway.inference.decoding import Hypothesis, generate
+from headway.inference.decoding import generate
+from headway.inference.hypothesis import Hypothesis
 from headway.inference.precision import (
     INT8_PRODUCTS,
     Int8Linear,

@@ -91,6 +91,7 @@ TINY: dict[str, tuple[str, dict[str, Any], Any, dict[str, Any]]] = {
                 lambda: byte_level(ROBERTA, ROBERTA_PROCESSOR), {}),
     "distilbert": ("DistilBertModel", {"dim": WIDTH, "n_layers": 2, "n_heads": 4, "hidden_dim": FEED_FORWARD,
                                        "max_position_embeddings": 64}, word_piece, {}),
+    "electra": ("ElectraModel", {**ENCODER, "embedding_size": WIDTH}, word_piece, {}),
     "gpt2": ("GPT2LMHeadModel", {"n_embd": WIDTH, "n_layer": 2, "n_head": 4, "n_positions": 64, "bos_token_id": 0,
                                  "eos_token_id": 0}, lambda: byte_level(["<|endoftext|>"]), {}),
     "llama": ("LlamaForCausalLM", {**DECODER, "rope_parameters": LLAMA3, "bos_token_id": 0, "eos_token_id": 1},
@@ -99,6 +100,9 @@ TINY: dict[str, tuple[str, dict[str, Any], Any, dict[str, Any]]] = {
                                                "bos_token_id": 0, "eos_token_id": 1}, llama_tokenizer, {}),
     "mistral": ("MistralForCausalLM", {**DECODER, "sliding_window": None, "bos_token_id": 0, "eos_token_id": 1},
                 llama_tokenizer, {}),
+    "phi3": ("Phi3ForCausalLM", {**DECODER, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}, llama_tokenizer, {}),
+    "gemma": ("GemmaForCausalLM", {**DECODER, "head_dim": 12, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2},
+              lambda: byte_level(["<pad>", "<eos>", "<bos>", "<unk>"]), {}),
     "qwen2": ("Qwen2ForCausalLM", {**DECODER, "tie_word_embeddings": True, "bos_token_id": 0, "eos_token_id": 0},
               lambda: byte_level(["<|endoftext|>", "<|im_start|>", "<|im_end|>"]), {}),
     "qwen3": ("Qwen3ForCausalLM", {**DECODER, "head_dim": 12, "bos_token_id": 0, "eos_token_id": 2},
@@ -135,6 +139,8 @@ def save_tiny(name: str, directory: Path, *, spare_rows: int = 3, seed: int = 0)
         for key, parameter in model.named_parameters():
             if not (name == "marian" and "embed_positions" in key):  # a table that is no weight
                 parameter.add_(0.15 * torch.randn_like(parameter))
+            if name == "gemma":  # as it is published
+                parameter.copy_(parameter.bfloat16())
         if hasattr(model, "final_logits_bias"):
             model.final_logits_bias.add_(torch.randn_like(model.final_logits_bias))
     model.save_pretrained(directory)

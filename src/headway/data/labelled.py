@@ -161,7 +161,12 @@ class LabelledPreparation:
 
 
 class JoinedPreparation(LabelledPreparation):
-    """`Preparation` of two texts that have a label together: the first, an end of sentence, the second."""
+    """`Preparation` of two texts that have a label together: the first, an end of sentence or two, the second."""
+
+    def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
+        super().__init__(tokenizers, config)
+        self._between = [EOS_ID] * config.tokenizer.ends_between
+        self.made_from |= {"between": self._between} if self._between != [EOS_ID] else {}
 
     def texts(self, examples: Sequence[Labelled]) -> list[str]:
         """Raises UsageError for a text without a tab."""
@@ -177,14 +182,14 @@ class JoinedPreparation(LabelledPreparation):
     def encode(self, texts: Sequence[str], cut_up: CutUp) -> list[list[int]]:
         sides = zip(*(text.split(TAB) for text in texts), strict=True) if texts else ((), ())
         firsts, seconds = (cut_up(list(side)) for side in sides)
-        return [[*first, EOS_ID, *second] for first, second in zip(firsts, seconds, strict=True)]
+        return [[*first, *self._between, *second] for first, second in zip(firsts, seconds, strict=True)]
 
     def fit(self, row: list[int]) -> list[int]:
         """The longer text is cut first, as BERT does."""
-        middle, room = row.index(EOS_ID), self._max_length - 1
-        first, second = row[:middle], row[middle + 1 :]
+        middle, room = row.index(EOS_ID), max(0, self._max_length - len(self._between))
+        first, second = row[:middle], row[middle + len(self._between) :]
         first = first[: max(room - len(second), room - room // 2)]
-        return [*first, EOS_ID, *second[: room - len(first)]]
+        return [*first, *self._between, *second[: room - len(first)]]
 
 
 def learn_labels(data: DataConfig, read: Read = read_labelled) -> Labels:

@@ -136,12 +136,13 @@ class QuestionPreparation(CutUpOnce):
         self._tokenizer, self._max_length, self._stride = tokenizers.source, data.max_length, data.window_stride
         size = integer_type(self._tokenizer.vocabulary_size)
         self.dtypes = (size, integer_type(data.max_length + 1))
-        self._opening = source_opening(config, tokenizers)
+        self._opening, self._between = source_opening(config, tokenizers), [EOS_ID] * config.tokenizer.ends_between
         self.made_from: dict[str, Any] = {
             "tokenizers": [self._tokenizer.digest],
             "windows": [data.max_length, data.window_stride],
             "task": config.task,
         } | ({"opening": self._opening} if self._opening else {})
+        self.made_from |= {"between": self._between} if self._between != [EOS_ID] else {}
 
     @staticmethod
     def read(corpus: CorpusConfig, data: DataConfig) -> Iterator[Question]:
@@ -187,7 +188,7 @@ class QuestionPreparation(CutUpOnce):
 
     def _windows(self, number: int, example: Question, ids: list[int], spans: list[tuple[int, int]]) -> Iterator[Window]:
         asked = self._tokenizer.encode(example.question)[: self._max_length // 2]
-        head, room = [*self._opening, *asked, EOS_ID], self._max_length - len(asked) - 1
+        head, room = [*self._opening, *asked, *self._between], self._max_length - len(asked) - len(self._between)
         answer = _tokens_of(example.answers[0], spans) if example.answers else None
         start = 0
         while True:
@@ -198,7 +199,7 @@ class QuestionPreparation(CutUpOnce):
             yield Window(number, len(head), [*head, *ids[start:end]], spans[start:end], first, last)
             if end == len(ids):
                 return
-            start += min(self._stride, room)
+            start += max(1, min(self._stride, room))  # a row of a few tokens has room for none
 
 
 def drop_reason(example: Question) -> str | None:

@@ -112,9 +112,9 @@ def to_json(model: SentencePieceModel) -> Json:
         for number, piece in enumerate(model.pieces)
         if piece.kind in (UNKNOWN, CONTROL, USER_DEFINED)
     ]
-    metaspace = {
-        "type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always" if model.dummy_prefix else "never", "split": True,
-    }  # fmt: skip
+    across = any(SPACE in piece.text[1:] for piece in model.pieces if piece.kind == NORMAL)  # pieces of several blanks (Llama)
+    scheme = "always" if model.dummy_prefix else "never"
+    metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": not across}
     steps: list[Json] = []
     if model.charsmap:
         steps.append({"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.charsmap).decode()})

@@ -48,7 +48,8 @@ def extend(tokenizer: Tokenizer, texts: list[str], room: int, least: int) -> Tok
     """`tokenizer` with at most `room` new pieces, each found at least `least` times in the texts; tells what they save."""
     words = tokenizer.count_words(thin(texts, "extension"))
     model = tokenizer.content["model"]
-    kind, affixes = model["type"], model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
+    kind = model["type"] if tokenizer.vocabulary == tokenizer.own_pieces else "two that share a vocabulary"
+    affixes = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
     if kind == "BPE" and not affixes:
         pieces, merges = _extend_bpe(tokenizer, words, room, least)
     elif kind == "WordLevel":

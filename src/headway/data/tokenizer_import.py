@@ -31,6 +31,9 @@ ROLES = (
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3_WORDS = rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_REST}"
+QWEN2_WORDS = rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}|{_REST}"
 KNOWN_REGEXES = frozenset(
     [
         " {2,}",
@@ -42,9 +45,9 @@ KNOWN_REGEXES = frozenset(
         r"\p{N}{1,3}",
         r"\p{Han}",
         "[\r\n]",
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",  # GPT-2
-        rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_REST}",  # Llama 3
-        rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}|{_REST}",  # Qwen 2
+        GPT2_WORDS,
+        LLAMA3_WORDS,
+        QWEN2_WORDS,
         r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",  # CLIP
     ]
 )
@@ -56,6 +59,14 @@ def read_tokenizer(path: str | os.PathLike[str], *, ours: bool = False) -> Json:
     Raises:
         ModelError: the file is missing, damaged, too large or holds what is not known to be safe.
     """
+    data = read_bytes(path)
+    with _blamed_on(str(resolve(path))):
+        found = _checked(_parsed(data))
+        return found if ours else arrange(found)
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a tokenizer file. Raises ModelError where it is missing or too large."""
     name = str(resolve(path))
     try:
         with open_regular(path) as raw:
@@ -66,9 +77,23 @@ def read_tokenizer(path: str | os.PathLike[str], *, ours: bool = False) -> Json:
         raise ModelError(f"cannot be read: {error.strerror}", where=name) from None
     if len(data) > MAX_BYTES:
         _refuse(name, f"is larger than {MAX_BYTES >> 20} MiB: this is no tokenizer")
+    return data
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
+    """The pieces that two models of SentencePiece share, by number. Raises ModelError."""
+    data = read_bytes(path)
+    with _blamed_on(str(resolve(path))):
+        pieces = json.loads(data.decode(), object_pairs_hook=_object)["pieces"]
+        if not all(isinstance(piece, str) for piece in pieces) or not len(SPECIAL_TOKENS) < len(set(pieces)) == len(pieces):
+            raise ValueError("its pieces are no texts, or one stands twice")
+        return list(pieces)
+
+
+def content_of_sentencepiece(data: bytes, name: str) -> Json:
+    """The checked JSON of a .model or .spm of SentencePiece, its special tokens at 0 to 3. Raises ModelError."""
     with _blamed_on(name):
-        found = _checked(_parsed(data))
-        return found if ours else arrange(found)
+        return arrange(_checked(to_json(parse(data))))
 
 
 def prepared(tokenizer: Json, name: str, special_pieces: Sequence[str] | None = None) -> Json:

@@ -19,6 +19,7 @@ from torch import Tensor
 from headway.explain.search import SearchTree
 from headway.explain.seen import Seen
 from headway.explain.sides import Side
+from headway.model.embeddings import TextEmbedding
 from headway.model.media_embeddings import MediaEmbedding
 from headway.model.transformer import Transformer
 
@@ -103,9 +104,20 @@ class Subject:
     def memory(self, source: Tensor) -> Tensor:
         """The encoder's states [B, S, D] of ids [B, S] or vectors [B, S, D]."""
         mask = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device)
-        if self.source is None or self.source.positions is None:
+        embedding = self.model.source_embedding
+        if not source.is_floating_point() and not isinstance(embedding, MediaEmbedding):
             return self.model.encode(source, mask)
-        return self.model.encode_vectors(source if source.is_floating_point() else self._looked_up(source), mask)
+        return self.model.encode_vectors(self._embedded_vectors(source), mask)
+
+    def _embedded_vectors(self, source: Tensor) -> Tensor:
+        """What enters the first layer of the encoder, [B, S, D], of vectors [B, S, D], or of numbers of media [B, S]."""
+        embedding = self.model.source_embedding
+        if not isinstance(embedding, TextEmbedding):
+            return source if source.is_floating_point() else self._looked_up(source)
+        assert self.source is not None
+        order_S = torch.arange(source.shape[1], device=source.device)
+        types_1S = embedding.types_of(self.source.as_read(source.device))  # vectors do not tell which text they are of
+        return embedding(source, order_S, self.model.compute_dtype, types_1S)  # type: ignore[no-any-return]
 
     def _looked_up(self, numbers_BS: Tensor) -> Tensor:
         assert self.source is not None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from headway.config import DecodingConfig
-from headway.inference.decoding import Hypothesis
+from headway.inference.hypothesis import Hypothesis
 from headway.model.transformer import Transformer
 
 BLANK = 0

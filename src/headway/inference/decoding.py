@@ -29,24 +29,12 @@ from torch import Tensor
 from headway.config import DecodingConfig
 from headway.errors import ModelError, UsageError
 from headway.inference.constraints import NEVER, Constraints
+from headway.inference.hypothesis import Hypothesis, OwnSearch, without_padding
 from headway.inference.ranking import best_continuations, best_tokens, log_normaliser
 from headway.model.cache import KVCache
 from headway.model.transformer import Transformer
 
 Fate: TypeAlias = Literal["open", "finished", "dropped"]
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """One answer: `ids` without start and end; `token_scores` of each of them and, last, of the end of sentence."""
-
-    ids: list[int]
-    score: float
-    token_scores: list[float]
-
-    def without(self, prefix: int) -> Hypothesis:
-        """The same without the first so many tokens, which were given."""
-        return Hypothesis(self.ids[prefix:], self.score, self.token_scores[prefix:]) if prefix else self
 
 
 @dataclass(frozen=True)
@@ -61,7 +49,7 @@ class Candidate:
 
 @torch.inference_mode()
 def generate(
-    model: Transformer,
+    model: Transformer | OwnSearch,
     source_ids_BS: Tensor | None,
     source_mask_BS: Tensor | None,
     options: DecodingConfig,
@@ -100,13 +88,21 @@ def generate(
     if B == 0:
         return []
     limits = _limits(model, source_mask_BS, options, given, context_length)
-    constraints = Constraints(options, eos_id, (forbidden_ids, forbidden_first), given, limits)
     numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
+    if isinstance(model, OwnSearch):
+        sources = without_padding(source_ids_BS, source_mask_BS)
+        never = {"forbidden_ids": forbidden_ids, "forbidden_first": forbidden_first}
+        return model.search(sources, options, prefixes=given, limits=limits, sentence_numbers=numbers, **never)
+    constraints = Constraints(options, eos_id, (forbidden_ids, forbidden_first), given, limits)
     search = _BeamSearch(constraints, history) if options.method == "beam" else _Walk(constraints, numbers)
 
     shared = min(map(len, given))  # so much of every prefix is read at once, the rest is forced token by token
     start_BT = torch.tensor([[bos_id, *prefix[:shared]] for prefix in given], device=_device(model))
-    steps = _Steps(model, source_ids_BS, source_mask_BS, context_length)
+    return _searched(search, _Steps(model, source_ids_BS, source_mask_BS, context_length), start_BT)
+
+
+def _searched(search: _Search, steps: _Steps, start_BT: Tensor) -> list[list[Hypothesis]]:
+    """Steps and choices in turns, until every sentence is done."""
     search.begin(start_BT[:, 1:])
     logits_BKV = steps.first(start_BT)
     while True:
@@ -127,7 +123,7 @@ def _device(model: Transformer) -> torch.device:
 
 
 def _limits(
-    model: Transformer,
+    model: Transformer | OwnSearch,
     source_mask_BS: Tensor | None,
     options: DecodingConfig,
     prefixes: list[list[int]],
@@ -138,7 +134,8 @@ def _limits(
     if source_mask_BS is not None:
         limits = [min(limit, 2 * length + 20) for limit, length in zip(limits, source_mask_BS.sum(1).tolist(), strict=True)]
     bounds = [model.config.max_positions] if model.config.has_position_table else []
-    if context_length is not None and (model.config.has_position_table or model.config.positions == "sinusoidal"):
+    absolute = model.config.has_position_table or model.config.positions == "sinusoidal"
+    if context_length is not None and (absolute or isinstance(model, OwnSearch)):
         bounds.append(context_length)
     if bounds:
         room = min(bounds) - 1

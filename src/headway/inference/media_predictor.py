@@ -22,7 +22,7 @@ from headway.data.media_preparation import MediaPreparation, row_of
 from headway.data.media_rows import MediaRow, unpack
 from headway.data.sound import split_at_quiet
 from headway.inference.ctc import spell
-from headway.inference.decoding import Hypothesis
+from headway.inference.hypothesis import Hypothesis
 from headway.inference.predictor import NOTHING, SOURCE_STEP, Predictor, Source, Translation, Translator, list_of_files
 from headway.languages import writes_spaces
 

@@ -50,7 +50,12 @@ def choose_inference_precision(
 
 
 def prepare(model: Transformer, precision: InferencePrecision) -> Transformer:
-    """Lays out the weights of all products; the model can answer from then on, but not learn or be saved."""
+    """Lays out the weights of all products; the model can answer from then on, but not learn or be saved.
+
+    One that another engine runs stays as it is.
+    """
+    if not isinstance(model, Transformer):
+        return model
     model.eval().requires_grad_(False)
     head = model.output_weight if model.decoder else None
     for attention in [module for module in model.modules() if isinstance(module, Attention)]:

@@ -31,8 +31,9 @@ from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
 from headway.errors import UsageError
-from headway.inference.decoding import Hypothesis, generate
+from headway.inference.decoding import generate
 from headway.inference.direction import choose_direction
+from headway.inference.hypothesis import Hypothesis
 from headway.inference.precision import choose_inference_precision, prepare
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model

@@ -1,13 +1,14 @@
-"""BERT, RoBERTa and DistilBERT: encoders that normalise after their layers, and their embeddings too."""
+"""BERT, RoBERTa, ELECTRA and DistilBERT: encoders that normalise after their layers, and their embeddings too."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headway.interop import names
-from headway.interop.family import Family, Json
+from headway.interop.family import CONFIG, Family, Json, unsupported
 
 BERT_LIKE = {
     "decoder_layers": 0,
-    "pooling": "mean",
     "embedding_scale": False,
     "embedding_norm": True,
     "norm": "layer",
@@ -44,6 +45,22 @@ def bert(architecture: str, prefix: str, offset: int) -> Family:
     )
 
 
+def _electra_more(theirs: Json) -> Json:
+    found = theirs.get("embedding_size", 128)
+    if found != theirs["hidden_size"]:
+        problem = f"only hidden_size={theirs['hidden_size']} is: embeddings of ours have the width of the layers"
+        raise unsupported("embedding_size", found, CONFIG, problem)
+    return _BERT.more(theirs)
+
+
+_BERT = bert("ElectraModel", "electra.", 0)
+ELECTRA = replace(
+    _BERT,
+    more=_electra_more,
+    back=lambda ours: {**_BERT.back(ours), "embedding_size": ours.width},
+    others=_BERT.others | {"embedding_size"},
+)
+
 DISTILBERT = Family(
     architecture="DistilBertModel",
     task="sentence_embedding",
@@ -57,7 +74,6 @@ DISTILBERT = Family(
         "max_position_embeddings": "max_positions",
     },
     always={**BERT_LIKE, "norm_epsilon": 1e-12},
-    only={"sinusoidal_pos_embds": False},
-    others=frozenset({"tie_word_embeddings"}),
+    others=frozenset({"tie_word_embeddings", "sinusoidal_pos_embds"}),  # positions stand in the file, however they were made
     prefix="distilbert.",
 )

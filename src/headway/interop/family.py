@@ -28,14 +28,16 @@ ACTIVATIONS = {
 }
 WRITTEN_AS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new", "silu": "silu"}
 
-# Settings that change no number that a model computes, or that stand in other files too.
+# Settings that change no number that a model computes, or that stand in other files too. Some are what published files carry
+# from libraries that came before: poolers of TensorFlow's BERT, ParlAI's and fairseq's switches, what transformers.js reads.
 SILENT = frozenset([
     "architectures", "model_type", "dtype", "torch_dtype", "transformers_version", "use_cache", "initializer_range",
     "initializer_factor", "init_std", "_name_or_path", "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id",
     "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id", "id2label", "label2id", "num_labels",
     "problem_type", "finetuning_task", "return_dict", "output_attentions", "output_hidden_states", "output_past",
     "gradient_checkpointing", "classifier_dropout", "classif_dropout", "qa_dropout", "seq_classif_dropout",
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
+    "summary_activation", "summary_first_dropout", "summary_last_dropout",
+    "summary_proj_to_labels", "summary_type", "summary_use_proj",
     "task_specific_params", "num_beams", "max_length", "min_length", "length_penalty", "early_stopping",
     "no_repeat_ngram_size", "bad_words_ids", "temperature", "top_k", "top_p", "do_sample", "prefix", "pretraining_tp",
     "max_window_layers", "reorder_and_upcast_attn", "tie_weights_", "n_ctx", "n_special", "predict_special_tokens",
@@ -43,7 +45,11 @@ SILENT = frozenset([
     "encoder_layerdrop", "decoder_layerdrop", "dropout_rate", "attn_pdrop", "embd_pdrop", "resid_pdrop",
     "is_encoder_decoder", "vocab_size", "decoder_vocab_size", "chunk_size_feed_forward",
     "tokenizer_class", "static_position_embeddings", "add_bias_logits", "use_bfloat16",
-    "torchscript", "encoder_no_repeat_ngram_size",
+    "torchscript", "encoder_no_repeat_ngram_size", "_num_labels", "extra_pos_embeddings", "_attn_implementation_autoset",
+    "is_llama_config", "transformers.js_config", "unk_token_id", "mask_token_id", "directionality", "pooler_fc_size",
+    "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type", "do_blenderbot_90_layernorm",
+    "force_bos_token_to_be_generated", "num_beam_groups", "diversity_penalty", "num_return_sequences", "repetition_penalty",
+    "typical_p", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values", "output_scores", "return_dict_in_generate",
 ])  # fmt: skip
 
 
@@ -70,13 +76,17 @@ class Family:
         always: our switches that are always so.
         only: their settings that must have one value, where they are given: any other changes what is computed.
         more: our switches that follow from several settings of theirs; `back` is its inverse.
-        prefix: what stands before the names of weights in a model with a head.
+        prefix: what stands before the names of weights in a model with a head; the table has them without.
+        body: what stands before them in a model with a head, and in the table; a model that was saved without has it not.
         table: of positions that do not learn and stand in no file.
         others: settings that `more` reads.
         settled: their settings, with what only the names of the tensors tell.
+        sentencepiece: the file that its tokenizer may be instead of tokenizer.json; Marian's is the first of two.
+        extra_ids: pieces for gaps, which its tokenizer has behind those of that file.
+        asks_for: how the piece is written that asks for a language to write, before each text.
         door: where files are read in place of text.
         head: the rules of the head of a classifier, whose names have no prefix; a model may be without.
-        body: the class of a model without head.
+        headless: the class of a model without that head.
     """
 
     architecture: str
@@ -88,14 +98,18 @@ class Family:
     more: Callable[[Json], Json] = lambda theirs: {}
     back: Callable[[ModelConfig], Json] = lambda ours: {}
     prefix: str = ""
+    body: str = ""
     table: Callable[[int, int], Tensor] | None = None  # rows, width → the table
     others: frozenset[str] = frozenset()
     settled: Callable[[Json, Collection[str]], Json] = lambda theirs, tensors: theirs
+    sentencepiece: str = ""
+    extra_ids: int = 0
+    asks_for: str = ""
     door: Door | None = None
     head: Sequence[Rule] = ()
-    body: str | None = None
+    headless: str = ""
 
-    def rules(self, ours: ModelConfig, *, head: bool, more_layers: int = 0) -> list[Rule]:
+    def rules(self, ours: ModelConfig, *, head: bool = False, more_layers: int = 0) -> list[Rule]:
         """Of a model with its head or without; of a stack that is there so many layers more."""
         layers = (stack + more_layers * bool(stack) for stack in (ours.encoder_layers, ours.decoder_layers))
         return [*self.names(ours).rules(*layers), *(self.head if head else ())]
@@ -120,6 +134,7 @@ class Family:
         """
         back = {**self.back(ours), **(media or {})}
         written = {key: _theirs(key, getattr(ours, name)) for key, name in self.same.items()}
+        written |= {key: ours.norm_eps for key, name in self.same.items() if name == "norm_epsilon"}
         usual = {name: ModelConfig.model_fields[name].default for name in SHAPE if name not in self.same.values()}
         wanted = {**usual, **self.always, **self.more({**written, **back}), "family": ours.family}
         for name, value in wanted.items():

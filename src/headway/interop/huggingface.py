@@ -1,7 +1,7 @@
 """Models of Hugging Face as models of ours, and back: a directory in, a directory out.
 
-Nothing in a directory is run: weights are safetensors, settings JSON, and the tokenizer a tokenizer.json. What the tables of
-`families.py` do not know is refused by its name.
+Nothing in a directory is run: weights are safetensors, settings JSON, and tokenizers JSON or SentencePiece's. What the tables
+of `families.py` do not know is refused by its name.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from headway.config import Config, MediaConfig, ModelConfig
-from headway.data.tokenizer import SPECIAL_TOKENS, Tokenizer, Tokenizers, idle_tokenizers
+from headway.data.shared_vocabulary import SideTokenizer
+from headway.data.tokenizer import FORBIDDEN_IDS, SPECIAL_TOKENS, Tokenizer, Tokenizers, idle_tokenizers
 from headway.data.tokenizer_import import prepared
 from headway.data.tokenizer_layout import special
 from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
 from headway.interop.answers import read_labels
-from headway.interop.families import FAMILIES
+from headway.interop.families import FAMILIES, REFUSED
 from headway.interop.family import CONFIG, Family, Json
+from headway.interop.json_file import read_json
 from headway.interop.media_families import PROCESSOR, PROCESSORS
-from headway.interop.surroundings import TOKENIZER, Surroundings, read_json, surroundings
+from headway.interop.pooling import Pooled, read_pooling
+from headway.interop.surroundings import Languages, Surroundings, surroundings
+from headway.interop.tokenizer_files import SIDES, tokenizer_path
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
 from headway.model_dir import build_model, save_model
@@ -38,6 +42,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 NOT_KNOWN = "not known: imported"  # the data that others have trained on
 NEVER = -1e4  # the bias of special pieces that they do not have: no answer, and no part of any probability
 UNUSED = "<|unused_{}|>"  # rows of a table that no piece belongs to
+OUTPUT_BIAS = "final_logits_bias"
 LONGEST = 512  # tokens of a text, where a model could read more
 
 
@@ -51,11 +56,13 @@ class Imported:
     left: list[str]
 
 
-def import_model(source: Path, out: Path, languages: tuple[str, str] | None = None) -> Imported:
+def import_model(source: Path, out: Path, languages: Languages | None = None, origin: str | None = None) -> Imported:
     """Writes the model of a directory of Hugging Face as a model directory of ours.
 
     Args:
-        languages: the pieces that ask for a language to read and one to write, where a model knows several.
+        languages: what asks for a language to read and one to write, where a model knows several; Marian is asked for one to
+            write alone.
+        origin: where the directory came from, for the card; default: its name.
 
     Raises:
         ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
@@ -67,10 +74,11 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
     kind, family = _family_of(theirs, source)
     if languages is not None and family.task not in ("translation", "speech_recognition"):
         raise UsageError(f"{kind} is asked for no language", where="--from, --to", remedy="leave them out")
-    tensors = _read_weights(source, family.prefix)
+    tensors = _with_head(_read_weights(source, family.prefix), family)
     with _blamed_on(source / CONFIG):
         theirs = family.settled(theirs, tensors.keys())
-        switches = {**family.read(theirs, str(source / CONFIG)), "family": kind}
+        pooled = read_pooling(source, family)
+        switches = {"pooling": pooled.pooling, **family.read(theirs, str(source / CONFIG)), "family": kind}
         shape = ModelConfig.model_validate(switches)
     head = family.head[0].theirs[0] if family.head and family.head[0].theirs[0] in tensors else None
     rules = family.rules(shape, head=head is not None)
@@ -82,23 +90,31 @@ def import_model(source: Path, out: Path, languages: tuple[str, str] | None = No
         idle = idle_tokenizers().source
         tokenizers = Tokenizers(idle, idle, labels)
     else:
-        with _blamed_on(source / TOKENIZER):
-            text = _text_of(source, theirs, family, languages, _vocabulary_rows(rules, tensors))
-        tokenizers = Tokenizers(text.tokenizer, text.tokenizer)
+        path = tokenizer_path(source, family)
+        with _blamed_on(path):
+            text = _text_of(source, path, theirs, family, languages, _vocabulary_rows(rules, tensors))
+        tokenizers = text.tokenizers(source)
     absent = torch.tensor(text.order if text else []) < 0
     if absent.any() and shape.decoder_layers:
         switches["output_bias"] = True
     media = _senses(source, theirs, family)
     with _blamed_on(source / CONFIG):
-        config = _configuration(family.task, switches, tokenizers, text, media)
+        config = _configuration(family.task, switches, tokenizers, pooled, text, media)
     model = build_model(config, tokenizers)
     fill(model, rules, tensors, text.rows if text else torch.arange(0), family, str(source))
     if model.output_bias is not None:
         model.output_bias[absent] = NEVER
-    facts = {"imported": {"from": source.resolve().name, "family": kind}}
+    facts = {"imported": {"from": origin or source.resolve().name, "family": kind}}
     directory = save_model(out, config, model.state_dict(), tokenizers, facts)
-    left = tensors.keys() - _named(rules) - {"lm_head.weight", "proj_out.weight"}  # the table of the embeddings, where it is tied
+    left = tensors.keys() - _named(rules) - _made_again(family)
     return Imported(directory, kind, model.parameter_count(), sorted(left))
+
+
+def _made_again(family: Family) -> set[str]:
+    """Tensors that say nothing new: copies of the table of the embeddings, where it is tied, and positions that do not learn."""
+    parts = ["embed_tokens", *(["embed_positions"] if family.table is not None else [])]
+    stacks = {f"{family.body}{stack}.{part}.weight" for stack in ("encoder", "decoder") for part in parts}
+    return {"lm_head.weight", "proj_out.weight", *stacks}
 
 
 @contextmanager
@@ -162,7 +178,8 @@ def _read_config(source: Path) -> Json:
 def _family_of(theirs: Json, source: Path) -> tuple[str, Family]:
     kind = theirs.get("model_type")
     if not isinstance(kind, str) or kind not in FAMILIES:
-        problem = f"has model_type={kind!r}, which Headway does not know"
+        why = REFUSED.get(kind) if isinstance(kind, str) else None
+        problem = f"has model_type={kind!r}, which Headway does not know" + (f": {why}" if why else "")
         raise ModelError(problem, where=str(source / CONFIG), remedy=f"it knows {', '.join(FAMILIES)}")
     return kind, FAMILIES[kind]
 
@@ -228,6 +245,16 @@ def _read_weights(source: Path, prefix: str) -> dict[str, Tensor]:
     return found
 
 
+def _with_head(tensors: dict[str, Tensor], family: Family) -> dict[str, Tensor]:
+    """The tensors by the names that they have in a model with a head, whose own bias is zero where no file has one."""
+    if family.body and not any(name.startswith(family.body) for name in tensors):
+        tensors = {f"{family.body}{name}": tensor for name, tensor in tensors.items()}
+    shared = tensors.get(f"{family.body}shared.weight")
+    if family.always.get("output_bias") and shared is not None and shared.dim():
+        tensors.setdefault(OUTPUT_BIAS, torch.zeros(1, len(shared)))
+    return tensors
+
+
 def _as_today(name: str) -> str:
     """Older files call the weight and the bias of a norm gamma and beta, as TensorFlow does."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
@@ -258,15 +285,29 @@ class _Text:
         start = self.found.start if self.order[BOS_ID] < 0 else self.order[BOS_ID]
         return torch.tensor([start if place == BOS_ID else row for place, row in enumerate(self.order)]).clamp(min=0)
 
-    def pieces(self, numbers: list[int]) -> list[str]:
-        """Those that have these numbers there; there may be none."""
+    def tokenizers(self, source: Path) -> Tokenizers:
+        """One tokenizer for both sides, or one for each that cuts text by a model of its own; the numbers are the same."""
+        if self.found.sides is None:
+            return Tokenizers(self.tokenizer, self.tokenizer)
+        one, other = (
+            SideTokenizer(model, self.tokenizer.vocabulary, name=str(source / name))
+            for model, name in zip(self.found.sides, SIDES, strict=True)
+        )
+        return Tokenizers(one, other)
+
+    def never(self) -> dict[str, list[str]]:
+        """What no answer has, or begins with; special pieces alone say nothing new, as none here has them anyway."""
         own = dict(zip(self.order, self.tokenizer.vocabulary, strict=True))
-        return [own[number] for number in numbers if number in own]
+        never, first = (
+            [own[number] for number in numbers if number in own] for numbers in (self.found.never, self.found.never_first)
+        )
+        usual = {self.tokenizer.vocabulary[number] for number in FORBIDDEN_IDS}
+        return {"never": never if set(never) - usual else [], "never_first": first}
 
 
-def _text_of(source: Path, theirs: Json, family: Family, languages: tuple[str, str] | None, rows: int) -> _Text:
+def _text_of(source: Path, path: Path, theirs: Json, family: Family, languages: Languages | None, rows: int) -> _Text:
     found = surroundings(source, theirs, family, languages)
-    return _Text(found, *_tokenizer_of(found, rows, str(source / TOKENIZER)))
+    return _Text(found, *_tokenizer_of(found, rows, str(path)))
 
 
 def _tokenizer_of(found: Surroundings, rows: int, where: str) -> tuple[Tokenizer, list[int]]:
@@ -299,14 +340,16 @@ def rows_there(special: list[int], pieces: int) -> Tensor:
     return torch.tensor([*own, *others])
 
 
-def _configuration(task: str, switches: Json, tokenizers: Tokenizers, text: _Text | None, media: Json | None) -> Config:
+def _configuration(
+    task: str, switches: Json, tokenizers: Tokenizers, pooled: Pooled, text: _Text | None, media: Json | None
+) -> Config:
     corpus: dict[str, Any] = {"path": NOT_KNOWN, "source": "text"}
     if task != "language_model":
         corpus["target"] = "target"
     values: dict[str, Any] = {
         "run_directory": "imported",
         "task": task,
-        "data": {"train": corpus, "validation": corpus},
+        "data": {"train": corpus, "validation": corpus, "preprocessing": ["lowercase"] if pooled.lowercase else []},
         "tokenizer": {"vocabulary_size": tokenizers.target.vocabulary_size},
         "model": switches,
     }
@@ -315,15 +358,15 @@ def _configuration(task: str, switches: Json, tokenizers: Tokenizers, text: _Tex
     if tokenizers.labels is not None:
         values["data"]["labels"] = tokenizers.labels.kind
     if text is not None:
-        room = switches.get("max_positions", LONGEST) - 2 - len(text.found.before_source)
-        values["data"]["max_length"] = min(room, LONGEST)
-        room -= len(text.found.before_target) if task == "speech_recognition" else 0
-        longest = room if task == "speech_recognition" else min(room, 200)
-        never = {"never": text.pieces(text.found.never), "never_first": text.pieces(text.found.never_first)}
-        values["decoding"] = {"maximum_length": longest, **never}
+        found = text.found
+        positions = min(switches.get("max_positions", LONGEST + 1), pooled.longest or LONGEST + 1)
+        read, written = (positions - 1 - len(before) for before in (found.before_source, found.before_target))
+        values["data"]["max_length"] = min(read, written, LONGEST)
+        values["decoding"] = {"maximum_length": written if task == "speech_recognition" else min(written, 200), **text.never()}
         values["tokenizer"] |= {
-            "before_source": text.found.before_source,
-            "before_target": text.found.before_target,
-            "special_numbers": [*text.order[: len(SPECIAL_TOKENS)], text.found.start],
+            "before_source": found.before_source,
+            "before_target": found.before_target,
+            "ends_between": found.ends_between,
+            "special_numbers": [*text.order[: len(SPECIAL_TOKENS)], found.start],
         }
     return Config.model_validate(values, context={"paths_as_written": True})

@@ -83,7 +83,7 @@ def _places(theirs: Json) -> Json:
 
 VIT = Family(
     architecture="ViTForImageClassification",
-    body="ViTModel",
+    headless="ViTModel",
     task="media_classification",
     names=lambda ours: names.VIT,
     head=linear("head", "classifier"),
@@ -179,5 +179,6 @@ WHISPER = Family(
     more=_same_sides,
     back=lambda ours: {"decoder_attention_heads": ours.heads, "decoder_ffn_dim": ours.feed_forward_width},
     others=WHISPER_SETTINGS,
+    body="model.",
     door=Door(_read_sound, _write_sound),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from headway.interop.weights import BATCHED, LAST, LOWER, PATCHES, SAME, TAPS, TURNED, Form, Names, Rule, linear, rule
 
 WRITTEN = "target_embedding.tokens.weight"
@@ -110,30 +112,53 @@ GPT2 = Names(
 )
 
 
-def llama(*, read_bias: bool, output_bias: bool, feed_forward_bias: bool, query_key_norm: bool, tied: bool) -> Names:
-    """Llama, Mistral, Qwen2 and Qwen3, whose switches say which of the tensors there are."""
+def llama(
+    *,
+    read_bias: bool,
+    output_bias: bool,
+    feed_forward_bias: bool,
+    query_key_norm: bool,
+    tied: bool,
+    fused: bool = False,
+    norm_plus: float = 0.0,
+) -> Names:
+    """Llama and its kin, whose switches say which of the tensors there are.
+
+    Args:
+        fused: queries, keys and values stand in one matrix, and the two that a gated layer begins with (Phi-3).
+        norm_plus: as `Rule.plus`, of the norms.
+    """
     block, layer = "decoder.{i}", "model.layers.{i}"
     own, theirs = f"{block}.self_attention", f"{layer}.self_attn"
-    norms = [
-        *linear(f"{own}.query_norm", f"{theirs}.q_norm", bias=False),
-        *linear(f"{own}.key_norm", f"{theirs}.k_norm", bias=False),
-    ]
+    inner, outer = f"{block}.feed_forward", f"{layer}.mlp"
+    norm = partial(linear, bias=False, plus=norm_plus)
+    if fused:
+        read = linear(f"{own}.query {own}.key_value", f"{theirs}.qkv_proj", bias=read_bias)
+        gated = linear(f"{inner}.inner {inner}.gate", f"{outer}.gate_up_proj", bias=feed_forward_bias)
+    else:
+        read = [
+            *linear(f"{own}.query", f"{theirs}.q_proj", bias=read_bias),
+            *linear(f"{own}.key_value", f"{theirs}.k_proj {theirs}.v_proj", bias=read_bias),
+        ]
+        gated = [
+            *linear(f"{inner}.inner", f"{outer}.gate_proj", bias=feed_forward_bias),
+            *linear(f"{inner}.gate", f"{outer}.up_proj", bias=feed_forward_bias),
+        ]
+    norms = [*norm(f"{own}.query_norm", f"{theirs}.q_norm"), *norm(f"{own}.key_norm", f"{theirs}.k_norm")]
     return Names(
         once=[
             rule(WRITTEN, "model.embed_tokens.weight", vocabulary=True),
-            *linear("decoder_norm", "model.norm", bias=False),
+            *norm("decoder_norm", "model.norm"),
             *([] if tied else [rule("output.weight", "lm_head.weight", vocabulary=True)]),
         ],
         decoder=[
-            *linear(f"{own}.query", f"{theirs}.q_proj", bias=read_bias),
-            *linear(f"{own}.key_value", f"{theirs}.k_proj {theirs}.v_proj", bias=read_bias),
+            *read,
             *linear(f"{own}.output", f"{theirs}.o_proj", bias=output_bias),
             *(norms if query_key_norm else []),
-            *linear(f"{block}.self_attention_norm", f"{layer}.input_layernorm", bias=False),
-            *linear(f"{block}.feed_forward.inner", f"{layer}.mlp.gate_proj", bias=feed_forward_bias),
-            *linear(f"{block}.feed_forward.gate", f"{layer}.mlp.up_proj", bias=feed_forward_bias),
-            *linear(f"{block}.feed_forward.outer", f"{layer}.mlp.down_proj", bias=feed_forward_bias),
-            *linear(f"{block}.feed_forward_norm", f"{layer}.post_attention_layernorm", bias=False),
+            *norm(f"{block}.self_attention_norm", f"{layer}.input_layernorm"),
+            *gated,
+            *linear(f"{inner}.outer", f"{outer}.down_proj", bias=feed_forward_bias),
+            *norm(f"{block}.feed_forward_norm", f"{layer}.post_attention_layernorm"),
         ],
     )
 

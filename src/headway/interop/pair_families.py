@@ -12,6 +12,20 @@ from headway.interop import names
 from headway.interop.family import CONFIG, Family, Json, unsupported
 from headway.model.layers import sinusoidal_positions
 
+SAID_TWICE = {
+    "decoder_attention_heads": "encoder_attention_heads",
+    "decoder_ffn_dim": "encoder_ffn_dim",
+    "num_hidden_layers": "encoder_layers",
+}
+
+
+def _told_twice(theirs: Json) -> Json:
+    given = {"num_hidden_layers": theirs["encoder_layers"], **theirs}
+    for other, one in SAID_TWICE.items():
+        if given[other] != given[one]:
+            raise unsupported(other, given[other], CONFIG, f"it must be {one}={given[one]}")
+    return {"embedding_scale": bool(theirs.get("scale_embedding"))}
+
 
 def fairseq(
     architecture: str,
@@ -24,12 +38,6 @@ def fairseq(
     table: Callable[[int, int], Tensor] | None = None,
 ) -> Family:
     positions = "fixed" if table else "learned"
-
-    def more(theirs: Json) -> Json:
-        for one, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
-            if theirs[one] != theirs[other]:
-                raise unsupported(other, theirs[other], CONFIG, f"it must be {one}={theirs[one]}")
-        return {"embedding_scale": bool(theirs.get("scale_embedding"))}
 
     return Family(
         architecture=architecture,
@@ -62,15 +70,16 @@ def fairseq(
             "normalize_before": norm_place == "pre",
             "normalize_embedding": embedding_norm,
             "add_final_layer_norm": final_norm,
-            "extra_pos_embeddings": offset,
+            **({"layernorm_variant": "prelayernorm"} if norm_place == "pre" else {}),
         },
-        more=more,
+        more=_told_twice,
         back=lambda ours: {
             "decoder_attention_heads": ours.heads,
             "decoder_ffn_dim": ours.feed_forward_width,
             "scale_embedding": ours.embedding_scale,
         },
-        others=frozenset({"decoder_attention_heads", "decoder_ffn_dim", "scale_embedding"}),
+        others=frozenset({*SAID_TWICE, "scale_embedding"}),
+        body="model.",
         table=table,
     )
 
@@ -149,4 +158,6 @@ T5 = Family(
     },
     settled=_t5_settled,
     others=T5_SETTINGS,
+    sentencepiece="spiece.model",
+    extra_ids=100,
 )

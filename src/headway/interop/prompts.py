@@ -15,7 +15,7 @@ _LANGUAGE = re.compile(r"<\|[a-z]{2,3}\|>")
 _log = logging.getLogger(__name__)
 
 
-def read_prompt(told: Json, numbers: Mapping[str, int], languages: tuple[str, str] | None, where: str) -> list[str]:
+def read_prompt(told: Json, numbers: Mapping[str, int], languages: tuple[str | None, str] | None, where: str) -> list[str]:
     """The pieces behind the start.
 
     Args:
@@ -49,9 +49,11 @@ def read_prompt(told: Json, numbers: Mapping[str, int], languages: tuple[str, st
     return found
 
 
-def _asked_for(told: Json, numbers: Mapping[str, int], languages: tuple[str, str]) -> list[str]:
+def _asked_for(told: Json, numbers: Mapping[str, int], languages: tuple[str | None, str]) -> list[str]:
     spoken, written = languages
-    for piece in languages:
+    if spoken is None:
+        raise UsageError("--from and --to stand together", remedy="name the piece of either language")
+    for piece in (spoken, written):
         if piece not in numbers or not _LANGUAGE.fullmatch(piece):
             raise UsageError(f"{piece!r} is no language of it", where="--from, --to", remedy="give pieces, as <|de|>")
     if told.get("is_multilingual") is False:

@@ -1,26 +1,25 @@
 """What stands around texts for a model of Hugging Face: special pieces, what comes before a text, what an answer starts with.
 
-It is told in four files: config.json, generation_config.json, tokenizer_config.json and tokenizer.json.
+It is told in config.json, generation_config.json and the files of the tokenizer.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headway.data.files import open_regular
 from headway.data.tokenizer import SPECIAL_TOKENS
-from headway.data.tokenizer_import import MAX_BYTES, special_pieces_of
-from headway.errors import DataError, ModelError, UsageError
+from headway.data.tokenizer_import import special_pieces_of
+from headway.errors import ModelError, UsageError
 from headway.interop.family import Family, Json
+from headway.interop.json_file import read_if_there
 from headway.interop.prompts import read_prompt
-from headway.training.tensor_file import refuse_duplicates
+from headway.interop.tokenizer_files import read_tokenizer_files, tokenizer_path
 
-TOKENIZER, TOKENIZER_CONFIG, GENERATION = "tokenizer.json", "tokenizer_config.json", "generation_config.json"
+GENERATION = "generation_config.json"
 _log = logging.getLogger(__name__)
 NEW = ("<|padding|>", "<|start|>", "<|end|>", "<|unknown|>")  # special pieces whose usual names are taken
 
@@ -34,6 +33,8 @@ class Surroundings:
         start: the number there of what the decoder reads first.
         before_source, before_target: pieces that stand before what is read, and before each answer.
         never, never_first: the numbers there of pieces that no answer has, and that none begins with.
+        ends_between: ends of sentence between two texts that are read together.
+        sides: SentencePiece models of source and target, where each has its own.
     """
 
     content: Json
@@ -44,31 +45,18 @@ class Surroundings:
     before_target: list[str]
     never: list[int]
     never_first: list[int]
+    ends_between: int
+    sides: tuple[bytes, bytes] | None = None
 
 
-def read_json(path: Path, most: int) -> Json:
-    """Raises ModelError."""
-    try:
-        with open_regular(path) as raw:
-            data = raw.read(most + 1)
-    except DataError as error:
-        raise ModelError(error.problem, where=error.where, remedy="give a directory as Hugging Face saves it") from None
-    if len(data) > most:
-        raise ModelError(f"is larger than {most >> 20} MiB", where=str(path))
-    try:
-        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=refuse_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is no JSON ({str(error)[:80]})", where=str(path)) from None
-    if not isinstance(found, dict):
-        raise ModelError("is no JSON object", where=str(path))
-    return found
+Languages = tuple[str | None, str]  # to read and to write
 
 
-def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[str, str] | None) -> Surroundings:
+def surroundings(source: Path, theirs: Json, family: Family, languages: Languages | None) -> Surroundings:
     """What the files of a directory say. Raises ModelError, UsageError for a language that is no piece."""
-    where = str(source / TOKENIZER)
-    content = read_json(source / TOKENIZER, MAX_BYTES)
-    told = {**theirs, **_if_there(source / GENERATION)}
+    content, sides = read_tokenizer_files(source, family)
+    where = str(tokenizer_path(source, family))
+    told = _told(theirs, read_if_there(source / GENERATION))
     numbers = _numbers(content)
     names = {number: piece for piece, number in numbers.items()}
     before, behind = _around(content.get("post_processor"), where)
@@ -82,19 +70,48 @@ def surroundings(source: Path, theirs: Json, family: Family, languages: tuple[st
     target = [names[one] for one in [told.get("forced_bos_token_id")] if isinstance(one, int)]
     if family.task == "speech_recognition":
         before, target = [], read_prompt(told, numbers, languages, str(source / GENERATION))
+    elif family.asks_for:
+        before = _asked(family.asks_for, languages, numbers)
     elif languages is not None:
-        for piece in languages:
-            if piece not in numbers:
-                remedy = "give pieces, as deu_Latn"
-                raise UsageError(f"{piece!r} is no piece of its tokenizer", where="--from, --to", remedy=remedy)
-        before, target = [languages[0]], [languages[1]]
+        before, target = [_piece(languages[0], numbers)], [_piece(languages[1], numbers)]
     before_source = [] if family.task == "language_model" else before
-    never = (list(told.get(key) or ()) for key in ("suppress_tokens", "begin_suppress_tokens"))
-    return Surroundings(content, numbers, special, start, before_source, target, *never)
+    never, first = (list(told.get(key) or ()) for key in ("suppress_tokens", "begin_suppress_tokens"))
+    between = _ends_between(content.get("post_processor"), special[2], family) if family.task != "language_model" else 1
+    return Surroundings(content, numbers, special, start, before_source, target, never, first, between, sides)
 
 
-def _if_there(path: Path) -> Json:
-    return read_json(path, 1 << 20) if path.is_file() else {}
+def _told(theirs: Json, generation: Json) -> Json:
+    """Both files as one; where there is only the first, an older name for a forced first piece may stand in it."""
+    forced = theirs.get("forced_bos_token_id")
+    if not generation and forced is None and theirs.get("force_bos_token_to_be_generated"):
+        forced = theirs.get("bos_token_id")
+    return {**theirs, "forced_bos_token_id": forced, **generation}
+
+
+def _asked(form: str, languages: Languages | None, numbers: dict[str, int]) -> list[str]:
+    """The piece before a text that asks for a language to write; none where the model writes one alone."""
+    first, _, last = form.partition("{}")
+    known = [piece[len(first) : -len(last)] for piece in numbers if piece.startswith(first) and piece.endswith(last)]
+    some = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
+    if languages is None:
+        if len(known) > 1:
+            _log.warning("it writes %s: --to names one of them, which is asked for before each text", some)
+        return []
+    read, written = languages
+    if read is not None:
+        raise UsageError("it takes any of its languages without being told which", where="--from", remedy="give --to alone")
+    if form.format(written) not in numbers:
+        remedy = f"it writes {some}" if known else "leave it out: it writes one language"
+        raise UsageError(f"{form.format(written)!r} is no piece of its tokenizer", where="--to", remedy=remedy)
+    return [form.format(written)]
+
+
+def _piece(language: str | None, numbers: dict[str, int]) -> str:
+    if language is None:
+        raise UsageError("--from and --to stand together", remedy="name the piece of either language")
+    if language not in numbers:
+        raise UsageError(f"{language!r} is no piece of its tokenizer", where="--from, --to", remedy="give pieces, as deu_Latn")
+    return language
 
 
 def _numbers(content: Json) -> dict[str, int]:
@@ -166,6 +183,23 @@ def _around(processor: Any, where: str) -> tuple[list[str], list[str]]:
         elif kind != "ByteLevel":
             raise ModelError(f"has a post_processor of type {kind!r}, which is not known", where=where)
     return before, behind
+
+
+def _ends_between(processor: Any, end: str, family: Family) -> int:
+    """How many ends a tokenizer puts between two texts; one where it tells nothing of them, or what is not known."""
+    asked = family.task == "sentence_embedding"  # of others hardly anybody asks for pairs
+    for step in _steps(processor):
+        if step.get("type") == "RobertaProcessing":
+            return 2
+        if step.get("type") == "TemplateProcessing" and step.get("pair"):
+            pieces = [next(iter(one.items())) for one in step["pair"]]
+            first, second = (number for number, (what, _) in enumerate(pieces) if what == "Sequence")
+            between = [one["id"] for _, one in pieces[first + 1 : second]]
+            if between in ([end], [end, end]):
+                return len(between)
+            if asked:
+                _log.warning("two texts have %s between them there, and one %s here", between or "nothing", end)
+    return 1
 
 
 def _steps(processor: Any) -> Iterator[Json]:

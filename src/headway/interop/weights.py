@@ -50,12 +50,14 @@ class Rule(NamedTuple):
         ours, theirs: names; their tensors are of equal height.
         form: how theirs are stored.
         vocabulary: whether the rows belong to pieces, whose numbers are others here and there.
+        plus: what ours have more: Gemma stores what its norms multiply by as the difference from 1.
     """
 
     ours: tuple[str, ...]
     theirs: tuple[str, ...]
     form: Form = SAME
     vocabulary: bool = False
+    plus: float = 0.0
 
     def of_layer(self, number: int) -> Rule:
         ours, theirs = (tuple(name.replace("{i}", str(number)) for name in side) for side in (self.ours, self.theirs))
@@ -67,11 +69,11 @@ def rule(ours: str, theirs: str, *, form: Form = SAME, vocabulary: bool = False)
     return Rule(tuple(ours.split()), tuple(theirs.split()), form, vocabulary)
 
 
-def linear(ours: str, theirs: str, *, bias: bool = True, form: Form = SAME) -> list[Rule]:
+def linear(ours: str, theirs: str, *, bias: bool = True, form: Form = SAME, plus: float = 0.0) -> list[Rule]:
     """The rules of a matrix in a form and, with `bias`, of its bias; each name is that of a layer."""
-    ends = ("weight", "bias") if bias else ("weight",)
+    ends = {"weight": form, "bias": SAME} if bias else {"weight": form}
     sides = [[tuple(f"{name}.{end}" for name in side.split()) for side in (ours, theirs)] for end in ends]
-    return [Rule(mine, other, form if end == "weight" else SAME) for end, (mine, other) in zip(ends, sides, strict=True)]
+    return [Rule(mine, other, one, plus=plus) for one, (mine, other) in zip(ends.values(), sides, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def to_ours(
             raise ModelError(f"lacks the tensor {missing[0]}", where=where)
         if numbers := [name for name in one.theirs if not theirs[name].is_floating_point()]:
             raise ModelError(f"has {numbers[0]} as {theirs[numbers[0]].dtype}, which is no weight that can be read", where=where)
-        parts = [_upright(name, theirs[name], one.form, where) for name in one.theirs]
+        parts = [_upright(name, theirs[name], one.form, where) + one.plus for name in one.theirs]
         whole = torch.cat([part[order] for part in parts] if one.vocabulary else parts)
         heights = [shapes[name][0] for name in one.ours]
         wanted = torch.Size((sum(heights), *shapes[one.ours[0]][1:]))
@@ -128,7 +130,7 @@ def to_theirs(rules: Iterable[Rule], ours: Mapping[str, Tensor], order: Tensor) 
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order))
     for one in rules:
-        whole = torch.cat([ours[name] for name in one.ours])
+        whole = torch.cat([ours[name] for name in one.ours]) - one.plus
         for name, part in zip(one.theirs, whole.chunk(len(one.theirs)), strict=True):
             found[name] = one.form.write(part[back] if one.vocabulary else part).contiguous()
     return found

@@ -46,10 +46,11 @@ class TextEmbedding(nn.Module):
         self.word_dropout = Dropout(config.word_dropout, masks)
         self.sinusoids = SinusoidTable()
 
-    def forward(self, ids_BT: Tensor, positions: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(self, ids_BT: Tensor, positions: Tensor, dtype: torch.dtype, types_BT: Tensor | None = None) -> Tensor:
         """Returns [B, T, D] in `dtype`; positions are [T], or [B, T] where rows differ. Raises IndexError beyond learned ones.
 
-        In place of ids their vectors [B, T, D] may be given, which explanations take away bit by bit.
+        In place of ids their vectors [B, T, D] may be given, which explanations take away bit by bit; with them what
+        `types_of` says of the ids, or nothing where all are of one text.
         """
         vectors_BTD = ids_BT if ids_BT.is_floating_point() else self.tokens(ids_BT)
         x_BTD = vectors_BTD * self.scale
@@ -62,13 +63,12 @@ class TextEmbedding(nn.Module):
         elif self.fixed is not None:
             x_BTD = x_BTD + self.fixed[positions + self.offset]
         if self.types is not None:
-            x_BTD = x_BTD + self.types(self._types_of(ids_BT))
+            x_BTD = x_BTD + self.types(self.types_of(ids_BT) if types_BT is None else types_BT)
         return self.dropout(self.norm(x_BTD).to(dtype))
 
-    def _types_of(self, ids_BT: Tensor) -> Tensor:
+    def types_of(self, ids_BT: Tensor) -> Tensor:
         """The number of its text for each token: an end of sentence parts texts, and belongs to the one before it, [B, T]."""
-        assert self.types is not None
-        if ids_BT.is_floating_point():
-            return ids_BT.new_zeros(ids_BT.shape[:2], dtype=torch.long)
+        if self.types is None or ids_BT.is_floating_point():
+            return torch.zeros(ids_BT.shape[:2], dtype=torch.long, device=ids_BT.device)
         ends_BT = (ids_BT == EOS_ID).long()
         return (ends_BT.cumsum(1) - ends_BT).clamp(max=self.types.num_embeddings - 1)

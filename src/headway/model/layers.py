@@ -81,13 +81,16 @@ class Rotation(NamedTuple):
 
 def rotary_positions(positions_T: Tensor, config: ModelConfig) -> Rotation:
     """Rotary positions (Su et al. 2021): the pair (k, k + K/2) turns by pos / 10000^(2k/K); the base may be another."""
-    half = config.width_of_head // 2
-    frequency = config.rotary_base ** (-torch.arange(half, device=positions_T.device, dtype=torch.float32) / half)
-    if config.rotary_scaling is not None:
-        frequency = _slowed(frequency, config.rotary_scaling)
-    angles = positions_T.float()[:, None, None] * frequency
+    angles = positions_T.float()[:, None, None] * rotary_frequencies(config, positions_T.device)
     cos, sin = angles.cos(), angles.sin()
     return Rotation(torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
+
+
+def rotary_frequencies(config: ModelConfig, device: torch.device | None = None) -> Tensor:
+    """By how much each pair turns from a position to the next, [K/2] float32."""
+    half = config.width_of_head // 2
+    frequency = config.rotary_base ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
+    return frequency if config.rotary_scaling is None else _slowed(frequency, config.rotary_scaling)
 
 
 def _slowed(frequency: Tensor, scaling: RotaryScaling) -> Tensor:

@@ -26,8 +26,9 @@ def read_out(model: Any, memory_BSD: Any, source_ids: Any, source_mask: Any) -> 
     """
     logits_BS2 = model.head(memory_BSD).float()
     places_S = torch.arange(source_ids.shape[1], device=source_ids.device)
-    question_ends_B = (source_ids == EOS_ID).int().argmax(1)
     passage_ends_B = source_mask.sum(1) - 1
+    ends_BS = (source_ids == EOS_ID) & (places_S < passage_ends_B[:, None])
+    question_ends_B = (ends_BS * places_S).amax(1)  # of two ends between them the last
     open_BS = (places_S >= question_ends_B[:, None]) & (places_S < passage_ends_B[:, None])
     return logits_BS2.masked_fill(~open_BS[:, :, None], NEVER)
 

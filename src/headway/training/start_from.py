@@ -98,7 +98,7 @@ def inherited_tokenizers(config: Config) -> Tokenizers | None:
         )
     if source.digest == target.digest:
         return Tokenizers(source, source)
-    if config.tokenizer.joint:
+    if config.tokenizer.joint and source.vocabulary != target.vocabulary:
         raise UsageError(
             f"{given['encoder'].directory} and {given['decoder'].directory} have different tokenizers",
             where="model.start_from, model.start_decoder_from",

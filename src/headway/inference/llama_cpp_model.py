@@ -1,0 +1,51 @@
+"""A model in a GGUF file, which llama.cpp runs: its likeliest pieces, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headway.config import DecodingConfig
+from headway.errors import UsageError
+from headway.inference.hypothesis import Hypothesis, OwnSearch
+from headway.interop.exported import ExportedModel
+from headway.interop.gguf import FILE
+from headway.interop.llama_cpp import LlamaCpp
+from headway.special_ids import BOS_ID, EOS_ID
+
+
+class LlamaCppModel(OwnSearch):
+    """Stands where a Transformer stands for a predictor.
+
+    Raises:
+        ResourceError: llama-cpp-python is not installed. ModelError: it does not open the file.
+    """
+
+    def __init__(self, exported: ExportedModel) -> None:
+        super().__init__()
+        self.config = exported.config.model
+        self._engine = LlamaCpp(exported.directory / FILE, exported, context=exported.config.data.max_length + 1)
+
+    def search(
+        self,
+        rows: Sequence[Sequence[int]] | None,
+        options: DecodingConfig,
+        *,
+        prefixes: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        forbidden_ids: Sequence[int],
+        forbidden_first: Sequence[int],
+        sentence_numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """The likeliest continuation of each prefix; see `decoding.generate`. Raises UsageError for another search."""
+        plain = options.method == "greedy" and not options.no_repeat_ngram and not options.minimum_length
+        if not plain:
+            problem = "is searched greedily by llama.cpp, without no_repeat_ngram and minimum_length"
+            raise UsageError(problem, where="decoding", remedy="add decoding.method=greedy, or ask the model of Headway")
+        forbidden = (forbidden_ids, forbidden_first)
+        return [[self._written(list(prefix), limit, forbidden)] for prefix, limit in zip(prefixes, limits, strict=True)]
+
+    def _written(self, prefix: list[int], limit: int, forbidden: tuple[Sequence[int], Sequence[int]]) -> Hypothesis:
+        answer = self._engine.continued([BOS_ID, *prefix], limit, *forbidden)
+        scores_TV = self._engine.logits([BOS_ID, *prefix, *answer])[len(prefix) :].log_softmax(-1)
+        scores = [float(row[number]) for row, number in zip(scores_TV, [*answer, EOS_ID], strict=True)]
+        return Hypothesis([*prefix, *answer], sum(scores) / len(scores), [*[0.0] * len(prefix), *scores])
