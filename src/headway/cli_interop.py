@@ -72,9 +72,6 @@ def export(arguments: Arguments) -> int:
     loaded, out = load_model(arguments.run), Path(arguments.out)
     lines = _lines(arguments.lines) if arguments.lines else None
     export_model(loaded, out, arguments.to, arguments.quantization)
-    if loaded.config.data.preprocessing and arguments.to == "huggingface":
-        steps = ", ".join(loaded.config.data.preprocessing)
-        say(f"texts need the preprocessing of this model first, which its tokenizer there does not know: {steps}")
     code, runner = 0, DESTINATIONS[arguments.to].runner
     if find_spec(runner) is None:
         say(f"not compared: the package {runner} is not installed")

@@ -5,6 +5,7 @@ Its beams end by rules of their own, so of several beams another one may win; on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from headway.interop.exported import ExportedModel
 from headway.special_ids import BOS_ID, EOS_ID
 from headway.tasks import extra_pieces
 
+_log = logging.getLogger(__name__)
 LONGEST_INPUT = 0  # for CTranslate2: no bound, as texts were cut before
 
 
@@ -43,7 +45,7 @@ class CTranslate2Model(OwnSearch):
         self._number_of = {piece: number for number, piece in enumerate(self._targets)}
         kind = ctranslate2.Translator if self.config.encoder_layers else ctranslate2.Generator
         self._engine: Any = kind(str(exported.directory), intra_threads=torch.get_num_threads())
-        self._library: Any = ctranslate2
+        self._told = False
 
     def search(
         self,
@@ -56,24 +58,9 @@ class CTranslate2Model(OwnSearch):
         sentence_numbers: Sequence[int],
     ) -> list[list[Hypothesis]]:
         """The `n_best` answers to each row of ids, or to each prefix; see `decoding.generate`."""
-        if options.method == "sample":  # the engine draws from one stream: a draw must belong to its sentence
-            return [
-                self._some([rows[place]] if rows is not None else None, options, [prefix], [limit], forbidden_ids, number)[0]
-                for place, (prefix, limit, number) in enumerate(zip(prefixes, limits, sentence_numbers, strict=True))
-            ]
-        return self._some(rows, options, prefixes, limits, forbidden_ids, None)
-
-    def _some(
-        self,
-        rows: Sequence[Sequence[int]] | None,
-        options: DecodingConfig,
-        prefixes: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        forbidden_ids: Sequence[int],
-        number: int | None,
-    ) -> list[list[Hypothesis]]:
-        if number is not None:
-            self._library.set_random_seed((options.seed * 1_000_003 + number) % (1 << 31))
+        if options.method == "sample" and not self._told:
+            _log.warning("CTranslate2 draws from a stream of its own: decoding.seed has no effect, and no text comes twice")
+            self._told = True
         settings = self._settings(options, forbidden_ids)
         starts = [[self._targets[one] for one in prefix] for prefix in prefixes]
         if rows is not None:

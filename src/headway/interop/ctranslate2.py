@@ -42,8 +42,8 @@ def ctranslate2_problem(config: Config) -> str | None:
         return f"it writes texts from texts, and task={config.task} is none of {', '.join(TASKS)}"
     if not model.decoder_layers:
         return "it needs a decoder"
-    if model.query_key_norm and model.norm != "rms":
-        return "norms of queries and keys can only be model.norm=rms there"
+    if model.query_key_norm and (model.norm != "rms" or model.encoder_layers):
+        return "model.query_key_norm is there for language models with model.norm=rms alone"
     if model.token_types:
         return "model.token_types have no place there"
     if model.rotary_scaling is not None and model.rotary_scaling.kind == "llama3":
@@ -160,20 +160,20 @@ class _Writer:
                 _set_linear(spec.ffn.linear_0_noact, block.feed_forward.gate.weight, block.feed_forward.gate.bias)
 
     def _set_self_attention(self, spec: Any, block: Any, shared: Any) -> None:
-        attention, model = block.self_attention, self.model
+        attention = block.self_attention
         weights = torch.cat((attention.query.weight, attention.key_value.weight))
         biased = attention.query.bias is not None
         _set_linear(spec.linear[0], weights, torch.cat((attention.query.bias, attention.key_value.bias)) if biased else None)
         self._set_output(spec, attention, block.self_attention_norm)
         if shared is not None:
             spec.relative_attention_bias = shared
-            spec.relative_attention_max_distance = np.int32(model.relative_distance)
-        if model.query_key_norm:
-            spec.q_norm.gamma, spec.k_norm.gamma = _array(attention.query_norm.weight), _array(attention.key_norm.weight)
+            spec.relative_attention_max_distance = np.int32(self.model.relative_distance)
 
     def _set_output(self, spec: Any, attention: Any, norm: Any) -> None:
         _set_linear(spec.linear[-1], attention.output.weight, attention.output.bias)
         self._set_norm(spec.layer_norm, norm)
+        if self.model.query_key_norm:
+            spec.q_norm.gamma, spec.k_norm.gamma = _array(attention.query_norm.weight), _array(attention.key_norm.weight)
         if not self.model.attention_scale:
             spec.queries_scale = np.float32(1.0)
 

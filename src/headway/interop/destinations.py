@@ -54,6 +54,9 @@ def _to_gguf(loaded: LoadedModel, out: Path, quantization: str | None) -> Path:
 def _to_huggingface(loaded: LoadedModel, out: Path, _: str | None) -> Path:
     found = huggingface_export.export_model(loaded, out)
     _log.info("as a model of the family %s", found.family)
+    if found.preprocessing:
+        steps = ", ".join(found.preprocessing)
+        _log.warning("texts need the preprocessing of this model first, which its tokenizer there does not know: %s", steps)
     return found.directory
 
 
