@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+import headway
 from headway.config import Config, TokenizerConfig
 from headway.data.tokenizer import Tokenizers, train_tokenizer
+from headway.evaluation.huggingface_answers import HuggingFaceAnswers
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
 from headway.interop.huggingface import import_model
@@ -102,3 +104,16 @@ def test_a_piece_that_is_forced_is_not_forbidden(tmp_path: Path) -> None:
     assert told["forced_bos_token_id"] == 0
     assert told["suppress_tokens"] == [1, 3], "padding, and what is unknown"
     assert "suppress_tokens" not in json.loads((tmp_path / "back" / "config.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", ["bart", "m2m_100", "mistral"])
+def test_after_an_export_both_are_asked_alike(name: str, tmp_path: Path) -> None:
+    """What stands before a text and before an answer is there too, and takes no room of an answer that never ends."""
+    save_tiny(name, tmp_path / "theirs")
+    import_model(tmp_path / "theirs", tmp_path / "ours")
+    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    settings = {"method": "greedy", "maximum_length": 9}
+    ours: Any = headway.load(str(tmp_path / "ours"), precision="fp32", **settings)
+    theirs = HuggingFaceAnswers(tmp_path / "back", tmp_path / "ours", settings)
+    told, wanted = ([found[0].text for found in one.answer_pieces([GIVEN])] for one in (theirs, ours))
+    assert told == wanted

@@ -112,7 +112,7 @@ def compare_export(
     decoding = {**GREEDY, "precision": "int8" if quantization == "int8" else "fp32"}
     if config.task == "language_model":
         texts = [" ".join(text.split()[:PROMPT_WORDS]) for text in texts if text.strip()][:MOST_PROMPTS]
-        decoding["maximum_length"] = CONTINUATION
+        decoding["maximum_length"] = min(CONTINUATION, config.data.max_length // 2)
         references = None
     label, own, theirs = "", None, None
     asked_own = _ask({"path": str(loaded.directory), "texts": texts, "decoding": decoding})

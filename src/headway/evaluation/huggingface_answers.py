@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headway.data.preprocessing import Preprocessor
 from headway.errors import UsageError
 from headway.model_dir import load_model
+from headway.special_ids import BOS_ID
 
 TOGETHER = 32  # texts of a batch
 
@@ -65,17 +66,20 @@ class HuggingFaceAnswers:
 
     def _written(self, texts: list[str]) -> Iterator[Answer]:
         batch = self._read(texts)
-        found = self._model.generate(**batch, max_new_tokens=self._longest, num_beams=1, do_sample=False)
-        opening = 1 + len(self._config.tokenizer.before_target)
+        before = len(self._config.tokenizer.before_target)
+        found = self._model.generate(**batch, max_new_tokens=before + self._longest, num_beams=1, do_sample=False)
+        opening = 1 + before
         for length, ids in zip(batch["attention_mask"].sum(1).tolist(), found.tolist(), strict=True):
             kept = ids[: opening + min(self._longest, 2 * length + 20)]
             yield Answer(self._target.undo(self._tokenizer.decode(kept, skip_special_tokens=True)).strip())
 
     def _continued(self, texts: list[str]) -> Iterator[Answer]:
+        start = (self._config.tokenizer.special_numbers or [BOS_ID])[-1]  # their tokenizers do not write it
         for text in texts:
-            batch = self._tokenizer(text, return_tensors="pt")
-            found = self._model.generate(**batch, max_new_tokens=self._longest, num_beams=1, do_sample=False)
-            yield Answer(self._tokenizer.decode(found[0], skip_special_tokens=True))
+            given = torch.tensor([[start, *self._tokenizer(text, add_special_tokens=False)["input_ids"]]])
+            mask = torch.ones_like(given)
+            found = self._model.generate(given, attention_mask=mask, max_new_tokens=self._longest, num_beams=1, do_sample=False)
+            yield Answer(self._tokenizer.decode(found[0, 1:], skip_special_tokens=True))
 
     def _vectors(self, texts: list[str]) -> Iterator[VectorAnswer]:
         batch = self._read(texts)

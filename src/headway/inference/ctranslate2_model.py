@@ -43,8 +43,12 @@ class CTranslate2Model(OwnSearch):
         self._sources = vocabulary(exported.tokenizers.source, extra)
         self._targets = vocabulary(exported.tokenizers.target, extra)
         self._number_of = {piece: number for number, piece in enumerate(self._targets)}
-        kind = ctranslate2.Translator if self.config.encoder_layers else ctranslate2.Generator
-        self._engine: Any = kind(str(exported.directory), intra_threads=torch.get_num_threads())
+        threads, place = torch.get_num_threads(), str(exported.directory)
+        self._engine: Any
+        if self.config.encoder_layers:  # predictors translate so many batches side by side
+            self._engine = ctranslate2.Translator(place, inter_threads=threads, intra_threads=1)
+        else:
+            self._engine = ctranslate2.Generator(place, intra_threads=threads)
         self._told = False
 
     def search(
