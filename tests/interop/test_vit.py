@@ -22,8 +22,9 @@ from headway.errors import ModelError, UsageError
 from headway.explain.explanation import difference
 from headway.explain.subjects import subject_of
 from headway.inference.labeller import Labeller
+from headway.interop.destinations import where_it_can_go
 from headway.interop.huggingface import import_model
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_model, huggingface_problem
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import label
 
@@ -148,6 +149,36 @@ def test_a_body_has_no_answers(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no head to answer with"):
         headway.load(str(directory / "ours"))
     assert main(["info", str(directory / "ours")]) == 0
+
+
+@pytest.mark.parametrize("name", ["plain", "body"])
+def test_it_leaves_by_the_command_and_is_not_compared(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(name, tmp_path)
+    lines = tmp_path / "lines.txt"
+    lines.write_text(f"{save_picture(tmp_path / 'a.png', 30, 30)}\n", encoding="utf-8")
+    assert main(["export", str(tmp_path / "ours"), str(tmp_path / "back"), "--lines", str(lines)]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"{tmp_path / 'back'}\n"
+    assert "not compared: " in told.err
+    assert "only texts are asked of both, and this model reads files" in told.err
+    assert "to compare: " not in told.err
+
+
+def test_where_models_that_see_can_go(tmp_path: Path) -> None:
+    config = made("plain", tmp_path)[2].config
+    told = where_it_can_go(config).splitlines()
+    assert ["yes" in line for line in told if "--to" in line] == [True, False, False]
+
+    def problem(model: dict[str, Any], media: dict[str, Any]) -> str:
+        changed = {"model": config.model.model_copy(update=model), "media": config.media.model_copy(update=media)}
+        return str(huggingface_problem(config.model_copy(update=changed)))
+
+    assert problem({"family": None}, {}) == "the model reads files"
+    assert problem({"family": "bert"}, {}) == "the model reads files"
+    assert problem({}, {"kind": "text"}) == "the model reads no files, and ViTForImageClassification does"
+    assert "model.decoder_layers=2 is nothing that ViTForImageClassification has" in problem({"decoder_layers": 2}, {})
+    assert "media.kind=video is nothing that ViT has" in problem({}, {"kind": "video"})
+    assert "model.pooling=mean is nothing" in problem({"pooling": "mean"}, {})
 
 
 def test_files_of_older_versions_are_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from headway.explain.explanation import difference
 from headway.explain.subjects import subject_of
 from headway.inference.media_predictor import MediaPredictor
 from headway.interop.huggingface import import_model, rows_there
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_model, huggingface_problem
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
 from headway.training.model_size import count
@@ -189,6 +190,24 @@ def test_what_prepares_sound_may_stand_beside_what_prepares_texts(tmp_path: Path
     assert again.config == loaded.config
 
 
+def test_one_that_was_saved_without_its_head_is_the_same(tmp_path: Path) -> None:
+    theirs, _, loaded, directory = made(tmp_path)
+    theirs.model.save_pretrained(directory / "body")
+    for file in (directory / "theirs").iterdir():
+        if file.name not in ("model.safetensors", "config.json"):
+            shutil.copy(file, directory / "body" / file.name)
+    again = load_model(import_model(directory / "body", tmp_path / "again").directory)
+    assert again.config == loaded.config
+    assert all(torch.equal(tensor, again.model.state_dict()[name]) for name, tensor in loaded.model.state_dict().items())
+
+
+def test_what_is_learned_otherwise_has_no_family(tmp_path: Path) -> None:
+    config = made(tmp_path)[2].config
+    assert huggingface_problem(config) is None
+    changes = {"media": config.media.model_copy(update={"front_end": "own"})}
+    assert "media.front_end=own" in str(huggingface_problem(config.model_copy(update=changes)))
+
+
 # What is refused
 
 
@@ -227,12 +246,13 @@ def test_what_is_not_known_is_refused_by_its_name(file: str, settings: dict[str,
     ("english", "languages", "problem"),
     [
         (False, ("de", "de"), "'de' is no language of it"),
+        (False, (None, "<|de|>"), "--from and --to stand together"),
         (False, ("<|de|>", "<|zh|>"), "it writes what is said, or English"),
         (True, ("<|de|>", "<|de|>"), "it knows English alone"),
         (False, ("<|0.00|>", "<|0.00|>"), "is no language of it"),
     ],
 )
-def test_languages_that_it_does_not_write(english: bool, languages: tuple[str, str], problem: str, tmp_path: Path) -> None:
+def test_languages_that_it_does_not_write(english: bool, languages: tuple[str | None, str], problem: str, tmp_path: Path) -> None:
     save_whisper(tmp_path / "theirs", english=english)
     with pytest.raises(UsageError, match=problem):
         import_model(tmp_path / "theirs", tmp_path / "ours", languages)
