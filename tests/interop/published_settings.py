@@ -56,6 +56,11 @@ T5 = {
     "relative_attention_num_buckets": 32, "use_cache": True, "vocab_size": 200,
     "task_specific_params": {"summarization": {**SUMMARIES, "prefix": "summarize: "}},
 }  # fmt: skip
+VIT = {
+    "model_type": "vit", "attention_probs_dropout_prob": 0.0, "hidden_act": "gelu", "hidden_dropout_prob": 0.0, "hidden_size": 32,
+    "image_size": 224, "initializer_range": 0.02, "intermediate_size": 48, "layer_norm_eps": 1e-12, "num_attention_heads": 4,
+    "num_channels": 3, "num_hidden_layers": 2, "patch_size": 16, "qkv_bias": True,
+}  # fmt: skip
 
 PUBLISHED: dict[str, dict[str, Any]] = {
     "google-bert/bert-base-multilingual-cased": {**BERT, **TENSORFLOW, **LABELS, "classifier_dropout": None},
@@ -172,6 +177,42 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "feed_forward_proj": "gated-gelu", "is_gated_act": True, "relative_attention_max_distance": 128,
         "tie_word_embeddings": False,
     },
+    "google/vit-base-patch16-224": {
+        **VIT, **LABELS, "architectures": ["ViTForImageClassification"], "_name_or_path": "google/vit-base-patch16-224",
+        "encoder_stride": 16,
+    },
+    "facebook/dino-vitb16": {**VIT, "architectures": ["ViTModel"]},
+    "openai/whisper-large-v3": {
+        "model_type": "whisper", "_name_or_path": "openai/whisper-large-v3", "activation_dropout": 0.0,
+        "activation_function": "gelu", "apply_spec_augment": False, "architectures": ["WhisperForConditionalGeneration"],
+        "attention_dropout": 0.0, "begin_suppress_tokens": [220, 50257], "bos_token_id": 50257, "classifier_proj_size": 256,
+        "d_model": 32, "decoder_attention_heads": 4, "decoder_ffn_dim": 48, "decoder_layerdrop": 0.0, "decoder_layers": 2,
+        "decoder_start_token_id": 50258, "dropout": 0.0, "encoder_attention_heads": 4, "encoder_ffn_dim": 48,
+        "encoder_layerdrop": 0.0, "encoder_layers": 2, "eos_token_id": 50257, "init_std": 0.02, "is_encoder_decoder": True,
+        "mask_feature_length": 10, "mask_feature_min_masks": 0, "mask_feature_prob": 0.0, "mask_time_length": 10,
+        "mask_time_min_masks": 2, "mask_time_prob": 0.05, "max_length": 448, "max_source_positions": 1500,
+        "max_target_positions": 448, "median_filter_width": 7, "num_hidden_layers": 32, "num_mel_bins": 128,
+        "pad_token_id": 50256, "scale_embedding": False, "torch_dtype": "float16", "use_cache": True,
+        "use_weighted_layer_sum": False, "vocab_size": 51866,
+    },
+}  # fmt: skip
+
+# What prepares the files of those that see or hear: preprocessor_config.json.
+PREPARED: dict[str, dict[str, Any]] = {
+    "google/vit-base-patch16-224": {
+        "do_normalize": True, "do_resize": True, "feature_extractor_type": "ViTFeatureExtractor", "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5], "resample": 2, "size": 224,
+    },
+    "facebook/dino-vitb16": {
+        "do_normalize": True, "do_rescale": True, "do_resize": True, "feature_extractor_type": "ViTFeatureExtractor",
+        "image_mean": [0.485, 0.456, 0.406], "image_processor_type": "ViTImageProcessor", "image_std": [0.229, 0.224, 0.225],
+        "resample": 2, "rescale_factor": 0.00392156862745098, "size": {"height": 224, "width": 224},
+    },
+    "openai/whisper-large-v3": {
+        "chunk_length": 30, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 128, "hop_length": 160,
+        "n_fft": 400, "n_samples": 480000, "nb_max_frames": 3000, "padding_side": "right", "padding_value": 0.0,
+        "processor_class": "WhisperProcessor", "return_attention_mask": False, "sampling_rate": 16000,
+    },
 }  # fmt: skip
 
 # What would be another model: a setting of one of them, changed.
@@ -205,4 +246,6 @@ OTHERWISE = [
     ("facebook/blenderbot-400M-distill", "layernorm_variant", "xlm"),
     ("facebook/blenderbot-400M-distill", "extra_layer_norm", True),
     ("google-t5/t5-small", "feed_forward_proj", "gated-silu"),
+    ("google/vit-base-patch16-224", "qkv_bias", False),
+    ("openai/whisper-large-v3", "use_weighted_layer_sum", True),
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from published_settings import OTHERWISE, PUBLISHED
+from published_settings import OTHERWISE, PREPARED, PUBLISHED
 
-from headway.config import ModelConfig
+from headway.config import MediaConfig, ModelConfig
 from headway.errors import ModelError
 from headway.interop.families import FAMILIES
 
@@ -36,6 +36,10 @@ def test_what_would_change_a_number_is_refused_by_its_name(name: str, key: str, 
 
 def test_what_is_read_says_the_same_when_it_is_written() -> None:
     for name, settings in PUBLISHED.items():
-        family = FAMILIES[settings["model_type"]]
-        again = shape_of({**family.write(shape_of(settings)), "model_type": settings["model_type"]})
+        family, media = FAMILIES[settings["model_type"]], None
+        if family.door is not None:
+            senses = MediaConfig.model_validate(family.door.read(settings, PREPARED[name]))
+            media, prepared = family.door.write(senses)
+            assert MediaConfig.model_validate(family.door.read({**settings, **media}, prepared)) == senses, name
+        again = shape_of({**family.write(shape_of(settings), media), "model_type": settings["model_type"]})
         assert again == shape_of(settings), name
