@@ -114,10 +114,12 @@ class _Graph:
             raise UsageError("the package onnxruntime is not installed", where=str(exported.directory), remedy=remedy) from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or two batches at once wait for each other
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has kinds of its own, and no common one
-            problem = f"onnxruntime cannot open it: {str(error).splitlines()[0][:200]}"
+            said = " ".join(str(error).split())[-200:]
+            problem = f"onnxruntime cannot open it: {said}"
             raise ModelError(problem, where=str(path), remedy="upgrade it: pip install --upgrade onnxruntime") from None
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True  # what is not asked for is not computed

@@ -133,9 +133,9 @@ class DecoderGraph(nn.Module):
 class CachedDecoderGraph(DecoderGraph):
     """The same for new ids only: what came before stands in N slots of a cache.
 
-    In: ids [B, T]; their positions [T]; which slots each sees, the new ones last, [B, T, N + T]; of each layer, in turns,
-    keys and values of the slots [B, G, N, K]; where positions are relative, those of the slots [N]; where there is an encoder, of each
-    layer keys and values of the memory [B, G, S, K], and the source's mask [B, S].
+    In: ids [B, T]; their positions [T]; which slots each sees, the new ones last, [B, T, N + T]; of each layer, in turns, keys
+    and values of the slots [B, G, N, K]; where positions are relative, those of the slots [N]; where there is an encoder, of
+    each layer keys and values of the memory [B, G, S, K], and the source's mask [B, S].
     Out: logits [B, T, V], and of each layer keys and values of all slots [B, G, N + T, K].
     """
 
