@@ -37,6 +37,8 @@ onnx = pytest.importorskip("onnx", reason="graphs are written with the packages 
 pytest.importorskip("onnxscript", reason="graphs are written with the packages of headway[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime")
 
+import itertools
+
 from tiny_models import TEXT, save_tiny  # noqa: E402  (needs transformers)
 
 SIZES = {"preset": None, "width": 32, "feed_forward_width": 48, "heads": 4, "encoder_layers": 1, "decoder_layers": 1}
@@ -205,7 +207,7 @@ def test_the_decoder_computes_what_the_model_does_with_cache_and_without(pair: P
 
 def test_every_answer_is_the_same(pair: Pair) -> None:
     task = pair.loaded.config.task
-    lines = [f"{one}\t{other}" for one, other in zip(TEXT, TEXT[1:], strict=False)] if task == "question_answering" else TEXT
+    lines = [f"{one}\t{other}" for one, other in itertools.pairwise(TEXT)] if task == "question_answering" else TEXT
     searches: list[dict[str, Any]] = [{"method": "greedy"}]
     if pair.loaded.model.decoder:
         searches += [{"method": "beam", "beam_size": 5, "n_best": 3}, {"method": "sample", "seed": 3}]
