@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -36,8 +37,6 @@ pytest.importorskip("transformers", reason="the models of other libraries are ma
 onnx = pytest.importorskip("onnx", reason="graphs are written with the packages of headway[onnx]")
 pytest.importorskip("onnxscript", reason="graphs are written with the packages of headway[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime")
-
-import itertools
 
 from tiny_models import TEXT, save_tiny  # noqa: E402  (needs transformers)
 
