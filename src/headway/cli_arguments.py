@@ -120,7 +120,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         RUN,
         ("out", {"metavar": "OUT", "help": "a new directory"}),
         ("--to", {
-            "choices": ("huggingface", "ctranslate2", "gguf"), "default": "huggingface",
+            "choices": ("huggingface", "ctranslate2", "gguf", "onnx"), "default": "huggingface",
             "help": "whose files they are (default: huggingface)",
         }),
         ("--quantization", {"metavar": "KIND", "help": "smaller numbers, such as int8; what there is depends on --to"}),

@@ -58,6 +58,7 @@ def export(arguments: Arguments) -> int:
 
     huggingface: config.json, model.safetensors, tokenizer.json, for `AutoModel`; a model that was imported goes back to its
     family, one of Headway's own to one that computes the same. ctranslate2: a fast engine for machines without a GPU.
+    onnx: graphs for onnxruntime and other engines, which read, label, tag, embed and write without Headway.
     `headway predict OUT` asks it as it asks a run. `headway check` tells before training where a configuration can go.
     Lines are those of the validation set, or --lines. Where the answers differ more than they may, the exit code is 4.
 
@@ -65,6 +66,7 @@ def export(arguments: Arguments) -> int:
       headway export runs/multi30k multi30k-huggingface --to huggingface
       headway export runs/multi30k multi30k-int8 --to ctranslate2 --quantization int8
       headway predict multi30k-int8 input.txt
+      headway export runs/reviews reviews-onnx --to onnx
     """
     from headway.evaluation.export_parity import compare_export
     from headway.evaluation.export_table import export_table

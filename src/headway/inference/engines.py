@@ -12,13 +12,18 @@ from typing import Any, cast
 from headway.errors import ModelError, UsageError
 from headway.inference.ctranslate2_model import CTranslate2Model
 from headway.inference.llama_cpp_model import LlamaCppModel
+from headway.inference.onnx_model import OnnxModel
 from headway.interop.exported import ExportedModel, read_exported
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
 from headway.model_files import is_exported
 
 PARITY = "parity.json"  # beside export.json: how the engine's answers compare with Headway's
-ENGINES: dict[str, Callable[[ExportedModel], Any]] = {"ctranslate2": CTranslate2Model, "gguf": LlamaCppModel}
+ENGINES: dict[str, Callable[[ExportedModel], Any]] = {
+    "ctranslate2": CTranslate2Model,
+    "gguf": LlamaCppModel,
+    "onnx": OnnxModel,
+}
 _log = logging.getLogger(__name__)
 
 

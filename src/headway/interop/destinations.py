@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headway.config import Config
 from headway.errors import UsageError
-from headway.interop import ctranslate2, gguf, huggingface_export
+from headway.interop import ctranslate2, gguf, huggingface_export, onnx
 from headway.interop.exported import write_exported
 from headway.model_dir import LoadedModel
 
@@ -51,6 +51,13 @@ def _to_gguf(loaded: LoadedModel, out: Path, quantization: str | None) -> Path:
     return write_exported(loaded, out, "gguf", quantization, write, [gguf.FILE])
 
 
+def _to_onnx(loaded: LoadedModel, out: Path, quantization: str | None) -> Path:
+    def write(directory: Path) -> None:
+        onnx.write_onnx(loaded, directory, quantization)
+
+    return write_exported(loaded, out, "onnx", quantization, write, onnx.FILES)
+
+
 def _to_huggingface(loaded: LoadedModel, out: Path, _: str | None) -> Path:
     found = huggingface_export.export_model(loaded, out)
     _log.info("as a model of the family %s", found.family)
@@ -66,6 +73,7 @@ DESTINATIONS: dict[str, Destination] = {
         "CTranslate2", ctranslate2.ctranslate2_problem, _to_ctranslate2, "ctranslate2", ctranslate2.QUANTIZATIONS
     ),
     "gguf": Destination("llama.cpp", gguf.gguf_problem, _to_gguf, "llama_cpp", gguf.QUANTIZATIONS),
+    "onnx": Destination("ONNX", onnx.onnx_problem, _to_onnx, "onnxruntime", onnx.QUANTIZATIONS),
 }
 
 

@@ -67,9 +67,19 @@ def build_norm(config: ModelConfig, width: int) -> nn.Module:
 
 def sinusoidal_positions(positions_T: Tensor, width: int) -> Tensor:
     """PE(pos, 2i) = sin(pos / 10000^(2i/D)), PE(pos, 2i+1) = cos(…): section 3.5 of the paper. Returns [T, D] float32."""
-    even = torch.arange(0, width, 2, device=positions_T.device, dtype=torch.float32)
-    angles = positions_T.float()[:, None] * torch.exp(even * (-math.log(10000.0) / width))
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :width]
+    return sinusoids_at(positions_T, sinusoidal_frequencies(width, positions_T.device))[:, :width]
+
+
+def sinusoidal_frequencies(width: int, device: torch.device | None = None) -> Tensor:
+    """1 / 10000^(2i/D), [D/2] float32."""
+    even = torch.arange(0, width, 2, device=device, dtype=torch.float32)
+    return torch.exp(even * (-math.log(10000.0) / width))
+
+
+def sinusoids_at(positions_T: Tensor, frequencies: Tensor) -> Tensor:
+    """Sines and cosines in turns, two for each frequency, [T, 2F] float32."""
+    angles = positions_T.float()[:, None] * frequencies
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
 
 
 class Rotation(NamedTuple):
@@ -81,7 +91,12 @@ class Rotation(NamedTuple):
 
 def rotary_positions(positions_T: Tensor, config: ModelConfig) -> Rotation:
     """Rotary positions (Su et al. 2021): the pair (k, k + K/2) turns by pos / 10000^(2k/K); the base may be another."""
-    angles = positions_T.float()[:, None, None] * rotary_frequencies(config, positions_T.device)
+    return rotation_at(positions_T, rotary_frequencies(config, positions_T.device))
+
+
+def rotation_at(positions_T: Tensor, frequencies: Tensor) -> Rotation:
+    """What turns each position by so much for each frequency, [K/2]."""
+    angles = positions_T.float()[:, None, None] * frequencies
     cos, sin = angles.cos(), angles.sin()
     return Rotation(torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
 
@@ -169,12 +184,13 @@ def attention(
         dropout: applied to the weights; None for none.
     """
     scores = q_BHTK.shape[-2] * k_BHSK.shape[-2]
-    if dropout is None and (q_BHTK.is_cuda or scores > LARGEST_UNFUSED_SCORES):
+    exporting = torch.compiler.is_exporting()  # a graph for any length cannot ask for it
+    if dropout is None and not exporting and (q_BHTK.is_cuda or scores > LARGEST_UNFUSED_SCORES):
         if bias is not None:
             bias = bias.to(q_BHTK.dtype)
             mask = bias if mask is None else bias.masked_fill(~mask, torch.finfo(bias.dtype).min)
         return F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=mask)
-    if q_BHTK.shape[2] == 1 and q_BHTK.dtype == torch.bfloat16 and not q_BHTK.is_cuda and dropout is None:
+    if q_BHTK.dtype == torch.bfloat16 and q_BHTK.shape[2] == 1 and not q_BHTK.is_cuda and dropout is None:
         # oneDNN has other kernels for one or two rows: they add up in an order that depends on S, and so on padding.
         return attention(torch.cat((q_BHTK,) * 4, 2), k_BHSK, v_BHSK, mask=mask, bias=bias)[:, :, :1]
     weights_BHTS = attention_weights(q_BHTK, k_BHSK, mask, bias)

@@ -1,0 +1,131 @@
+"""A model that onnxruntime runs, one step at a time: every search and every answer of Headway's stays what it is.
+
+What its graphs compute beyond the memory (logits of a head, the vector of a text) is what `encode` returns here, so that `pool`
+and `head` have nothing left to do; the same holds for `decode` and `logits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from headway.errors import ModelError, UsageError
+from headway.interop.exported import ExportedModel
+from headway.interop.onnx import DECODER_WITH_CACHE, ENCODER
+from headway.interop.onnx_graphs import layer_names
+from headway.model.cache import KVCache, LayerCache
+
+
+class OnnxModel(nn.Module):
+    """Stands where a Transformer stands for a predictor.
+
+    Raises:
+        UsageError: the package is not installed.
+        ModelError: it cannot open the files.
+    """
+
+    def __init__(self, exported: ExportedModel) -> None:
+        super().__init__()
+        self.config = exported.config.model
+        self.decoder = range(self.config.decoder_layers)
+        self.head = nn.Identity()
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)  # tells where tensors are expected
+        if self.config.encoder_layers:
+            self._encoder = _Graph(exported, ENCODER)
+        if self.decoder:
+            self._steps = _Graph(exported, DECODER_WITH_CACHE)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """It computes on the CPU, wherever it is told to go."""
+        return self
+
+    def encode(self, source_ids_BS: Tensor, source_mask_BS: Tensor) -> Tensor:
+        """What is made of the sources: logits, a vector each, or for the decoder what it reads of them."""
+        given = {"source_ids": source_ids_BS, "source_mask": source_mask_BS}
+        if not self.decoder:
+            return self._encoder.run(given, [self._encoder.outputs[-1]])[0]
+        return torch.stack(self._encoder.run(given, layer_names("memory", len(self.decoder))))
+
+    def decode(self, target_ids_BT: Tensor, memory: Tensor | None, source_mask_BS: Tensor | None, cache: KVCache) -> Tensor:
+        """Logits after each of the new ids, [B, T, V]; of a beginning, in which nobody chooses, after its last, [B, 1, V].
+
+        Args:
+            memory: what `encode` returned, for the first ids.
+        """
+        if memory is not None:
+            for layer, (keys, values) in zip(cache.layers, memory.unflatten(0, (-1, 2)), strict=True):
+                layer.memory = keys, values
+        B, T = target_ids_BT.shape
+        past = len(cache.slot_positions) - T
+        mask = cache.mask[:, 0] if cache.mask is not None else torch.ones(1, 1, past + T, dtype=torch.bool)
+        visible_BTS = mask.expand(B, T, past + T)
+        begun = T - 1 if not past else 0
+        if begun:
+            self._step(target_ids_BT[:, :begun], visible_BTS[:, :begun, :begun], source_mask_BS, cache, 0, logits=False)
+        found = self._step(target_ids_BT[:, begun:], visible_BTS[:, begun:], source_mask_BS, cache, past + begun, logits=True)
+        return found[0]
+
+    def _step(
+        self, ids: Tensor, visible: Tensor, source_mask: Tensor | None, cache: KVCache, past: int, *, logits: bool
+    ) -> list[Tensor]:
+        """Appends ids to a cache of `past` slots."""
+        B, T = ids.shape
+        positions = cache.slot_positions[past : past + T]
+        given = {"target_ids": ids, "positions": positions, "past_positions": cache.slot_positions[:past], "visible": visible}
+        if source_mask is not None:
+            given["source_mask"] = source_mask
+        layers = len(cache.layers)
+        given |= zip(layer_names("past", layers), (t for layer in cache.layers for t in self._slots(layer, B)), strict=True)
+        if cache.layers[0].memory is not None:
+            given |= zip(layer_names("memory", layers), (t for layer in cache.layers for t in layer.memory or ()), strict=True)
+        found = self._steps.run(given, [*(["logits"] if logits else []), *layer_names("", layers)])
+        slots = found[len(found) - 2 * layers :]
+        for layer, keys, values in zip(cache.layers, slots[::2], slots[1::2], strict=True):
+            layer.keys, layer.values, layer.length = keys.transpose(2, 3), values, past + T
+        return found
+
+    def _slots(self, layer: LayerCache, rows: int) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values so far, [B, G, N, K] each."""
+        if layer.keys is None or layer.values is None:
+            none = torch.empty(rows, self.config.key_value_heads or self.config.heads, 0, self.config.width_of_head)
+            return none, none
+        return layer.keys.transpose(2, 3), layer.values
+
+    def pool(self, found: Tensor, mask_BS: Tensor) -> Tensor:
+        return found
+
+    def logits(self, found: Tensor) -> Tensor:
+        return found
+
+
+class _Graph:
+    """A graph that is ready to run."""
+
+    def __init__(self, exported: ExportedModel, name: str) -> None:
+        path = exported.directory / name
+        try:
+            import onnxruntime
+        except ImportError:
+            remedy = "pip install 'headway[onnx]'"
+            raise UsageError("the package onnxruntime is not installed", where=str(exported.directory), remedy=remedy) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or two batches at once wait for each other
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime has kinds of its own, and no common one
+            said = " ".join(str(error).split())[-200:]
+            problem = f"onnxruntime cannot open it: {said}"
+            raise ModelError(problem, where=str(path), remedy="upgrade it: pip install --upgrade onnxruntime") from None
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True  # what is not asked for is not computed
+        self.inputs = {one.name for one in self._session.get_inputs()}
+        self.outputs = [one.name for one in self._session.get_outputs()]
+
+    def run(self, given: dict[str, Tensor], wanted: Sequence[str]) -> list[Tensor]:
+        arrays = {name: np.ascontiguousarray(one.cpu().numpy()) for name, one in given.items() if name in self.inputs}
+        return [torch.from_numpy(found) for found in self._session.run(list(wanted), arrays, self._options)]
