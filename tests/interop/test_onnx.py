@@ -197,10 +197,11 @@ def test_the_decoder_computes_what_the_model_does_with_cache_and_without(pair: P
         slots = torch.arange(end)
         given = {
             "target_ids": ids[:, start:end], "positions": slots[start:], "past_positions": slots[:start],
+            "wanted": slots[: end - start].flip(0),
             "visible": (slots[start:, None] >= slots).expand(3, -1, -1), **past, **source,
         }  # fmt: skip
         found = pair.run("decoder_with_cache", given)
-        torch.testing.assert_close(found.pop("logits"), wanted[:, start:end], **NEAR)
+        torch.testing.assert_close(found.pop("logits"), wanted[:, start:end].flip(1), **NEAR)
         past = {f"past_{name}": one for name, one in found.items()}
 
 

@@ -60,33 +60,24 @@ class OnnxModel(nn.Module):
             for layer, (keys, values) in zip(cache.layers, memory.unflatten(0, (-1, 2)), strict=True):
                 layer.memory = keys, values
         B, T = target_ids_BT.shape
-        past = len(cache.slot_positions) - T
-        mask = cache.mask[:, 0] if cache.mask is not None else torch.ones(1, 1, past + T, dtype=torch.bool)
-        visible_BTS = mask.expand(B, T, past + T)
-        begun = T - 1 if not past else 0
-        if begun:
-            self._step(target_ids_BT[:, :begun], visible_BTS[:, :begun, :begun], source_mask_BS, cache, 0, logits=False)
-        found = self._step(target_ids_BT[:, begun:], visible_BTS[:, begun:], source_mask_BS, cache, past + begun, logits=True)
-        return found[0]
-
-    def _step(
-        self, ids: Tensor, visible: Tensor, source_mask: Tensor | None, cache: KVCache, past: int, *, logits: bool
-    ) -> list[Tensor]:
-        """Appends ids to a cache of `past` slots."""
-        B, T = ids.shape
-        positions = cache.slot_positions[past : past + T]
-        given = {"target_ids": ids, "positions": positions, "past_positions": cache.slot_positions[:past], "visible": visible}
-        if source_mask is not None:
-            given["source_mask"] = source_mask
+        slots = len(cache.slot_positions)
+        given = {
+            "target_ids": target_ids_BT,
+            "positions": cache.query_positions,
+            "past_positions": cache.slot_positions[: slots - T],
+            "wanted": torch.arange(T) if slots > T else torch.tensor([T - 1]),
+            "visible": cache.mask[:, 0].expand(B, T, slots) if cache.mask is not None else torch.ones(B, T, slots).bool(),
+        }
+        if source_mask_BS is not None:
+            given["source_mask"] = source_mask_BS
         layers = len(cache.layers)
         given |= zip(layer_names("past", layers), (t for layer in cache.layers for t in self._slots(layer, B)), strict=True)
         if cache.layers[0].memory is not None:
             given |= zip(layer_names("memory", layers), (t for layer in cache.layers for t in layer.memory or ()), strict=True)
-        found = self._steps.run(given, [*(["logits"] if logits else []), *layer_names("", layers)])
-        slots = found[len(found) - 2 * layers :]
-        for layer, keys, values in zip(cache.layers, slots[::2], slots[1::2], strict=True):
-            layer.keys, layer.values, layer.length = keys.transpose(2, 3), values, past + T
-        return found
+        logits_BTV, *filled = self._steps.run(given, ["logits", *layer_names("", layers)])
+        for layer, keys, values in zip(cache.layers, filled[::2], filled[1::2], strict=True):
+            layer.keys, layer.values, layer.length = keys.transpose(2, 3), values, slots
+        return logits_BTV
 
     def _slots(self, layer: LayerCache, rows: int) -> tuple[Tensor, Tensor]:
         """A layer's keys and values so far, [B, G, N, K] each."""
@@ -121,11 +112,9 @@ class _Graph:
             said = " ".join(str(error).split())[-200:]
             problem = f"onnxruntime cannot open it: {said}"
             raise ModelError(problem, where=str(path), remedy="upgrade it: pip install --upgrade onnxruntime") from None
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True  # what is not asked for is not computed
         self.inputs = {one.name for one in self._session.get_inputs()}
         self.outputs = [one.name for one in self._session.get_outputs()]
 
     def run(self, given: dict[str, Tensor], wanted: Sequence[str]) -> list[Tensor]:
         arrays = {name: np.ascontiguousarray(one.cpu().numpy()) for name, one in given.items() if name in self.inputs}
-        return [torch.from_numpy(found) for found in self._session.run(list(wanted), arrays, self._options)]
+        return [torch.from_numpy(found) for found in self._session.run(list(wanted), arrays)]

@@ -58,7 +58,7 @@ def layer_names(name: str, layers: int) -> list[str]:
     return [f"{begin}{kind}.{layer}" for layer in range(layers) for kind in ("keys", "values")]
 
 
-BATCH, SOURCE, TARGET, NEW, PAST = 2, 3, 4, 5, 6  # lengths of the examples
+BATCH, SOURCE, TARGET, NEW, PAST, WANTED = 2, 3, 4, 5, 6, 7  # lengths of the examples
 
 
 class EncoderGraph(nn.Module):
@@ -133,10 +133,11 @@ class DecoderGraph(nn.Module):
 class CachedDecoderGraph(DecoderGraph):
     """The same for new ids only: what came before stands in N slots of a cache.
 
-    In: ids [B, T]; their positions [T]; which slots each sees, the new ones last, [B, T, N + T]; of each layer, in turns, keys
-    and values of the slots [B, G, N, K]; where positions are relative, those of the slots [N]; where there is an encoder, of
-    each layer keys and values of the memory [B, G, S, K], and the source's mask [B, S].
-    Out: logits [B, T, V], and of each layer keys and values of all slots [B, G, N + T, K].
+    In: ids [B, T]; their positions [T]; which of them logits are wanted of, by place [W]; which slots each sees, the new ones
+    last, [B, T, N + T]; of each layer, in turns, keys and values of the slots [B, G, N, K]; where positions are relative, those
+    of the slots [N]; where there is an encoder, of each layer keys and values of the memory [B, G, S, K], and the source's mask
+    [B, S].
+    Out: logits [B, W, V], and of each layer keys and values of all slots [B, G, N + T, K].
     """
 
     def signature(self) -> Signature:
@@ -145,6 +146,7 @@ class CachedDecoderGraph(DecoderGraph):
         found = Signature(output_names=["logits", *layer_names("", layers)])
         found.add("target_ids", torch.zeros(BATCH, NEW, dtype=torch.long), "batch", "new")
         found.add("positions", torch.arange(NEW), "new")
+        found.add("wanted", torch.zeros(WANTED, dtype=torch.long), "wanted")
         if config.positions == "relative":
             found.add("past_positions", torch.arange(PAST), "past")
         found.add("visible", torch.ones(BATCH, NEW, PAST + NEW, dtype=torch.bool), "batch", "new", "past + new")
@@ -158,6 +160,7 @@ class CachedDecoderGraph(DecoderGraph):
         self,
         target_ids: Tensor,
         positions: Tensor,
+        wanted: Tensor,
         visible: Tensor,
         past: Sequence[Tensor],
         past_positions: Tensor | None = None,
@@ -169,7 +172,7 @@ class CachedDecoderGraph(DecoderGraph):
         torch._check(visible.shape[2] == past[0].shape[2] + positions.shape[0])
         slots_S = torch.cat((past_positions, positions)) if past_positions is not None else None
         hidden_BTD = self.stack(target_ids, positions, slots_S, visible[:, None], None, memory_mask, slots)
-        return self._logits(hidden_BTD), *(tensor for one in slots for tensor in one.all)
+        return self._logits(hidden_BTD.index_select(1, wanted)), *(tensor for one in slots for tensor in one.all)
 
 
 def _add_mask(found: Signature) -> None:
