@@ -304,6 +304,7 @@ def test_an_answer_is_explained_as_it_is_given(tmp_path: Path) -> None:
     assert found <= 1e-5
 
 
+@pytest.mark.slow
 def test_learning_goes_on_from_it_and_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _, _, loaded, _ = made(tmp_path, ("<|de|>", "<|de|>"))

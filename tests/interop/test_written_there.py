@@ -68,7 +68,8 @@ def test_translations_are_the_same_there(beams: int, tmp_path: Path) -> None:
     method = {"method": "greedy"} if beams == 1 else {"method": "beam", "beam_size": beams, "length_penalty": 1.0}
     predictor = Predictor(str(directory), precision="fp32", maximum_length=40, **method)
     wanted_otherwise, lengths = 0, []
-    for text, (found, *_) in zip(GIVEN, predictor.translate_stream(GIVEN), strict=True):
+    texts = GIVEN[::3]
+    for text, (found, *_) in zip(texts, predictor.translate_stream(texts), strict=True):
         given = tokenizer(text, return_tensors="pt").input_ids
         settings = {"max_new_tokens": 41, "do_sample": False, "num_beams": beams, "early_stopping": beams > 1}
         whole = theirs.generate(given, **settings)[0, 1:].tolist()
@@ -78,7 +79,7 @@ def test_translations_are_the_same_there(beams: int, tmp_path: Path) -> None:
         lengths.append(len(found.ids))
         wanted_otherwise += bool({*SPECIAL} & {*theirs.generate(given, **settings, suppress_tokens=None)[0, 1:].tolist()})
     assert max(lengths) > 2
-    assert wanted_otherwise > len(GIVEN) // 2, "special pieces are what it would have written"
+    assert wanted_otherwise > len(texts) // 2, "special pieces are what it would have written"
 
 
 @torch.no_grad()
