@@ -1,7 +1,8 @@
 """Speed of fine-tuning side by side: examples per second of Headway and of Hugging Face's Trainer, the same model and data.
 
     headway import DIRECTORY models/minilm
-    python benchmarks/fine_tuning.py --theirs DIRECTORY --ours models/minilm --data data/sst2/train.tsv
+    python benchmarks/fine_tuning.py --theirs DIRECTORY --ours models/minilm \
+        --data data/sst2/train.tsv --validation data/sst2/dev.tsv
 
 Both learn a classifier from the same pre-trained encoder in the same precision, in turns, several rounds; the first seconds of
 each are not counted. A batch of the Trainer has as many texts as one of Headway has on average. Prints every figure with its
@@ -28,7 +29,7 @@ run_directory: {run}
 task: classification
 data:
   train: {{path: {data}, source: 0, target: 1}}
-  validation: {{path: {data}, source: 0, target: 1}}
+  validation: {{path: {validation}, source: 0, target: 1}}
 model: {{start_from: {ours}, dropout: 0.1}}
 training:
   updates: 1000000
@@ -60,7 +61,13 @@ def prepared(system: System, options: argparse.Namespace, directory: Path, sente
     directory.mkdir(parents=True, exist_ok=True)
     if system.grouped is None:
         config = directory / "config.yaml"
-        told = {"run": directory / "run", "data": options.data, "ours": options.ours, "precision": system.precision}
+        told = {
+            "run": directory / "run",
+            "data": options.data,
+            "validation": options.validation,
+            "ours": options.ours,
+            "precision": system.precision,
+        }
         config.write_text(CONFIG.format(tokens=BATCH_TOKENS, threads=THREADS, **told), encoding="utf-8")
         argv = [str(Path(sys.executable).parent / "headway"), "train", str(config)]
         return Run(argv, directory, directory / "run" / "metrics.jsonl")
@@ -83,6 +90,7 @@ def main() -> None:
     parser.add_argument("--theirs", type=lambda text: Path(text).resolve(), required=True, help="a directory of Hugging Face")
     parser.add_argument("--ours", type=lambda text: Path(text).resolve(), required=True, help="what `headway import` made of it")
     parser.add_argument("--data", type=lambda text: Path(text).resolve(), required=True, help="a text, a tab and a label a line")
+    parser.add_argument("--validation", type=lambda text: Path(text).resolve(), required=True, help="other texts of this form")
     parser.add_argument("--peers", type=lambda text: Path(text).resolve(), default=HERE.parent / ".peers")
     parser.add_argument("--work", type=lambda text: Path(text).resolve(), default=Path("runs/benchmarks/fine_tuning").resolve())
     parser.add_argument("--rounds", type=int, default=3)

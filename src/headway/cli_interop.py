@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from headway.command_line import Arguments, say
-from headway.errors import DataError, ModelError, UsageError
+from headway.errors import DataError, ModelError, ResourceError, UsageError
 
 
 def import_(arguments: Arguments) -> None:
@@ -58,7 +58,7 @@ def export(arguments: Arguments) -> int:
 
     huggingface: config.json, model.safetensors, tokenizer.json, for `AutoModel`; a model that was imported goes back to its
     family, one of Headway's own to one that computes the same. ctranslate2: a fast engine for machines without a GPU.
-    onnx: graphs for onnxruntime and other engines, which read, label, tag, embed and write without Headway.
+    onnx: graphs for onnxruntime, which read, label, tag, embed and write without Headway. gguf: one file for llama.cpp.
     `headway predict OUT` asks it as it asks a run. `headway check` tells before training where a configuration can go.
     Lines are those of the validation set, or --lines. Where the answers differ more than they may, the exit code is 4.
 
@@ -74,21 +74,26 @@ def export(arguments: Arguments) -> int:
     from headway.model_dir import load_model
 
     loaded, out = load_model(arguments.run), Path(arguments.out)
-    lines = _lines(arguments.lines) if arguments.lines else None
+    lines = _lines(arguments.lines) if arguments.lines and not arguments.no_comparison else None
     export_model(loaded, out, arguments.to, arguments.quantization)
     code, runner = 0, DESTINATIONS[arguments.to].runner
-    if find_spec(runner) is None:
+    if arguments.no_comparison:
+        pass
+    elif find_spec(runner) is None:
         say(f"not compared: the package {runner} is not installed")
-    elif not arguments.no_comparison:
+    else:
         try:
             parity = compare_export(loaded, out, arguments.to, arguments.quantization, lines)
         except DataError as error:
             say(f"not compared: {error}")
             if loaded.config.media.kind == "text":
                 say("to compare: headway export … --lines FILE, with lines as for predict")
+        except ResourceError as error:  # it is written all the same
+            say(f"not compared: {error}")
+            code = error.exit_code
         else:
             say(export_table(parity))
-            code = 0 if parity.passed else ModelError.exit_code
+            code = ModelError.exit_code if parity.passed is False else 0
     print(out)
     return code
 
@@ -96,4 +101,7 @@ def export(arguments: Arguments) -> int:
 def _lines(name: str) -> list[str]:
     from headway.data.lines import read_line_blocks
 
-    return [line for block in read_line_blocks(name) for line in block]
+    lines = [line for block in read_line_blocks(name) for line in block]
+    if not any(line.strip() for line in lines):
+        raise DataError("holds no line to ask", where=name, remedy="give a file with lines for predict")
+    return lines

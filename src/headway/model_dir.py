@@ -28,6 +28,7 @@ from headway.evaluation.calibration import Calibration
 from headway.model.transformer import Transformer
 from headway.model_card import model_card
 from headway.model_files import (
+    EXPORT,
     RESTORE,
     SEED_RUN,
     bring_to_medium,
@@ -235,6 +236,9 @@ def find_model(path: str | os.PathLike[str]) -> Path:
         raise ModelError(problem, where=str(path), remedy=f"name one of them: {Path(path) / 'seed1'}")
     if "checkpoints" in names:
         raise ModelError("this run has no model yet", where=str(path), remedy="train on: one is kept at the first validation")
+    if EXPORT in names:
+        remedy = "headway predict reads it; for all else name the run that it was made from"
+        raise ModelError("was written for another engine (export.json tells for which)", where=str(path), remedy=remedy)
     foreign = [name for name in names if name.endswith((".pt", ".pth", ".bin", ".pkl", ".ckpt"))]
     if foreign:
         raise ModelError(f"holds {foreign[0]}, which may run code when opened, and no {MANIFEST}", where=str(path), remedy=_USE)

@@ -145,7 +145,7 @@ def write_directory(
             _fs.make_directory(aside)
             write(aside)
             _fs.fsync_directory(aside)
-        except OSError:
+        except BaseException:  # also one that was interrupted leaves nothing behind
             remove(aside, names)
             raise
         put_in_place(aside, directory, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from headway.cli import main
 from headway.config import Config, TokenizerConfig
 from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.errors import ModelError, UsageError
-from headway.evaluation.export_parity import Parity, compare_export
+from headway.evaluation.export_parity import Asked, Parity, compare_export
 from headway.evaluation.export_table import export_table
 from headway.interop.destinations import DESTINATIONS, export_model, where_it_can_go
 from headway.model_dir import LoadedModel, build_model, load_model, save_model
@@ -22,7 +23,7 @@ from headway.model_dir import LoadedModel, build_model, load_model, save_model
 pytest.importorskip("ctranslate2", reason="the engine is an extra: headway[ctranslate2]")
 pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
 
-from own_writers import SHAPES, own_writer
+from own_writers import SHAPES, config_of, own_writer
 from tiny_models import TEXT, save_tiny
 
 from headway.interop.huggingface import import_model
@@ -160,7 +161,6 @@ def test_an_export_that_answers_otherwise_is_marked(tmp_path: Path, caplog: pyte
 
 @pytest.mark.parametrize("quantization", [None, "int8"])
 def test_what_passes_depends_on_quantization(quantization: str | None) -> None:
-    from headway.evaluation.export_parity import Asked
     from headway.evaluation.intervals import Interval
 
     def side(score: float) -> Asked:
@@ -205,3 +205,71 @@ def test_where_a_configuration_can_go_is_told(tmp_path: Path) -> None:
     told = where_it_can_go(sinusoidal.config).splitlines()
     assert any("CTranslate2 (--to ctranslate2)" in line and "yes" in line for line in told)
     assert any("llama.cpp (--to gguf)" in line and "no: " in line for line in told)
+
+
+def test_a_language_model_with_relative_positions_does_not_go_to_ctranslate2() -> None:
+    """It reads a prompt of several pieces with other biases than ours."""
+    problem = DESTINATIONS["ctranslate2"].problem(config_of({"positions": "relative"}))
+    assert "model.positions=relative" in str(problem)
+    assert DESTINATIONS["ctranslate2"].problem(config_of({"positions": "sinusoidal"})) is None
+
+
+def test_a_quantised_model_without_a_score_is_not_judged() -> None:
+    def side() -> Asked:
+        return Asked([], 1.0, 1.0, 1, 1, None)
+
+    found = Parity("ctranslate2", "int8", 100, 0.8, None, "", side(), side())
+    assert found.passed is None
+    assert "nothing tells" in export_table(found)
+    assert Parity("ctranslate2", "int8", 100, 1.0, None, "", side(), side()).passed is True
+    assert Parity("ctranslate2", None, 100, 0.8, None, "", side(), side()).passed is False
+
+
+def test_an_empty_file_of_lines_is_refused_before_anything_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own({}, tmp_path / "ours")
+    (tmp_path / "lines.txt").write_text("\n \n", encoding="utf-8")
+    command = [
+        "export",
+        str(tmp_path / "ours"),
+        str(tmp_path / "out"),
+        "--to",
+        "ctranslate2",
+        "--lines",
+        str(tmp_path / "lines.txt"),
+    ]
+    assert main(command) == 3
+    assert "holds no line to ask" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_nothing_tells_of_and_that_the_engine_does_not_open_are_named(tmp_path: Path) -> None:
+    export_model(own({}, tmp_path / "ours"), tmp_path / "out", "ctranslate2")
+    told = json.loads((tmp_path / "out" / "export.json").read_text())
+    record = told["files"].pop("model.bin")
+    (tmp_path / "out" / "export.json").write_text(json.dumps(told))
+    with pytest.raises(ModelError, match=r"model\.bin.*is not told of in export\.json"):
+        headway.load(str(tmp_path / "out"))
+    content = b"no model"
+    (tmp_path / "out" / "model.bin").write_bytes(content)
+    told["files"]["model.bin"] = {**record, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (tmp_path / "out" / "export.json").write_text(json.dumps(told))
+    with pytest.raises(ModelError, match="does not open it"):
+        headway.load(str(tmp_path / "out"))
+
+
+def test_an_export_is_no_run(tmp_path: Path) -> None:
+    export_model(own({}, tmp_path / "ours"), tmp_path / "out", "ctranslate2")
+    with pytest.raises(ModelError, match="was written for another engine"):
+        load_model(tmp_path / "out")
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = own({}, tmp_path / "ours")
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headway.interop.ctranslate2.write_ctranslate2", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_model(loaded, tmp_path / "out", "ctranslate2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ours"]

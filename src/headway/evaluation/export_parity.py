@@ -64,11 +64,14 @@ class Parity:
     theirs: Asked
 
     @property
-    def passed(self) -> bool:
+    def passed(self) -> bool | None:
+        """None where a quantised model cannot be judged: other outputs may be as good, and nothing tells."""
         if self.worst_cosine is not None:
             return self.worst_cosine >= (LEAST_QUANTISED_COSINE if self.quantization else LEAST_COSINE)
-        if self.quantization is None or self.own.score is None or self.theirs.score is None:
+        if self.identical >= LEAST_IDENTICAL or self.quantization is None:
             return self.identical >= LEAST_IDENTICAL
+        if self.own.score is None or self.theirs.score is None:
+            return None
         return self.theirs.score.score >= self.own.score.low
 
     def as_json(self) -> dict[str, Any]:
@@ -107,23 +110,25 @@ def compare_export(
             problem, where=str(out), remedy="ask either yourself: headway predict, and the processor beside the model"
         )
     texts, references = (list(lines), None) if lines is not None else validation_lines(config)
-    if not texts:
-        raise DataError("there is no line to compare with", where="--lines", remedy="give a file with lines for predict")
-    decoding = {**GREEDY, "precision": "int8" if quantization == "int8" else "fp32"}
+    decoding = {**GREEDY, "precision": "fp32"}
     if config.task == "language_model":
         texts = [" ".join(text.split()[:PROMPT_WORDS]) for text in texts if text.strip()][:MOST_PROMPTS]
         decoding["maximum_length"] = min(CONTINUATION, config.data.max_length // 2)
         references = None
+    if not any(text.strip() for text in texts):
+        raise DataError("there is no line to compare with", where="--lines", remedy="give a file with lines for predict")
     label, own, theirs = "", None, None
-    asked_own = _ask({"path": str(loaded.directory), "texts": texts, "decoding": decoding})
-    request = {"path": str(out), "texts": texts, "decoding": decoding}
+    direction = config.data.directions[0] if len(config.data.directions) > 1 else None
+    towards = [direction.target, direction.source] if direction is not None else None
+    request = {"path": str(out), "texts": texts, "decoding": decoding, "towards": towards}
+    asked_own = _ask({**request, "path": str(loaded.directory)})
     asked_theirs = _ask({**request, "run": str(loaded.directory)} if destination == "huggingface" else request)
     if references is not None and (measured := _measured(asked_own["answers"], references, config)) is not None:
         label = measured.label
         own = score_interval(measured.statistics, measured.formula)
         other = _measured(asked_theirs["answers"], references, config)
         theirs = score_interval(other.statistics, other.formula) if other is not None else None
-    same, worst = _alike(asked_own["answers"], asked_theirs["answers"])
+    same, worst = _alike(asked_own["answers"], asked_theirs["answers"], numbers=config.data.labels == "number")
     found = Parity(
         destination, quantization, len(texts), same, worst, label,
         _asked(asked_own, loaded.directory, own), _asked(asked_theirs, out, theirs),
@@ -143,11 +148,13 @@ def validation_lines(config: Config) -> tuple[list[str], list[str] | None]:
     lines: list[str] = []
     wanted: list[str] = []
     for part in config.data.parts("validation"):
+        if part.direction != config.data.directions[0]:
+            continue
         for example in read(part, config.data):
             if len(lines) == MOST_LINES:
                 break
             lines.append(_line_of(example, config.task))
-            wanted.append(example.target)
+            wanted.append(", ".join(example.labels) if "classification" in config.task else example.target)
     return lines, wanted
 
 
@@ -162,6 +169,8 @@ def _measured(answers: list[dict[str, Any]], references: list[str], config: Conf
     if config.task in ("sentence_embedding", "language_model", "question_answering", "tagging"):
         return None
     texts = [answer["text"] for answer in answers]
+    if "classification" in config.task and config.data.labels != "one":
+        return None
     if "classification" in config.task:
         return share_of_right(texts, references)
     language, tokenize = config.data.target_language, config.evaluation.bleu_tokenize
@@ -176,24 +185,31 @@ def share_of_right(texts: Sequence[str], references: Sequence[str]) -> Measureme
     return Measurement("accuracy", "accuracy", "", np.stack((right, np.ones_like(right)), 1), "share")
 
 
-def _alike(own: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> tuple[float, float | None]:
+def _alike(own: list[dict[str, Any]], theirs: list[dict[str, Any]], *, numbers: bool) -> tuple[float, float | None]:
     if "vector" in own[0]:
         one, other = (np.array([answer["vector"] for answer in some], dtype=np.float64) for some in (own, theirs))
         lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
         cosines = np.where(lengths > 0, (one * other).sum(1) / np.where(lengths > 0, lengths, 1), 1.0)
         return float(np.mean(cosines >= LEAST_COSINE)), float(cosines.min())
+    if numbers:
+        one, other = (np.array([float(answer["text"] or "nan") for answer in some]) for some in (own, theirs))
+        return float(np.isclose(one, other, rtol=1e-4, atol=1e-5, equal_nan=True).mean()), None
     by_ids = all("ids" in answer for answer in (*own, *theirs))
     key = "ids" if by_ids else "text"
     return float(np.mean([a[key] == b[key] for a, b in zip(own, theirs, strict=True)])), None
 
 
 def _ask(request: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "headway.evaluation.export_probe"]
+    command = [sys.executable, "-P", "-m", "headway.evaluation.export_probe"]  # -P: what lies in this directory is not run
     ended = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True)
     if ended.returncode:
-        said = ended.stderr.strip().split("\n")[-1][:300]
+        lines = ended.stderr.strip().split("\n")
+        said = lines[-1][:300] or f"its process ended with {ended.returncode}"
         raise ResourceError(f"could not be asked: {said}", where=request["path"], remedy="try headway predict with it")
-    return dict(json.loads(ended.stdout.strip().split("\n")[-1]))
+    told = dict(json.loads(ended.stdout.strip().split("\n")[-1]))
+    if "problem" in told:
+        raise ResourceError(f"could not be asked: {told['problem']}", where=request["path"], remedy=told["remedy"])
+    return told
 
 
 def _asked(told: dict[str, Any], directory: Path, score: Interval | None) -> Asked:

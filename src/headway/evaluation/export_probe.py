@@ -6,18 +6,29 @@ A process of its own, because resident memory never falls again, and engines mus
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from headway.errors import HeadwayError
 from headway.tuning.batch_probe import UNIT
 
 
 def main() -> int:
-    """The request: `path`, `texts`, `decoding`, and of a directory of Hugging Face the `run` that it was made from."""
-    request = json.load(sys.stdin)
+    """The request: `path`, `texts`, `decoding`, `towards` which languages, of a directory of Hugging Face the `run` behind it."""
+    try:
+        print(json.dumps(asked(json.load(sys.stdin))))
+    except HeadwayError as error:
+        where = f"{error.where}: " if error.where else ""
+        print(json.dumps({"problem": f"{where}{error.problem}", "remedy": error.remedy}))
+    return 0
+
+
+def asked(request: dict[str, Any]) -> dict[str, Any]:
+    """What a model answers, how long it took, and the most memory that was resident."""
     begun = time.perf_counter()
     if request.get("run"):
         from headway.evaluation.huggingface_answers import HuggingFaceAnswers
@@ -27,18 +38,24 @@ def main() -> int:
         import headway
 
         predictor = headway.load(request["path"], **request["decoding"])
+        predictor = predictor.towards(*request["towards"]) if request["towards"] else predictor
     texts = request["texts"]
     list(predictor.answer_pieces([texts[:2]]))  # the first answers pay for what is built once
     ready = time.perf_counter()
     answers = [_as_json(found[0]) for found in predictor.answer_pieces([texts])]
-    told = {
+    return {
         "answers": answers,
         "load_seconds": ready - begun,
         "seconds": time.perf_counter() - ready,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT,
+        "peak": peak_memory(),
     }
-    print(json.dumps(told))
-    return 0
+
+
+def peak_memory() -> int:
+    """Bytes; what the system counts for getrusage begins with the memory of the process that started this one."""
+    status = Path("/proc/self/status")
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
+    return int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
 def _as_json(answer: Any) -> dict[str, Any]:

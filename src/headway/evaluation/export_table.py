@@ -32,6 +32,8 @@ def _verdict(parity: Parity) -> str:
     found = f"{what}: {same:,} of {parity.lines:,} ({100 * low:.1f}–{100 * high:.1f} %)"
     if parity.worst_cosine is not None:
         found += f", the least cosine {parity.worst_cosine:.6f}"
+    if parity.passed is None:
+        return f"{found}; whether that is as good nothing tells: there is no score of such answers"
     return found if parity.passed else f"NOT THE SAME MODEL: {found}; the directory is marked so"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from headway.config import DecodingConfig
-from headway.errors import UsageError
+from headway.errors import ModelError, UsageError
 from headway.inference.hypothesis import Hypothesis, OwnSearch
 from headway.interop.ctranslate2 import vocabulary
 from headway.interop.exported import ExportedModel
@@ -44,12 +44,18 @@ class CTranslate2Model(OwnSearch):
         self._targets = vocabulary(exported.tokenizers.target, extra)
         self._number_of = {piece: number for number, piece in enumerate(self._targets)}
         threads, place = torch.get_num_threads(), str(exported.directory)
+        self._told = False  # that draws have no seed
         self._engine: Any
+        try:
+            self._engine = self._opened(ctranslate2, place, threads)
+        except (RuntimeError, ValueError) as error:
+            problem = f"CTranslate2 {ctranslate2.__version__} does not open it: {str(error)[:200]}"
+            raise ModelError(problem, where=place, remedy="export the model again") from None
+
+    def _opened(self, ctranslate2: Any, place: str, threads: int) -> Any:
         if self.config.encoder_layers:  # predictors translate so many batches side by side
-            self._engine = ctranslate2.Translator(place, inter_threads=threads, intra_threads=1)
-        else:
-            self._engine = ctranslate2.Generator(place, intra_threads=threads)
-        self._told = False
+            return ctranslate2.Translator(place, inter_threads=threads, intra_threads=1)
+        return ctranslate2.Generator(place, intra_threads=threads)
 
     def search(
         self,

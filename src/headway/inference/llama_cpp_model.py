@@ -42,10 +42,16 @@ class LlamaCppModel(OwnSearch):
             problem = "is searched greedily by llama.cpp, without no_repeat_ngram and minimum_length"
             raise UsageError(problem, where="decoding", remedy="add decoding.method=greedy, or ask the model of Headway")
         forbidden = (forbidden_ids, forbidden_first)
-        return [[self._written(list(prefix), limit, forbidden)] for prefix, limit in zip(prefixes, limits, strict=True)]
+        return [
+            [self._written(list(prefix), limit, forbidden, options.length_penalty)]
+            for prefix, limit in zip(prefixes, limits, strict=True)
+        ]
 
-    def _written(self, prefix: list[int], limit: int, forbidden: tuple[Sequence[int], Sequence[int]]) -> Hypothesis:
+    def _written(
+        self, prefix: list[int], limit: int, forbidden: tuple[Sequence[int], Sequence[int]], length_penalty: float
+    ) -> Hypothesis:
         answer = self._engine.continued([BOS_ID, *prefix], limit, *forbidden)
         scores_TV = self._engine.logits([BOS_ID, *prefix, *answer])[len(prefix) :].log_softmax(-1)
         scores = [float(row[number]) for row, number in zip(scores_TV, [*answer, EOS_ID], strict=True)]
-        return Hypothesis([*prefix, *answer], sum(scores) / len(scores), [*[0.0] * len(prefix), *scores])
+        total = sum(scores) / len(scores) ** length_penalty
+        return Hypothesis([*prefix, *answer], total, [*[0.0] * len(prefix), *scores])

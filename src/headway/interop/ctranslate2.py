@@ -46,6 +46,8 @@ def ctranslate2_problem(config: Config) -> str | None:
         return "model.query_key_norm is there for language models with model.norm=rms alone"
     if config.decoding.never_first:
         return "decoding.never_first has no place there: pieces are forbidden everywhere or nowhere"
+    if model.positions == "relative" and not model.encoder_layers:
+        return "a prompt of several pieces is read wrongly there with model.positions=relative"
     if model.token_types:
         return "model.token_types have no place there"
     if model.rotary_scaling is not None and model.rotary_scaling.kind == "llama3":

@@ -85,6 +85,9 @@ def read_exported(directory: Path) -> ExportedModel:
     """Raises ModelError where a file is missing, damaged or foreign."""
     told = _read_export(directory / EXPORT)
     records = told["files"]
+    for name in sorted(os.listdir(directory)):  # whatever an engine might open must be known
+        if name not in (*records, EXPORT, "parity.json") and name.endswith((".bin", ".onnx", ".gguf", ".json")):
+            raise damaged(directory / name, "is not told of in export.json")
     for name, record in records.items():
         read_file(directory / name, MAX_BYTES.get(name, MOST), record)
     text = read_file(directory / CONFIG, MAX_BYTES[CONFIG], records[CONFIG]).numpy().tobytes()

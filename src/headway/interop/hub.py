@@ -89,8 +89,10 @@ def _told(error: Exception, name: str, revision: str | None) -> HeadwayError:
     if isinstance(error.__cause__, errors.OfflineModeIsEnabled):
         remedy = "unset HF_HUB_OFFLINE to fetch it"
         return ResourceError("is no directory, nor in the cache, and HF_HUB_OFFLINE is set", where=name, remedy=remedy)
-    problem = (
-        f"cannot be fetched: {type(error.__cause__ or error).__name__}: {str(error.__cause__ or error).splitlines()[0][:160]}"
-    )
+    problem = f"cannot be fetched: {type(error.__cause__ or error).__name__}: {_first_line(error)}"
     remedy = "see that the network and the disk are there, and try again: what has been fetched is kept"
     return ResourceError(problem, where=name, remedy=remedy)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error.__cause__ or error).partition("\n")[0][:160]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,11 @@ from headway.model_dir import LoadedModel
 
 ENCODER, DECODER, DECODER_WITH_CACHE = "encoder.onnx", "decoder.onnx", "decoder_with_cache.onnx"
 WEIGHTS = "weights.bin"
-FILES = (ENCODER, DECODER, DECODER_WITH_CACHE, WEIGHTS)
+ASIDE = "quantizing"  # a directory of that name is there for a while
+FILES = (
+    *(ENCODER, DECODER, DECODER_WITH_CACHE, WEIGHTS),
+    *(f"{ASIDE}/{name}" for name in ("whole.onnx", "whole.bin", "small.onnx", "small.onnx.data")),
+)
 QUANTIZATIONS = ("int8",)
 OPSET = 20
 PAGE = 4096  # bytes: where a tensor begins, so that it can be mapped into memory
@@ -135,8 +139,10 @@ def _turn_weights(onnx_ir: Any, model: Any, *, also_shared: bool) -> None:
 
 def _quantized(onnx_ir: Any, quantizer: Any, model: Any, directory: Path) -> Any:
     """Products with 8-bit weights, whose inputs become 8 bits on the way; all else, also tables, stays as it is."""
-    with tempfile.TemporaryDirectory(dir=directory) as aside:
-        whole, small = Path(aside) / "whole.onnx", Path(aside) / "small.onnx"
+    aside = directory / ASIDE
+    aside.mkdir()
+    try:
+        whole, small = aside / "whole.onnx", aside / "small.onnx"
         model.metadata_props["onnx.quant.pre_process"] = "onnxruntime.quant"  # or it would ask for what has been done
         onnx_ir.save(model, whole, external_data="whole.bin")
         products = ["MatMul", "Gemm"]
@@ -144,6 +150,8 @@ def _quantized(onnx_ir: Any, quantizer: Any, model: Any, directory: Path) -> Any
         made = onnx_ir.load(small)
         onnx_ir.external_data.load_to_model(made)
         return made
+    finally:
+        shutil.rmtree(aside)
 
 
 class _Weights:
