@@ -191,7 +191,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "encoder_layerdrop": 0.0, "encoder_layers": 2, "eos_token_id": 50257, "init_std": 0.02, "is_encoder_decoder": True,
         "mask_feature_length": 10, "mask_feature_min_masks": 0, "mask_feature_prob": 0.0, "mask_time_length": 10,
         "mask_time_min_masks": 2, "mask_time_prob": 0.05, "max_length": 448, "max_source_positions": 1500,
-        "max_target_positions": 448, "median_filter_width": 7, "num_hidden_layers": 32, "num_mel_bins": 128,
+        "max_target_positions": 448, "median_filter_width": 7, "num_hidden_layers": 2, "num_mel_bins": 128,
         "pad_token_id": 50256, "scale_embedding": False, "torch_dtype": "float16", "use_cache": True,
         "use_weighted_layer_sum": False, "vocab_size": 51866,
     },
@@ -248,4 +248,5 @@ OTHERWISE = [
     ("google-t5/t5-small", "feed_forward_proj", "gated-silu"),
     ("google/vit-base-patch16-224", "qkv_bias", False),
     ("openai/whisper-large-v3", "use_weighted_layer_sum", True),
+    ("openai/whisper-large-v3", "num_hidden_layers", 3),
 ]

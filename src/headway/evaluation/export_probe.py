@@ -6,15 +6,13 @@ A process of its own, because resident memory never falls again, and engines mus
 from __future__ import annotations
 
 import json
-import re
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from headway.errors import HeadwayError
-from headway.tuning.batch_probe import UNIT
+from headway.machine import peak_memory
 
 
 def main() -> int:
@@ -49,13 +47,6 @@ def asked(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": time.perf_counter() - ready,
         "peak": peak_memory(),
     }
-
-
-def peak_memory() -> int:
-    """Bytes; what the system counts for getrusage begins with the memory of the process that started this one."""
-    status = Path("/proc/self/status")
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE) if status.is_file() else None
-    return int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
 def _as_json(answer: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 
 from headway.config import DecodingConfig
 from headway.errors import ModelError, UsageError
-from headway.inference.hypothesis import Hypothesis, OwnSearch
+from headway.inference.hypothesis import Hypothesis, OwnSearch, Wanted
 from headway.interop.ctranslate2 import vocabulary
 from headway.interop.exported import ExportedModel
 from headway.special_ids import BOS_ID, EOS_ID
@@ -57,31 +57,22 @@ class CTranslate2Model(OwnSearch):
             return ctranslate2.Translator(place, inter_threads=threads, intra_threads=1)
         return ctranslate2.Generator(place, intra_threads=threads)
 
-    def search(
-        self,
-        rows: Sequence[Sequence[int]] | None,
-        options: DecodingConfig,
-        *,
-        prefixes: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        forbidden_ids: Sequence[int],
-        forbidden_first: Sequence[int],
-        sentence_numbers: Sequence[int],
-    ) -> list[list[Hypothesis]]:
+    def search(self, wanted: Wanted) -> list[list[Hypothesis]]:
         """The `n_best` answers to each row of ids, or to each prefix; see `decoding.generate`.
 
         Raises UsageError for pieces that an answer may have, and not begin with: CTranslate2 cannot be told of them.
         """
-        if forbidden_first:
+        options, prefixes, limits = wanted.options, wanted.prefixes, wanted.limits
+        if wanted.forbidden_first:
             problem, remedy = "CTranslate2 forbids pieces everywhere or nowhere", "add decoding.never_first=[]"
             raise UsageError(problem, where="decoding.never_first", remedy=remedy)
         if options.method == "sample" and not self._told:
             _log.warning("CTranslate2 draws from a stream of its own: decoding.seed has no effect, and no text comes twice")
             self._told = True
-        settings = self._settings(options, forbidden_ids)
+        settings = self._settings(options, wanted.forbidden_ids)
         starts = [[self._targets[one] for one in prefix] for prefix in prefixes]
-        if rows is not None:
-            sources = [[self._sources[one] for one in row] for row in rows]
+        if wanted.rows is not None:
+            sources = [[self._sources[one] for one in row] for row in wanted.rows]
             found = self._engine.translate_batch(
                 sources,
                 starts,

@@ -29,7 +29,7 @@ from torch import Tensor
 from headway.config import DecodingConfig
 from headway.errors import ModelError, UsageError
 from headway.inference.constraints import NEVER, Constraints
-from headway.inference.hypothesis import Hypothesis, OwnSearch, without_padding
+from headway.inference.hypothesis import Hypothesis, OwnSearch, Wanted, without_padding
 from headway.inference.ranking import best_continuations, best_tokens, log_normaliser
 from headway.model.cache import KVCache
 from headway.model.transformer import Transformer
@@ -88,11 +88,10 @@ def generate(
     if B == 0:
         return []
     limits = _limits(model, source_mask_BS, options, given, context_length)
-    numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
     if isinstance(model, OwnSearch):
         sources = without_padding(source_ids_BS, source_mask_BS)
-        never = {"forbidden_ids": forbidden_ids, "forbidden_first": forbidden_first}
-        return model.search(sources, options, prefixes=given, limits=limits, sentence_numbers=numbers, **never)
+        return model.search(Wanted(sources, options, given, limits, forbidden_ids, forbidden_first))
+    numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
     constraints = Constraints(options, eos_id, (forbidden_ids, forbidden_first), given, limits)
     search = _BeamSearch(constraints, history) if options.method == "beam" else _Walk(constraints, numbers)
 

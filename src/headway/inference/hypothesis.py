@@ -23,23 +23,30 @@ class Hypothesis:
         return Hypothesis(self.ids[prefix:], self.score, self.token_scores[prefix:]) if prefix else self
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a model of another engine is asked; see `decoding.generate`.
+
+    Attributes:
+        rows: sources without padding and without their end; None where prefixes are gone on from.
+        limits: tokens that each answer may add to its prefix.
+    """
+
+    rows: Sequence[Sequence[int]] | None
+    options: DecodingConfig
+    prefixes: Sequence[Sequence[int]]
+    limits: Sequence[int]
+    forbidden_ids: Sequence[int] = ()
+    forbidden_first: Sequence[int] = ()
+
+
 class OwnSearch(nn.Module):
     """A model that another engine runs, which chooses its words itself: it has no steps to take here."""
 
     config: ModelConfig
 
-    def search(
-        self,
-        rows: Sequence[Sequence[int]] | None,
-        options: DecodingConfig,
-        *,
-        prefixes: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        forbidden_ids: Sequence[int],
-        forbidden_first: Sequence[int],
-        sentence_numbers: Sequence[int],
-    ) -> list[list[Hypothesis]]:
-        """As `generate`, of sources without padding and without their end; `limits`: tokens that each answer may add."""
+    def search(self, wanted: Wanted) -> list[list[Hypothesis]]:
+        """The `n_best` answers to each source or prefix, best first."""
         raise NotImplementedError
 
 

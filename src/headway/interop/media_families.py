@@ -8,6 +8,7 @@ from headway.config import MediaConfig
 from headway.errors import ModelError
 from headway.interop import names
 from headway.interop.family import CONFIG, Door, Family, Json, refuse_unknown, unsupported
+from headway.interop.pair_families import SIZES, refuse_unlike_sides
 from headway.interop.weights import linear
 
 PROCESSOR, PROCESSORS = "preprocessor_config.json", "processor_config.json"
@@ -142,10 +143,8 @@ def _write_sound(ours: MediaConfig) -> tuple[Json, Json]:
     }
 
 
-def _same_sides(theirs: Json) -> Json:
-    for one, other in (("encoder_attention_heads", "decoder_attention_heads"), ("encoder_ffn_dim", "decoder_ffn_dim")):
-        if theirs[one] != theirs[other]:
-            raise unsupported(other, theirs[other], CONFIG, f"it must be {one}={theirs[one]}")
+def _whisper_more(theirs: Json) -> Json:
+    refuse_unlike_sides(theirs)
     return {}
 
 
@@ -159,15 +158,7 @@ WHISPER = Family(
     architecture="WhisperForConditionalGeneration",
     task="speech_recognition",
     names=lambda ours: names.WHISPER,
-    same={
-        "d_model": "width",
-        "encoder_layers": "encoder_layers",
-        "decoder_layers": "decoder_layers",
-        "encoder_attention_heads": "heads",
-        "encoder_ffn_dim": "feed_forward_width",
-        "activation_function": "activation",
-        "max_target_positions": "max_positions",
-    },
+    same={**SIZES, "max_target_positions": "max_positions"},
     always={
         "norm": "layer",
         "norm_place": "pre",
@@ -176,7 +167,7 @@ WHISPER = Family(
         "tied_embeddings": "decoder",
     },
     only={"scale_embedding": False, "use_weighted_layer_sum": False, "tie_word_embeddings": True},
-    more=_same_sides,
+    more=_whisper_more,
     back=lambda ours: {"decoder_attention_heads": ours.heads, "decoder_ffn_dim": ours.feed_forward_width},
     others=WHISPER_SETTINGS,
     body="model.",

@@ -12,6 +12,14 @@ from headway.interop import names
 from headway.interop.family import CONFIG, Family, Json, unsupported
 from headway.model.layers import sinusoidal_positions
 
+SIZES = {  # as fairseq called them, and all that came from it
+    "d_model": "width",
+    "encoder_layers": "encoder_layers",
+    "decoder_layers": "decoder_layers",
+    "encoder_attention_heads": "heads",
+    "encoder_ffn_dim": "feed_forward_width",
+    "activation_function": "activation",
+}
 SAID_TWICE = {
     "decoder_attention_heads": "encoder_attention_heads",
     "decoder_ffn_dim": "encoder_ffn_dim",
@@ -19,11 +27,16 @@ SAID_TWICE = {
 }
 
 
-def _told_twice(theirs: Json) -> Json:
+def refuse_unlike_sides(theirs: Json) -> None:
+    """Raises ModelError where encoder and decoder differ: ours are of one shape."""
     given = {"num_hidden_layers": theirs["encoder_layers"], **theirs}
     for other, one in SAID_TWICE.items():
         if given[other] != given[one]:
             raise unsupported(other, given[other], CONFIG, f"it must be {one}={given[one]}")
+
+
+def _fairseq_more(theirs: Json) -> Json:
+    refuse_unlike_sides(theirs)
     return {"embedding_scale": bool(theirs.get("scale_embedding"))}
 
 
@@ -45,15 +58,7 @@ def fairseq(
         names=lambda ours: names.fairseq(
             learned=positions == "learned", embedding_norm=embedding_norm, final_norm=final_norm, output_bias=output_bias
         ),
-        same={
-            "d_model": "width",
-            "encoder_layers": "encoder_layers",
-            "decoder_layers": "decoder_layers",
-            "encoder_attention_heads": "heads",
-            "encoder_ffn_dim": "feed_forward_width",
-            "activation_function": "activation",
-            "max_position_embeddings": "max_positions",
-        },
+        same={**SIZES, "max_position_embeddings": "max_positions"},
         always={
             "norm": "layer",
             "norm_place": norm_place,
@@ -72,7 +77,7 @@ def fairseq(
             "add_final_layer_norm": final_norm,
             **({"layernorm_variant": "prelayernorm"} if norm_place == "pre" else {}),
         },
-        more=_told_twice,
+        more=_fairseq_more,
         back=lambda ours: {
             "decoder_attention_heads": ours.heads,
             "decoder_ffn_dim": ours.feed_forward_width,

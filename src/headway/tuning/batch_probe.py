@@ -6,7 +6,6 @@ A process of its own, because resident memory never falls again and running out 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from typing import Any
@@ -17,11 +16,10 @@ import torch
 from headway.config import load_config
 from headway.data.batches import Batch
 from headway.data.preparation import MemoryRows, measured
+from headway.machine import peak_memory
 from headway.tasks import TASKS
 from headway.training.loop import train_step
 from headway.tuning.range_test import Learning, fresh_learning
-
-UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system tells of resident memory
 
 
 def main(path: str) -> int:
@@ -39,7 +37,7 @@ def main(path: str) -> int:
     except torch.OutOfMemoryError:
         print(json.dumps({"fits": False}))
         return 0
-    peak = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _resident()
+    peak = torch.cuda.max_memory_reserved(device) if device.type == "cuda" else peak_memory()
     print(json.dumps({"fits": True, "peak": peak, "seconds": seconds, "tokens": result.tokens, "whole": whole}))
     return 0
 
@@ -72,10 +70,6 @@ def _tokens(pieces: list[Batch]) -> int:
 def _attention(pieces: list[Batch]) -> int:
     sides = [side for piece in pieces for side in (piece.source_mask, piece.target_in)]
     return sum(side.numel() * side.shape[1] for side in sides)
-
-
-def _resident() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
 if __name__ == "__main__":

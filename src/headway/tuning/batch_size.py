@@ -112,7 +112,7 @@ def _try(config: Config, batch_tokens: int, directory: Path, allowed: int | None
     data = config.data.model_copy(update={"cache_directory": str(cache_directory(config))})
     path = directory / f"{batch_tokens}.yaml"
     path.write_text(dump_config(config.model_copy(update={"training": training, "data": data})), encoding="utf-8")
-    command = [sys.executable, "-m", "headway.tuning.batch_probe", str(path)]
+    command = [sys.executable, "-P", "-m", "headway.tuning.batch_probe", str(path)]
     ended = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, text=True)
     if ended.returncode < 0:  # the system took the memory back
         return Tried(batch_tokens, False)

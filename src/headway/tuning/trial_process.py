@@ -33,7 +33,7 @@ def start_trial(config: Config, path: Path, environment: Mapping[str, str]) -> s
         aside.write_text(dump_config(config), encoding="utf-8")
     with path.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "headway.tuning.trial_process", str(path), str(os.getpid())],
+            [sys.executable, "-P", "-m", "headway.tuning.trial_process", str(path), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
