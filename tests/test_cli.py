@@ -196,7 +196,7 @@ def test_all_mistakes_of_a_configuration_come_at_once(config: Path, capsys: Capt
         (MemoryError(), 5, "out of memory\n  → lower training.batch_tokens"),
         (PermissionError(13, "Permission denied", "/x"), 5, "headway: /x: Permission denied"),
         (OSError(28, "No space left on device"), 5, "No space left on device\n  → make room where it is written"),
-        (ModuleNotFoundError("no", name="matplotlib.pyplot"), 5, "matplotlib is not installed\n  → pip install 'headway[plots]'"),
+        (ModuleNotFoundError("no", name="matplotlib.pyplot"), 2, "matplotlib is not installed\n  → pip install 'headway[plots]'"),
         (ModuleNotFoundError("no", name="headway.nothing"), 1, "a fault of Headway's own"),
         (ZeroDivisionError("oops"), 1, "a fault of Headway's own: ZeroDivisionError: oops\n  → run again with --debug"),
         (SystemExit(7), 7, ""),

@@ -666,19 +666,23 @@ def test_find_model(saved: Path, tmp_path: Path) -> None:
         ("model/config.yaml", "is a file, not a model directory\n  → name the directory it stands in"),
         ("begun", "this run has no model yet\n  → train on"),
         ("foreign", "holds pytorch_model.bin, which may run code when opened"),
+        ("theirs", "is a directory of Hugging Face\n  → headway import "),
         ("other", "is no model directory: it has no manifest.json"),
         ("no/where", "no such directory"),
         ("x" * 5000, "File name too long"),
         ("a\0b", "null byte"),
         ("\x1b[31m", "no such directory"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_is_no_model(saved: Path, tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "pytorch_model.bin").touch()
     (tmp_path / "other").mkdir()
+    (tmp_path / "theirs").mkdir()
+    for file in ("config.json", "model.safetensors"):
+        (tmp_path / "theirs" / file).touch()
     with pytest.raises(ModelError) as caught:
         find_model(tmp_path / name)
     assert told in str(caught.value)

@@ -26,7 +26,7 @@ from headway.model.lora import A, B, update_of
 from headway.model.transformer import Transformer
 from headway.model_dir import ADAPTER_MANIFEST as MANIFEST
 from headway.model_dir import CONFIG, MAX_BYTES, build_model, load_model, save_model
-from headway.model_files import bring_to_medium, damaged, read_file, write_directory
+from headway.model_files import bring_to_medium, damaged, read_file, refuse_existing, write_directory
 from headway.training.manifest import read_json, write_file
 from headway.training.start_from import inherit, inherited_tokenizers, refuse_misfits, sources
 from headway.training.tensor_file import parse_tensors, refuse_non_finite, tensor_bytes, tensor_chunks
@@ -152,8 +152,7 @@ def merge(base: str, adapters: Sequence[str], out: Path, weights: Sequence[float
     Raises:
         ModelError: an adapter belongs to another base, or is damaged. UsageError: they do not fit each other.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("is there already", where=str(out), remedy="name a new directory for the merged model")
+    refuse_existing(out)
     weights = [1.0] * len(adapters) if weights is None else weights
     if not all(map(math.isfinite, weights)):
         raise UsageError(f"the weights {', '.join(map(str, weights))} are not all finite", remedy="give plain numbers")

@@ -31,6 +31,7 @@ def import_(arguments: Arguments) -> None:
     """
     from headway.interop.hub import fetch, is_hub_name
     from headway.interop.huggingface import import_model
+    from headway.model_files import refuse_existing
 
     languages = None
     if arguments.from_ or arguments.to:
@@ -39,8 +40,7 @@ def import_(arguments: Arguments) -> None:
         languages = (arguments.from_, arguments.to)
     out, source, origin = Path(arguments.out), Path(arguments.directory), None
     if is_hub_name(arguments.directory, arguments.revision):
-        if out.exists():
-            raise UsageError("is there already", where=str(out), remedy="name a new directory")
+        refuse_existing(out)
         source = fetch(arguments.directory, arguments.revision)
         origin = f"{arguments.directory}@{source.name}"
         say(f"fetched {origin}")
@@ -86,8 +86,6 @@ def export(arguments: Arguments) -> int:
             parity = compare_export(loaded, out, arguments.to, arguments.quantization, lines)
         except DataError as error:
             say(f"not compared: {error}")
-            if loaded.config.media.kind == "text":
-                say("to compare: headway export … --lines FILE, with lines as for predict")
         except ResourceError as error:  # it is written all the same
             say(f"not compared: {error}")
             code = error.exit_code

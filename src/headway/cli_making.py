@@ -212,17 +212,26 @@ def merge(arguments: Arguments) -> None:
 def info(arguments: Arguments) -> None:
     """Show parameters, floating-point operations and memory by part, of a configuration or a model, and where it can go.
 
+    Of a model that was written for another engine (headway export): for which, how large it is and how it compared.
+
     examples:
       headway info examples/multi30k.yaml model.preset=base
       headway info runs/multi30k
+      headway info multi30k-int8
     """
     if Path(arguments.path).is_dir():
         from headway.model_dir import head_outputs, load_model
+        from headway.model_files import is_exported
 
         if arguments.overrides:
             raise UsageError(
                 "a trained model cannot be overridden", where=arguments.path, remedy="give its configuration instead"
             )
+        if is_exported(arguments.path):
+            from headway.evaluation.export_table import exported_table
+
+            print(exported_table(Path(arguments.path)))
+            return
         loaded = load_model(arguments.path)
         tokenizers = loaded.tokenizers
         sizes = tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from headway.errors import HeadwayError, ResourceError, UsageError
+from headway.errors import HeadwayError, MissingPackage, ResourceError, UsageError
 
 Arguments = argparse.Namespace
 # verb → the function, and what argparse is told of its arguments: names, then settings
@@ -251,7 +251,7 @@ def _give_up_output() -> None:
 def _explained(error: Exception) -> HeadwayError | None:
     """The errors of others that a user can mend."""
     if isinstance(error, ModuleNotFoundError) and (name := (error.name or "").partition(".")[0]) in EXTRAS:
-        return ResourceError(f"the package {name} is not installed", remedy=f"pip install 'headway[{EXTRAS[name]}]'")
+        return MissingPackage(name, EXTRAS[name])
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):  # torch has its own
         return ResourceError("out of memory", remedy="lower training.batch_tokens or decoding.batch_tokens, or model.width")
     several = os.environ.get("WORLD_SIZE", "1") != "1"

@@ -30,6 +30,15 @@ class UsageError(HeadwayError):
     exit_code = 2
 
 
+class MissingPackage(UsageError):
+    """A package that only some need is not installed; `extra` of Headway has it, or else `remedy` tells how to get it."""
+
+    def __init__(self, package: str, extra: str | None = None, *, where: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(
+            f"the package {package} is not installed", where=where, remedy=remedy or f"pip install 'headway[{extra}]'"
+        )
+
+
 class DataError(HeadwayError):
     """A data file is missing, damaged or not what the configuration says."""
 

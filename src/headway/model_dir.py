@@ -239,6 +239,8 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     if EXPORT in names:
         remedy = "headway predict reads it; for all else name the run that it was made from"
         raise ModelError("was written for another engine (export.json tells for which)", where=str(path), remedy=remedy)
+    if "config.json" in names and {"model.safetensors", "model.safetensors.index.json"} & set(names):
+        raise ModelError("is a directory of Hugging Face", where=str(path), remedy=f"headway import {shown(path)} OUT reads it")
     foreign = [name for name in names if name.endswith((".pt", ".pth", ".bin", ".pkl", ".ckpt"))]
     if foreign:
         raise ModelError(f"holds {foreign[0]}, which may run code when opened, and no {MANIFEST}", where=str(path), remedy=_USE)

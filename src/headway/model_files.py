@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.errors import ModelError, ResourceError
+from headway.errors import ModelError, ResourceError, UsageError
 from headway.training import _fs
 from headway.training.tensor_file import describe_stranger
 
@@ -39,6 +39,12 @@ def shown(path: str | os.PathLike[str]) -> str:
     return repr(text)[1:-1] if len(text) <= 200 else f"{text[:100]!r}… ({len(text)} characters)"
 
 
+def refuse_existing(out: Path) -> None:
+    """Raises UsageError where something stands in the place of a directory that is to be written."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("is there already", where=str(out), remedy="name a new directory")
+
+
 def is_exported(path: str | os.PathLike[str]) -> bool:
     """Whether a directory was written for another engine (interop/exported.py)."""
     return (Path(path) / EXPORT).is_file()
@@ -49,13 +55,23 @@ def is_exported(path: str | os.PathLike[str]) -> bool:
 
 def bring_to_medium(path: Path) -> dict[str, Any]:
     """A file that somebody else wrote, brought to the medium; its size and digest."""
-    content = _bytes_of(path, path.stat().st_size)
+    size, digest = _digest(path)
     descriptor = _fs.open_read(path)
     try:
         _fs.fsync(descriptor)
     finally:
         _fs.close(descriptor)
-    return {"bytes": content.numel(), "sha256": hashlib.sha256(_view(content)).hexdigest()}
+    return {"bytes": size, "sha256": digest}
+
+
+def verify_file(path: Path, record: Mapping[str, Any]) -> None:
+    """Compares a regular file with its record, a piece at a time. Raises ModelError."""
+    _refuse_size(path, _size(path), record)
+    try:
+        digest = _digest(path)[1]
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", where=str(path), remedy="mend its permissions") from None
+    _refuse_digest(path, digest, record)
 
 
 def read_file(path: Path, limit: int, record: Mapping[str, Any] | None = None) -> Tensor:
@@ -65,18 +81,27 @@ def read_file(path: Path, limit: int, record: Mapping[str, Any] | None = None) -
         ModelError: it is missing, no regular file, longer than `limit`, or not what the record says.
     """
     size = _size(path)
-    if record is not None and size != record["bytes"]:
-        strange = describe_stranger(read_head(path))
-        raise damaged(path, f"is {strange}" if strange else f"has {size:,} bytes instead of {record['bytes']:,}")
+    if record is not None:
+        _refuse_size(path, size, record)
     if size > limit:
         raise damaged(path, f"has {size:,} bytes, more than the {limit:,} that it can have")
     content = _read_bytes(path, size)
-    digest = hashlib.sha256(_view(content)).hexdigest()
-    if record is not None and digest != record["sha256"]:
-        strange = describe_stranger(content[:512].numpy().tobytes())
+    if record is not None:
+        _refuse_digest(path, hashlib.sha256(_view(content)).hexdigest(), record)
+    return content
+
+
+def _refuse_size(path: Path, size: int, record: Mapping[str, Any]) -> None:
+    if size != record["bytes"]:
+        strange = describe_stranger(read_head(path))
+        raise damaged(path, f"is {strange}" if strange else f"has {size:,} bytes instead of {record['bytes']:,}")
+
+
+def _refuse_digest(path: Path, digest: str, record: Mapping[str, Any]) -> None:
+    if digest != record["sha256"]:
+        strange = describe_stranger(read_head(path))
         hashes = f"its SHA-256 is {digest[:16]}…, the manifest says {record['sha256'][:16]}…"
         raise damaged(path, f"is {strange}" if strange else f"is damaged or was exchanged: {hashes}")
-    return content
 
 
 def read_head(path: Path) -> bytes:
@@ -104,6 +129,19 @@ def _read_bytes(path: Path, size: int) -> Tensor:
 def _view(content: Tensor) -> memoryview:
     buffer: Any = content.numpy()
     return memoryview(buffer)
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file of any size."""
+    buffer, size, found = memoryview(bytearray(1 << 20)), 0, hashlib.sha256()
+    descriptor = _fs.open_read(path)
+    try:
+        while (got := _fs.read_into(descriptor, buffer)) > 0:
+            found.update(buffer[:got])
+            size += got
+    finally:
+        _fs.close(descriptor)
+    return size, found.hexdigest()
 
 
 def _bytes_of(path: Path, size: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,9 @@ def test_the_command_line_compares_both(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(capsys.readouterr().out.splitlines()) == 5
     assert main(["predict", str(out), str(lines), "--engine", "headway"]) == 2
     assert "was written for ctranslate2, not for headway" in capsys.readouterr().err
+    assert main(["info", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"written for +ctranslate2\n.*compared +passed: 100\.0 % of 5 lines alike", told, re.DOTALL)
     assert main(["predict", str(tmp_path / "ours"), str(lines), "--engine", "ctranslate2"]) == 2
     assert "is a model of Headway, not one for ctranslate2" in capsys.readouterr().err
 
@@ -143,6 +147,18 @@ def test_without_lines_nothing_is_compared_and_that_is_said(tmp_path: Path, caps
     assert main(["export", str(tmp_path / "ours"), str(tmp_path / "out"), "--to", "ctranslate2"]) == 0
     assert "not compared: " in capsys.readouterr().err
     assert not (tmp_path / "out" / "parity.json").exists()
+
+
+def test_what_is_only_pre_trained_is_written_and_not_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = {"path": "a.tsv", "source": 0}
+    values = {"run_directory": "none", "task": "masked_language_model", "data": {"train": corpus, "validation": corpus}}
+    config = Config.model_validate({**values, "model": {**SMALL, "decoder_layers": 0}}, context={"paths_as_written": True})
+    tokenizer = train_tokenizer(TEXT * 3, TokenizerConfig(vocabulary_size=150))
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    save_model(tmp_path / "ours", config, build_model(config, tokenizers).state_dict(), tokenizers)
+    assert main(["export", str(tmp_path / "ours"), str(tmp_path / "out"), "--to", "onnx"]) == 0
+    assert "only pre-trained" in capsys.readouterr().err
+    assert (tmp_path / "out" / "export.json").exists()
 
 
 def test_an_export_that_answers_otherwise_is_marked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from headway.errors import UsageError
 from headway.interop.gguf import GgufFile, gguf_problem, write_gguf
 from headway.interop.gguf_tokenizer import LEADING_BLANK, NOT_NFC, vocabulary_of
 from headway.interop.huggingface import import_model
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_to_huggingface
 from headway.model_dir import LoadedModel, load_model
 
 transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
@@ -40,7 +40,7 @@ def read_back(loaded: LoadedModel, found: GgufFile, directory: Path) -> tuple[An
     """The model as transformers opens its export to Hugging Face, and the tensors that it reads from the GGUF file."""
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-    export_model(loaded, directory / "export")
+    export_to_huggingface(loaded, directory / "export")
     path = directory / "export" / "config.json"  # as Llama's, which is what the architecture "llama" is called there
     path.write_text(path.read_text("utf-8").replace('"mistral"', '"llama"').replace("Mistral", "Llama"), encoding="utf-8")
     model = transformers.AutoModelForCausalLM.from_pretrained(directory / "export").eval()
@@ -118,7 +118,7 @@ def test_settings_say_what_the_model_is(tmp_path: Path) -> None:
 def test_transformers_cuts_texts_alike(name: str, tmp_path: Path) -> None:
     loaded = loaded_writer(name, tmp_path)
     write_gguf(loaded, tmp_path)
-    export_model(loaded, tmp_path / "export")
+    export_to_huggingface(loaded, tmp_path / "export")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path, gguf_file="model.gguf")
     wanted = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "export" / "tokenizer.json"))
     for text in TEXT:

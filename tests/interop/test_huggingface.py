@@ -21,7 +21,7 @@ from headway.inference.embedder import Embedder
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
 from headway.interop.huggingface import Imported, import_model, rows_there
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_to_huggingface
 from headway.model_dir import LoadedModel, build_model, load_model, save_model
 
 transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
@@ -125,7 +125,7 @@ def test_texts_are_answered_alike(name: str, tmp_path: Path) -> None:
 
 def test_every_tensor_comes_back_as_it_was(pair: Pair, tmp_path: Path) -> None:
     _, _, loaded, directory = pair
-    found = export_model(loaded, tmp_path / "back")
+    found = export_to_huggingface(loaded, tmp_path / "back")
     before, after = (load_file(path / "model.safetensors") for path in (directory / "theirs", tmp_path / "back"))
     assert after.keys() == {name for name in before if not name.startswith("pooler.")}
     assert all(torch.equal(after[name], before[name]) for name in after)
@@ -142,7 +142,7 @@ def test_every_tensor_comes_back_as_it_was(pair: Pair, tmp_path: Path) -> None:
 
 def test_what_was_exported_opens_there_with_its_tokenizer(pair: Pair, tmp_path: Path) -> None:
     theirs, tokenizer, loaded, _ = pair
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     model = transformers.AutoModel.from_pretrained(tmp_path / "back")
     # Whatever the files say, their library cuts words for Qwen by rules of its own, which this tiny tokenizer does not have.
     kind = "PreTrainedTokenizerFast" if loaded.config.model.family in ("qwen2", "qwen3") else "AutoTokenizer"
@@ -159,7 +159,7 @@ def test_what_was_exported_opens_there_with_its_tokenizer(pair: Pair, tmp_path: 
 @pytest.mark.parametrize("name", ["bart", "m2m_100", "t5"])
 def test_what_was_exported_writes_the_same(name: str, tmp_path: Path) -> None:
     _, tokenizer, loaded, _ = made(name, tmp_path)
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     opened = [transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / part).eval() for part in ("theirs", "back")]
     opened[0].generation_config.suppress_tokens = opened[1].generation_config.suppress_tokens
     assert opened[0].generation_config.suppress_tokens
@@ -186,6 +186,7 @@ def test_an_untied_output_is_learned_on_from(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     save_tiny("bert", tmp_path / "theirs")
     (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "mine.txt").touch()
     with pytest.raises(UsageError, match="is there already"):
         import_model(tmp_path / "theirs", tmp_path / "ours")
 
@@ -200,7 +201,7 @@ def test_halves_and_several_files_are_read(tmp_path: Path) -> None:
         save_file({name: whole[name] for name in whole if files[name] == file}, directory / file)
     (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}), encoding="utf-8")
     import_model(directory, tmp_path / "ours")
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     after = load_file(tmp_path / "back" / "model.safetensors")
     assert all(torch.equal(after[name], whole[name].float()) for name in after)
 
@@ -364,7 +365,7 @@ def test_norms_of_gemma_in_full_precision_come_back_nearly(tmp_path: Path) -> No
     before = {name: 0.1 * torch.randn(tensor.shape, generator=chance) for name, tensor in load_file(path).items()}
     save_file(before, path)
     import_model(tmp_path / "theirs", tmp_path / "ours")
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     after = load_file(tmp_path / "back" / "model.safetensors")
     norms = {name for name in before if "norm" in name}
     assert all(torch.equal(after[name], before[name]) for name in before.keys() - norms)
@@ -390,13 +391,13 @@ def test_a_window_that_is_wider_than_any_text_changes_nothing(tmp_path: Path) ->
 
 def test_a_model_without_a_window_leaves_without_one(tmp_path: Path) -> None:
     *_, loaded, _ = made("mistral", tmp_path)
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     assert transformers.AutoConfig.from_pretrained(tmp_path / "back").sliding_window is None  # their default is 4,096
 
 
 def test_pairs_of_texts_keep_their_types(tmp_path: Path) -> None:
     _, tokenizer, loaded, _ = made("bert", tmp_path)
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     again = transformers.AutoTokenizer.from_pretrained(tmp_path / "back")
     assert again("a man", "a dog").token_type_ids == tokenizer.backend_tokenizer.encode("a man", "a dog").type_ids
     assert (again.mask_token, again.model_max_length) == ("[MASK]", 64)
@@ -530,7 +531,7 @@ def own_model(name: str, directory: Path) -> Path:
 @pytest.mark.parametrize("name", OWN)
 def test_models_of_our_own_answer_alike_there(name: str, tmp_path: Path) -> None:
     directory = own_model(name, tmp_path / "ours")
-    found = export_model(load_model(directory), tmp_path / "theirs")
+    found = export_to_huggingface(load_model(directory), tmp_path / "theirs")
     assert found.family == name.partition("_")[0]
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
     if OWN[name][0] == "translation":
@@ -562,5 +563,5 @@ def test_what_no_family_computes_is_told(
     monkeypatch.setitem(OWN, "other", ("translation", shape))
     loaded = load_model(own_model("other", tmp_path / "ours"))
     with pytest.raises(UsageError, match=f"no family of Hugging Face computes this: model.{reason} is nothing that Blenderbot"):
-        export_model(loaded, tmp_path / "theirs")
+        export_to_huggingface(loaded, tmp_path / "theirs")
     assert list(tmp_path.iterdir()) == [tmp_path / "ours"]

@@ -24,7 +24,7 @@ from headway.cli import main
 from headway.config import Config, TokenizerConfig
 from headway.data.labels import Labels
 from headway.data.tokenizer import Tokenizers, train_tokenizer
-from headway.errors import ModelError, UsageError
+from headway.errors import MissingPackage, ModelError, UsageError
 from headway.evaluation.export_parity import compare_export
 from headway.inference.engines import load_for_answers
 from headway.interop.destinations import export_model
@@ -286,12 +286,12 @@ def test_a_graph_that_the_runtime_does_not_know_is_named(classifier: Pair, tmp_p
 @pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
 def test_a_missing_package_is_named(package: str, classifier: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=f"the package {package} is not installed") as told:
+    with pytest.raises(MissingPackage, match=f"the package {package} is not installed") as told:
         export_model(classifier.loaded, tmp_path / "out", "onnx")
     assert told.value.remedy == "pip install 'headway[onnx]'"
     assert not (tmp_path / "out").exists()
     if package == "onnxruntime":
-        with pytest.raises(UsageError, match="the package onnxruntime is not installed"):
+        with pytest.raises(MissingPackage, match="the package onnxruntime is not installed"):
             load_for_answers(classifier.out)
 
 

@@ -17,7 +17,7 @@ from headway.explain.attribution import METHODS, attribute, without_words
 from headway.explain.explanation import difference
 from headway.explain.subjects import subject_of
 from headway.interop.huggingface import import_model
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_to_huggingface
 from headway.model_dir import load_model
 from headway.tasks import span
 
@@ -85,7 +85,7 @@ def test_states_of_two_texts_are_theirs(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_the_way_back_keeps_what_stands_between(name: str, tmp_path: Path) -> None:
     tokenizer = imported(name, tmp_path)
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     again = transformers.AutoTokenizer.from_pretrained(tmp_path / "back")
     given = again(*PAIR, return_tensors="pt")
     assert given.input_ids[0].tolist() == tokenizer(*PAIR).input_ids

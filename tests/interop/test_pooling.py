@@ -16,7 +16,7 @@ from headway.errors import ModelError
 from headway.evaluation.huggingface_answers import HuggingFaceAnswers
 from headway.inference.embedder import Embedder
 from headway.interop.huggingface import import_model
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_to_huggingface
 from headway.interop.pooling import SWITCHES
 from headway.model_dir import load_model
 
@@ -105,7 +105,7 @@ def test_texts_have_their_vectors(mode: str, ours: str, files: dict[str, Any], t
 def test_the_way_back_has_the_same_vectors(mode: str, tmp_path: Path) -> None:
     saved(tmp_path / "theirs", mode=mode, files={"sentence_bert_config.json": {"max_seq_length": 9, "do_lower_case": True}})
     import_model(tmp_path / "theirs", tmp_path / "ours")
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     assert not list(tmp_path.glob(".back*"))
     same(Embedder(str(tmp_path / "ours"), precision="fp32").embed(TEXT), their_vectors(tmp_path / "back", TEXT))
     import_model(tmp_path / "back", tmp_path / "again")
@@ -167,6 +167,6 @@ def test_an_export_is_compared_by_the_pooling_of_the_model(mode: str, tmp_path: 
     saved(tmp_path / "theirs", mode=mode, files={"sentence_bert_config.json": {"max_seq_length": 9}})
     import_model(tmp_path / "theirs", tmp_path / "ours")
     loaded = load_model(tmp_path / "ours")
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     found = [answer.values for (answer,) in HuggingFaceAnswers(tmp_path / "back", tmp_path / "ours", {}).answer_pieces([TEXT])]
     same(Embedder(loaded, precision="fp32").embed(TEXT), torch.tensor(np.stack(found)))

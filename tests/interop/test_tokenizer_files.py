@@ -20,7 +20,7 @@ from headway.data.tokenizer_extension import extend
 from headway.errors import ModelError, UsageError
 from headway.inference.predictor import Predictor
 from headway.interop.huggingface import import_model, rows_there
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_to_huggingface
 from headway.model_dir import LoadedModel, load_model
 
 transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
@@ -149,7 +149,7 @@ def test_states_and_answers_are_theirs(marian: Pair) -> None:
 @torch.no_grad()
 def test_the_files_come_back_as_they_were(marian: Pair, tmp_path: Path) -> None:
     theirs, tokenizer, loaded, directory = marian
-    found = export_model(loaded, tmp_path / "back")
+    found = export_to_huggingface(loaded, tmp_path / "back")
     assert found.family == "marian"
     for name in ("source.spm", "target.spm"):
         assert (tmp_path / "back" / name).read_bytes() == (directory / "theirs" / name).read_bytes()
@@ -215,7 +215,7 @@ def test_learning_goes_on_with_both_models(marian: Pair, tmp_path: Path, monkeyp
     loaded = load_model("run")
     assert loaded.config.model.family == "marian"
     assert loaded.tokenizers.source.digest != loaded.tokenizers.target.digest
-    assert export_model(loaded, Path("back")).family == "marian"
+    assert export_to_huggingface(loaded, Path("back")).family == "marian"
     with pytest.raises(UsageError, match="two that share a vocabulary"):
         extend(loaded.tokenizers.source, ENGLISH, 5, 1)
     assert load_config("config.yaml").tokenizer.joint
@@ -237,7 +237,7 @@ def test_a_spiece_model_is_read(tmp_path: Path) -> None:
     assert rows[vocabulary.index("<extra_id_0>")] == len(pieces_of(model)) + 99
     for text in [*texts(), *(text for text in STRANGE if "<" not in text and "▁" not in text)]:
         assert [*as_there(loaded.tokenizers, rows, text, "source"), 1] == tokenizer(text).input_ids, text
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     again = transformers.AutoTokenizer.from_pretrained(tmp_path / "back")
     assert all(again(text).input_ids == tokenizer(text).input_ids for text in ENGLISH)
 

@@ -24,7 +24,7 @@ from headway.explain.subjects import subject_of
 from headway.inference.labeller import Labeller
 from headway.interop.destinations import where_it_can_go
 from headway.interop.huggingface import import_model
-from headway.interop.huggingface_export import export_model, huggingface_problem
+from headway.interop.huggingface_export import export_to_huggingface, huggingface_problem
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import label
 
@@ -96,7 +96,7 @@ def test_pictures_are_answered_alike(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_every_tensor_and_setting_comes_back(pair: Any, tmp_path: Path) -> None:
     _, _, loaded, directory = pair
-    found = export_model(loaded, tmp_path / "back")
+    found = export_to_huggingface(loaded, tmp_path / "back")
     before, after = (load_file(path / "model.safetensors") for path in (directory / "theirs", tmp_path / "back"))
     assert after.keys() == {name for name in before if not name.startswith("pooler.")}
     assert all(torch.equal(after[name], before[name]) for name in after)
@@ -114,7 +114,7 @@ def test_every_tensor_and_setting_comes_back(pair: Any, tmp_path: Path) -> None:
 @torch.no_grad()
 def test_what_was_exported_opens_there_and_answers_alike(pair: Any, tmp_path: Path) -> None:
     theirs, prepares, loaded, _ = pair
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     head = loaded.model.head is not None
     kind = transformers.AutoModelForImageClassification if head else transformers.AutoModel
     model = kind.from_pretrained(tmp_path / "back").eval()
@@ -139,7 +139,7 @@ def test_shades_of_grey_and_several_labels(tmp_path: Path) -> None:
     (found,) = Labeller(loaded, precision="fp32").answer([str(tmp_path / "grey.png")])
     assert found.probabilities == pytest.approx(wanted.tolist(), abs=1e-5)
     assert len(found.labels) == int((wanted > 0.5).sum())
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     assert json.loads((tmp_path / "back" / "config.json").read_text("utf-8"))["problem_type"] == "multi_label_classification"
 
 
@@ -288,7 +288,7 @@ def test_learning_goes_on_from_it_and_goes_back(name: str, tmp_path: Path, monke
     assert (learned.config.model.family, learned.config.model.pooling) == ("vit", "last")
     pictures = [f"validation/{colour}/0.png" for colour in colours]
     assert headway.load("run", precision="fp32").predict(pictures) == list(colours)
-    export_model(learned, tmp_path / "back")
+    export_to_huggingface(learned, tmp_path / "back")
     model = transformers.AutoModelForImageClassification.from_pretrained("back").eval()
     with torch.no_grad():
         said = [model(**prepares(Image.open(one), return_tensors="pt")).logits.argmax().item() for one in pictures]

@@ -26,7 +26,7 @@ from headway.explain.explanation import difference
 from headway.explain.subjects import subject_of
 from headway.inference.media_predictor import MediaPredictor
 from headway.interop.huggingface import import_model, rows_there
-from headway.interop.huggingface_export import export_model, huggingface_problem
+from headway.interop.huggingface_export import export_to_huggingface, huggingface_problem
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
 from headway.training.model_size import count
@@ -136,7 +136,7 @@ def test_what_is_forbidden_is_not_written(tmp_path: Path) -> None:
 
 def test_every_tensor_and_setting_comes_back(pair: Pair, tmp_path: Path) -> None:
     _, _, loaded, directory = pair
-    found = export_model(loaded, tmp_path / "back")
+    found = export_to_huggingface(loaded, tmp_path / "back")
     before, after = (load_file(path / "model.safetensors") for path in (directory / "theirs", tmp_path / "back"))
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name]) for name in after)
@@ -151,7 +151,7 @@ def test_every_tensor_and_setting_comes_back(pair: Pair, tmp_path: Path) -> None
 def test_what_was_exported_writes_the_same_there(name: str, tmp_path: Path) -> None:
     settings, languages, _ = ASKED[name]
     _, _, loaded, directory = made(tmp_path, languages, **settings)
-    export_model(loaded, tmp_path / "back")
+    export_to_huggingface(loaded, tmp_path / "back")
     model = transformers.AutoModelForSpeechSeq2Seq.from_pretrained(tmp_path / "back").eval()
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "back")
     path = save_recording(tmp_path / "a.wav")
@@ -333,7 +333,7 @@ def test_learning_goes_on_from_it_and_goes_back(tmp_path: Path, monkeypatch: pyt
     (row,) = preparation.answers([MediaExample("a.wav", "", ("two girls",), 1, "a.wav")])
     assert learned.tokenizers.target.pieces(row[:3]) == prompt
     assert BOS_ID not in row
-    export_model(learned, tmp_path / "back")
+    export_to_huggingface(learned, tmp_path / "back")
     model = transformers.AutoModelForSpeechSeq2Seq.from_pretrained("back").eval()
     processor = transformers.AutoProcessor.from_pretrained("back")
     wave, rate = soundfile.read("validation1.wav", dtype="float32")

@@ -16,7 +16,7 @@ from headway.evaluation.huggingface_answers import HuggingFaceAnswers
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
 from headway.interop.huggingface import import_model
-from headway.interop.huggingface_export import export_model
+from headway.interop.huggingface_export import export_to_huggingface
 from headway.model_dir import build_model, load_model, save_model
 
 transformers = pytest.importorskip("transformers", reason="the models of other libraries are made by transformers")
@@ -60,7 +60,7 @@ def own_model(task: str, directory: Path) -> Path:
 @pytest.mark.parametrize("beams", [1, 4])
 def test_translations_are_the_same_there(beams: int, tmp_path: Path) -> None:
     directory = own_model("translation", tmp_path / "ours")
-    export_model(load_model(directory), tmp_path / "theirs")
+    export_to_huggingface(load_model(directory), tmp_path / "theirs")
     told = json.loads((tmp_path / "theirs" / "generation_config.json").read_text("utf-8"))
     assert told["suppress_tokens"] == list(SPECIAL)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
@@ -85,7 +85,7 @@ def test_translations_are_the_same_there(beams: int, tmp_path: Path) -> None:
 @torch.no_grad()
 def test_texts_go_on_alike_there(tmp_path: Path) -> None:
     directory = own_model("language_model", tmp_path / "ours")
-    export_model(load_model(directory), tmp_path / "theirs")
+    export_to_huggingface(load_model(directory), tmp_path / "theirs")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "theirs").eval()
     writer = Writer(str(directory), method="greedy", precision="fp32", maximum_length=40)
@@ -100,7 +100,7 @@ def test_texts_go_on_alike_there(tmp_path: Path) -> None:
 def test_a_piece_that_is_forced_is_not_forbidden(tmp_path: Path) -> None:
     save_tiny("bart", tmp_path / "theirs")
     import_model(tmp_path / "theirs", tmp_path / "ours")
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     told = json.loads((tmp_path / "back" / "generation_config.json").read_text("utf-8"))
     assert told["forced_bos_token_id"] == 0
     assert told["suppress_tokens"] == [1, 3], "padding, and what is unknown"
@@ -112,7 +112,7 @@ def test_after_an_export_both_are_asked_alike(name: str, tmp_path: Path) -> None
     """What stands before a text and before an answer is there too, and takes no room of an answer that never ends."""
     save_tiny(name, tmp_path / "theirs")
     import_model(tmp_path / "theirs", tmp_path / "ours")
-    export_model(load_model(tmp_path / "ours"), tmp_path / "back")
+    export_to_huggingface(load_model(tmp_path / "ours"), tmp_path / "back")
     settings = {"method": "greedy", "maximum_length": 9}
     ours: Any = headway.load(str(tmp_path / "ours"), precision="fp32", **settings)
     theirs = HuggingFaceAnswers(tmp_path / "back", tmp_path / "ours", settings)

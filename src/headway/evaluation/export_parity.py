@@ -100,7 +100,7 @@ def compare_export(
         lines: to ask; None for those of the validation set, with its references.
 
     Raises:
-        DataError: the model reads files, the validation set cannot be read, or there is no line.
+        DataError: the model reads files, it is only pre-trained, the validation set cannot be read, or there is no line.
         ResourceError: a process failed.
     """
     config = loaded.config
@@ -109,7 +109,9 @@ def compare_export(
         raise DataError(
             problem, where=str(out), remedy="ask either yourself: headway predict, and the processor beside the model"
         )
-    texts, references = (list(lines), None) if lines is not None else validation_lines(config)
+    if TASKS[config.task].extra_pieces:
+        raise DataError("a model that is only pre-trained has no answers", where=str(out), remedy="start a task from it first")
+    texts, references = (list(lines), None) if lines is not None else _lines_to_ask(config)
     decoding = {**GREEDY, "precision": "fp32"}
     if config.task == "language_model":
         texts = [" ".join(text.split()[:PROMPT_WORDS]) for text in texts if text.strip()][:MOST_PROMPTS]
@@ -135,6 +137,14 @@ def compare_export(
     )  # fmt: skip
     (out / PARITY).write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
     return found
+
+
+def _lines_to_ask(config: Config) -> tuple[list[str], list[str] | None]:
+    try:
+        return validation_lines(config)
+    except DataError as error:
+        remedy = "give lines as for predict: headway export … --lines FILE"
+        raise DataError(error.problem, where=error.where, remedy=remedy) from error
 
 
 def validation_lines(config: Config) -> tuple[list[str], list[str] | None]:

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from headway.evaluation.distributions import wilson
 from headway.evaluation.export_parity import Asked, Parity
+from headway.inference.engines import read_parity
+from headway.interop.exported import read_exported
 
 MIB = 1 << 20
+
+
+def exported_table(directory: Path) -> str:
+    """What a directory that was written for another engine holds, and how it compared. Raises ModelError."""
+    exported = read_exported(directory)
+    size = sum(file.stat().st_size for file in directory.iterdir() if file.is_file())
+    source, target = exported.tokenizers.source.vocabulary_size, exported.tokenizers.target.vocabulary_size
+    rows = [
+        ("written for", exported.engine),
+        ("quantization", exported.quantization or "none"),
+        ("task", exported.config.task),
+        ("vocabulary", f"{source:,}" if source == target else f"{source:,} read, {target:,} written"),
+        ("files, MiB", f"{size / MIB:,.1f}"),
+        ("made from", exported.fingerprint[:16] or "not known"),
+        ("compared", _compared(directory)),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}   {value}" for name, value in rows)
+
+
+def _compared(directory: Path) -> str:
+    told = read_parity(directory)
+    if told is None:
+        return "no: headway export does so where lines are at hand"
+    verdict = {True: "passed", False: "NOT THE SAME MODEL", None: "not judged"}[told.get("passed")]
+    return f"{verdict}: {100 * told['identical']:.1f} % of {told['lines']:,} lines alike"
 
 
 def export_table(parity: Parity) -> str:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from headway.data.preprocessing import Preprocessor
-from headway.errors import UsageError
+from headway.errors import MissingPackage
 from headway.model_dir import load_model
 from headway.special_ids import BOS_ID
 
@@ -36,14 +36,14 @@ class HuggingFaceAnswers:
     Args:
         run: what the directory was made from: its preprocessing stands in no file of Hugging Face.
 
-    Raises UsageError where transformers is not installed.
+    Raises MissingPackage where transformers is not installed.
     """
 
     def __init__(self, directory: Path, run: Path, decoding: dict[str, Any]) -> None:
         try:
             import transformers
         except ImportError:
-            raise UsageError("the package transformers is not installed", remedy="pip install transformers") from None
+            raise MissingPackage("transformers", remedy="pip install transformers") from None
         config = load_model(run).config
         self._config, self._longest = config, decoding.get("maximum_length", config.decoding.maximum_length)
         self._source, self._target = (

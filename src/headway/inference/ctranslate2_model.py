@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from headway.config import DecodingConfig
-from headway.errors import ModelError, UsageError
+from headway.errors import MissingPackage, ModelError, UsageError
 from headway.inference.hypothesis import Hypothesis, OwnSearch, Wanted
 from headway.interop.ctranslate2 import vocabulary
 from headway.interop.exported import ExportedModel
@@ -27,7 +27,7 @@ class CTranslate2Model(OwnSearch):
     """Stands where a Transformer stands for a predictor.
 
     Raises:
-        UsageError: the package is not installed.
+        MissingPackage: ctranslate2 is not installed.
         ModelError: it cannot read the files.
     """
 
@@ -36,8 +36,7 @@ class CTranslate2Model(OwnSearch):
         try:
             import ctranslate2
         except ImportError:
-            remedy = "pip install 'headway[ctranslate2]'"
-            raise UsageError("the package ctranslate2 is not installed", where=str(exported.directory), remedy=remedy) from None
+            raise MissingPackage("ctranslate2", "ctranslate2", where=str(exported.directory)) from None
         self.config = exported.config.model
         extra = extra_pieces(exported.config)
         self._sources = vocabulary(exported.tokenizers.source, extra)

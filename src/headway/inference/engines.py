@@ -55,10 +55,15 @@ def load_for_answers(path: str | PathLike[str], engine: str | None = None) -> Lo
     )
 
 
-def _warn_of_failed_parity(directory: Path) -> None:
+def read_parity(directory: Path) -> dict[str, Any] | None:
+    """How an exported model compared with the one that it was made from; None where nobody asked."""
     try:
         told = json.loads((directory / PARITY).read_text())
     except (OSError, ValueError):
-        return
-    if isinstance(told, dict) and told.get("passed") is False:
+        return None
+    return told if isinstance(told, dict) and {"passed", "identical", "lines"} <= told.keys() else None
+
+
+def _warn_of_failed_parity(directory: Path) -> None:
+    if (read_parity(directory) or {}).get("passed") is False:
         _log.warning("%s: its answers were not those of the model that it was made from (%s)", directory, PARITY)

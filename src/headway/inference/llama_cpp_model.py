@@ -14,7 +14,7 @@ class LlamaCppModel(OwnSearch):
     """Stands where a Transformer stands for a predictor.
 
     Raises:
-        ResourceError: llama-cpp-python is not installed. ModelError: it does not open the file.
+        MissingPackage: llama-cpp-python is not installed. ModelError: it does not open the file.
     """
 
     def __init__(self, exported: ExportedModel) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headway.errors import ModelError, UsageError
+from headway.errors import MissingPackage, ModelError
 from headway.interop.exported import ExportedModel
 from headway.interop.onnx import DECODER_WITH_CACHE, ENCODER
 from headway.interop.onnx_graphs import layer_names
@@ -24,7 +24,7 @@ class OnnxModel(nn.Module):
     """Stands where a Transformer stands for a predictor.
 
     Raises:
-        UsageError: the package is not installed.
+        MissingPackage: onnxruntime is not installed.
         ModelError: it cannot open the files.
     """
 
@@ -101,8 +101,7 @@ class _Graph:
         try:
             import onnxruntime
         except ImportError:
-            remedy = "pip install 'headway[onnx]'"
-            raise UsageError("the package onnxruntime is not installed", where=str(exported.directory), remedy=remedy) from None
+            raise MissingPackage("onnxruntime", "onnx", where=str(exported.directory)) from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or two batches at once wait for each other

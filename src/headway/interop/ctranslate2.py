@@ -15,7 +15,7 @@ from torch import Tensor
 
 from headway.config import Config, ModelConfig
 from headway.data.tokenizer import Tokenizer
-from headway.errors import UsageError
+from headway.errors import MissingPackage
 from headway.model.layers import sinusoidal_positions
 from headway.model_dir import LoadedModel
 from headway.special_ids import BOS_ID, EOS_ID, UNK_ID
@@ -58,13 +58,12 @@ def ctranslate2_problem(config: Config) -> str | None:
 def write_ctranslate2(loaded: LoadedModel, directory: Path, quantization: str | None) -> None:
     """Writes the files of CTranslate2 into a directory that is there.
 
-    Raises UsageError where its package is not installed.
+    Raises MissingPackage.
     """
     try:
         from ctranslate2 import specs
     except ImportError:
-        remedy = "pip install 'headway[ctranslate2]'"
-        raise UsageError("the package ctranslate2 is not installed", where="--to ctranslate2", remedy=remedy) from None
+        raise MissingPackage("ctranslate2", "ctranslate2") from None
     spec = _Writer(loaded, specs).spec()
     spec.validate()
     spec.optimize(quantization=quantization)

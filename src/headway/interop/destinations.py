@@ -59,7 +59,7 @@ def _to_onnx(loaded: LoadedModel, out: Path, quantization: str | None) -> Path:
 
 
 def _to_huggingface(loaded: LoadedModel, out: Path, _: str | None) -> Path:
-    found = huggingface_export.export_model(loaded, out)
+    found = huggingface_export.export_to_huggingface(loaded, out)
     _log.info("as a model of the family %s", found.family)
     if found.preprocessing:
         steps = ", ".join(found.preprocessing)

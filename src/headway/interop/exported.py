@@ -18,14 +18,13 @@ from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, UsageError
 from headway.evaluation.calibration import Calibration
 from headway.model_dir import CALIBRATION, CONFIG, MAX_BYTES, TOKENIZERS, LoadedModel
-from headway.model_files import EXPORT, bring_to_medium, damaged, read_file, write_directory
+from headway.model_files import EXPORT, bring_to_medium, damaged, read_file, refuse_existing, verify_file, write_directory
 from headway.training import _fs
 from headway.training.manifest import write_file
 from headway.training.tensor_file import refuse_duplicates, tensor_bytes
 
 FORMAT_VERSION = 1
 OURS = (EXPORT, CONFIG, CALIBRATION, *TOKENIZERS)
-MOST = 1 << 50  # bytes of an engine's file: its record says how many it has
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def write_exported(
     Raises:
         UsageError: the directory is there. ResourceError: the disk refuses.
     """
-    if out.exists():
-        raise UsageError("is there already", where=str(out), remedy="name a new directory")
+    refuse_existing(out)
 
     def write(aside: Path) -> None:
         write_engine(aside)
@@ -89,7 +87,10 @@ def read_exported(directory: Path) -> ExportedModel:
         if name not in (*records, EXPORT, "parity.json") and name.endswith((".bin", ".onnx", ".gguf", ".json")):
             raise damaged(directory / name, "is not told of in export.json")
     for name, record in records.items():
-        read_file(directory / name, MAX_BYTES.get(name, MOST), record)
+        if name in MAX_BYTES:
+            read_file(directory / name, MAX_BYTES[name], record)
+        else:
+            verify_file(directory / name, record)
     text = read_file(directory / CONFIG, MAX_BYTES[CONFIG], records[CONFIG]).numpy().tobytes()
     try:
         config = parse_config(text.decode(), str(directory / CONFIG))

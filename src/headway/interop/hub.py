@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from headway.errors import HeadwayError, ModelError, ResourceError, UsageError
+from headway.errors import HeadwayError, MissingPackage, ModelError, ResourceError, UsageError
 from headway.interop.family import CONFIG
 from headway.model_dir import near_paths
 
@@ -53,7 +53,7 @@ def fetch(name: str, revision: str | None) -> Path:
     """The directory that the model's files are in, whose name is the commit.
 
     Raises:
-        UsageError: huggingface_hub is not installed.
+        MissingPackage: huggingface_hub is not installed.
         ModelError: there is no such model or revision, it is closed, or has no weights that can be read.
         ResourceError: the hub does not answer, or the disk refuses.
     """
@@ -61,7 +61,7 @@ def fetch(name: str, revision: str | None) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         remedy = "pip install 'headway[hub]', or give a directory with the model's files"
-        raise UsageError("fetching a model needs huggingface_hub, which is not installed", where=name, remedy=remedy) from None
+        raise MissingPackage("huggingface_hub", where=name, remedy=remedy) from None
     try:
         directory = Path(snapshot_download(name, revision=revision, allow_patterns=WANTED))
     except Exception as error:  # of whatever library speaks HTTP for it

@@ -34,6 +34,7 @@ from headway.interop.tokenizer_files import SIDES, tokenizer_path
 from headway.interop.weights import Rule, to_ours
 from headway.model.transformer import Transformer
 from headway.model_dir import build_model, save_model
+from headway.model_files import refuse_existing
 from headway.special_ids import BOS_ID
 from headway.training.tensor_file import parse_tensors, refuse_non_finite
 
@@ -68,8 +69,7 @@ def import_model(source: Path, out: Path, languages: Languages | None = None, or
         ModelError: a file is missing, damaged or a pickle, or the model is of a kind that is not known.
         UsageError: the directory is there, or a language is no piece.
     """
-    if out.exists():
-        raise UsageError("is there already", where=str(out), remedy="name a new directory")
+    refuse_existing(out)
     theirs = _read_config(source)
     kind, family = _family_of(theirs, source)
     if languages is not None and family.task not in ("translation", "speech_recognition"):

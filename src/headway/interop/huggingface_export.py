@@ -30,7 +30,7 @@ from headway.interop.tokenizer_files import SIDES, TOKENIZER, TOKENIZER_CONFIG, 
 from headway.interop.weights import SAME, TURNED, to_theirs
 from headway.model.layers import sinusoidal_positions
 from headway.model_dir import LoadedModel
-from headway.model_files import write_directory
+from headway.model_files import refuse_existing, write_directory
 from headway.special_ids import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from headway.training.manifest import write_file
 from headway.training.tensor_file import tensor_bytes, tensor_chunks
@@ -128,14 +128,13 @@ def counterpart(loaded: LoadedModel) -> Counterpart:
     return Counterpart(name, config, tensors, rows, head=loaded.model.head is not None)
 
 
-def export_model(loaded: LoadedModel, out: Path) -> Exported:
+def export_to_huggingface(loaded: LoadedModel, out: Path) -> Exported:
     """Writes the model as a directory of Hugging Face.
 
     Raises:
         UsageError: no family of theirs computes what the model does, or the directory is there.
     """
-    if out.exists():
-        raise UsageError("is there already", where=str(out), remedy="name a new directory")
+    refuse_existing(out)
     found = counterpart(loaded)
     theirs = found.weights()
     settings, processor = _settings(loaded.config, found.family, found.config)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from headway.data.tokenizer import FORBIDDEN_IDS
-from headway.errors import ModelError, ResourceError
+from headway.errors import MissingPackage, ModelError
 from headway.interop.exported import ExportedModel
 from headway.interop.huggingface import rows_there
 from headway.model_dir import LoadedModel
@@ -29,7 +29,7 @@ class LlamaCpp:
         context: tokens of a text at most, its start included.
 
     Raises:
-        ResourceError: llama-cpp-python is not installed. ModelError: llama.cpp does not open the file.
+        MissingPackage: llama-cpp-python is not installed. ModelError: llama.cpp does not open the file.
     """
 
     def __init__(self, path: Path, loaded: LoadedModel | ExportedModel, *, context: int = 256, threads: int = 1) -> None:
@@ -37,7 +37,7 @@ class LlamaCpp:
             import llama_cpp
         except ModuleNotFoundError:
             remedy = "pip install llama-cpp-python (it is compiled: a C++ compiler and CMake are needed)"
-            raise ResourceError("the package llama-cpp-python is not installed", remedy=remedy) from None
+            raise MissingPackage("llama-cpp-python", remedy=remedy) from None
         numbers = loaded.config.tokenizer.special_numbers
         rows = rows_there(numbers, loaded.tokenizers.target.vocabulary_size).tolist()
         start = numbers[-1] if numbers else BOS_ID

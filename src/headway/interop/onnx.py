@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import torch
 
 from headway.config import Config
-from headway.errors import UsageError
+from headway.errors import MissingPackage
 from headway.interop.onnx_graphs import CachedDecoderGraph, DecoderGraph, EncoderGraph, Signature
 from headway.model_dir import LoadedModel
 
@@ -47,15 +47,14 @@ def write_onnx(loaded: LoadedModel, directory: Path, quantization: str | None) -
     Args:
         quantization: "int8" for matrices of 8 bits, with a scale for each output.
 
-    Raises UsageError where a package is not installed.
+    Raises MissingPackage.
     """
     try:
         import onnx_ir
         import onnxscript  # noqa: F401  (torch.onnx asks for it in its own words)
         from onnxruntime import quantization as quantizer
     except ImportError as error:
-        remedy = "pip install 'headway[onnx]'"
-        raise UsageError(f"the package {error.name} is not installed", where="--to onnx", remedy=remedy) from None
+        raise MissingPackage(error.name or "onnx", "onnx") from None
     with open(directory / WEIGHTS, "wb") as file:
         weights = _Weights(onnx_ir, file)
         for name, graph in _graphs(loaded).items():
