@@ -11,7 +11,7 @@ from test_subjects import BEAM, TEXTS
 
 from headway.explain.search import Node, search_tree
 from headway.explain.subjects import subject_of
-from headway.inference.decoding import Candidate
+from headway.inference.search import Candidate
 
 RunOf = Callable[[str], Path]
 

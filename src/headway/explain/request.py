@@ -13,8 +13,9 @@ from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.tokenizer import BOS_ID, EOS_ID, Tokenizer
 from headway.explain.search import SearchTree, search_tree
 from headway.explain.sides import END, HIDDEN, INSIDE, WORD_STARTS, Side, shown_pieces
-from headway.inference.decoding import Candidate, generate
+from headway.inference.decoding import generate
 from headway.inference.predictor import decoding_options
+from headway.inference.search import Candidate
 from headway.model_dir import LoadedModel, load_model
 
 Direction = tuple[str | None, str | None]

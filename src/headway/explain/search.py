@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from headway.inference.decoding import Candidate, Fate
+from headway.inference.search import Candidate, Fate
 
 
 @dataclass(frozen=True)

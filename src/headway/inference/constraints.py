@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from headway.config import DecodingConfig
+from headway.inference.hypothesis import Hypothesis
 
 NEVER = float("-inf")
+
+
+@dataclass(eq=False)
+class Sentence:
+    """One answer that is looked for: what it must begin with, how long it may get, and what was found so far.
+
+    Attributes:
+        limit: tokens that it may add to its prefix.
+        draws: what its samples are drawn with.
+        begun: tokens of the histories in its batch that stand before its first; they are padding.
+    """
+
+    prefix: list[int]
+    limit: int
+    draws: np.random.Generator | None = None
+    begun: int = 0
+    found: list[Hypothesis] = field(default_factory=list)
 
 
 class Constraints:
@@ -20,19 +40,16 @@ class Constraints:
         options: DecodingConfig,
         eos_id: int,
         forbidden: tuple[Sequence[int], Sequence[int]],
-        prefixes: list[list[int]],
-        limits: list[int],
     ) -> None:
         """`forbidden`: ids that are never said, and those that are not said first."""
         self.options, self.eos_id = options, eos_id
         self.forbidden_ids, self.forbidden_first = (torch.tensor(ids, dtype=torch.long) for ids in forbidden)
-        self.prefixes, self.limits = prefixes, limits
         self.may_get_stuck = options.minimum_length > 0 or options.no_repeat_ngram > 0
 
-    def apply(self, logits_BKV: Tensor, normaliser_BK: Tensor, ids_BKT: Tensor, sentences: list[int]) -> None:
+    def apply(self, logits_BKV: Tensor, normaliser_BK: Tensor, ids_BKT: Tensor, sentences: list[Sentence]) -> None:
         """Sets what may not follow `ids_BKT` to -∞, in place. Row b belongs to sentence `sentences[b]`."""
         T, eos = ids_BKT.shape[2], self.eos_id
-        lengths = [T - len(self.prefixes[sentence]) for sentence in sentences]
+        lengths = [T - sentence.begun - len(sentence.prefix) for sentence in sentences]
         end_BK = logits_BKV[..., eos].clone()
         logits_BKV.index_fill_(2, self.forbidden_ids.to(logits_BKV.device), NEVER)
         if len(self.forbidden_first) and (begun := [row for row, length in enumerate(lengths) if length == 0]):
@@ -41,14 +58,14 @@ class Constraints:
             self._forbid_repeats(logits_BKV, ids_BKT)
         if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:
             logits_BKV[short, :, eos] = NEVER
-        if full := [row for row, length in enumerate(lengths) if length >= self.limits[sentences[row]]]:
+        if full := [row for row, length in enumerate(lengths) if length >= sentences[row].limit]:
             logits_BKV[full] = NEVER
             logits_BKV[full, :, eos] = end_BK[full]
         if self.may_get_stuck:  # where nothing is left to say, the sentence ends
             stuck_BK = logits_BKV.amax(-1) == NEVER
             logits_BKV[..., eos] = torch.where(stuck_BK, end_BK, logits_BKV[..., eos])
         if forced := [row for row, length in enumerate(lengths) if length < 0]:
-            tokens = [self.prefixes[sentences[row]][T] for row in forced]
+            tokens = [sentences[row].prefix[T - sentences[row].begun] for row in forced]
             logits_BKV[forced] = NEVER
             logits_BKV[forced, :, tokens] = normaliser_BK[forced]
 
@@ -58,5 +75,6 @@ class Constraints:
             return
         windows_BKWn = ids_BKT.unfold(2, n, 1)
         repeated_BKW = (windows_BKWn[..., : n - 1] == ids_BKT[:, :, None, T - n + 1 :]).all(-1)
+        repeated_BKW &= windows_BKWn[..., -1] >= 0  # what stands before a sentence that came later is none of its tokens
         row, query, window = repeated_BKW.nonzero(as_tuple=True)
         logits_BKV[row, query, windows_BKWn[row, query, window, n - 1]] = NEVER

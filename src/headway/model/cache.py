@@ -3,11 +3,13 @@
 A cache holds *slots*. Every call of `Transformer.decode` appends one slot per query, and each query says by a mask
 which slots it may see. Beams of one source are queries beside each other in one row, and their histories are
 slots of that row: when beams are re-ordered only the small mask changes and no key or value is ever copied.
+Rows that come later (`join`) have slots of their own behind the others', and see none of theirs.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -42,6 +44,30 @@ class LayerCache:
             keys[..., :length], values[:, :, :length] = self.keys[..., :length], self.values[:, :, :length]
         return keys, values
 
+    def join(self, other: LayerCache) -> None:
+        """The rows and the slots of `other` come behind these. What a row has not is zero: it is masked, but must be a number."""
+        assert self.keys is not None
+        assert self.values is not None
+        assert other.keys is not None
+        assert other.values is not None
+        rows, length, end = len(self.keys), self.length, self.length + other.length
+        both, (G, K, _) = rows + len(other.keys), self.keys.shape[1:]
+        keys, values = self.keys.new_zeros(both, G, K, 2 * end), self.values.new_zeros(both, G, 2 * end, K)
+        keys[:rows, ..., :length], values[:rows, :, :length] = self.keys[..., :length], self.values[:, :, :length]
+        keys[rows:, ..., length:end] = other.keys[..., : other.length]
+        values[rows:, :, length:end] = other.values[:, :, : other.length]
+        self.keys, self.values, self.length = keys, values, end
+        if self.memory is not None and other.memory is not None:
+            longest = max(self.memory[0].shape[2], other.memory[0].shape[2])
+            pairs = zip(self.memory, other.memory, strict=True)
+            padded = (torch.cat([F.pad(one, (0, 0, 0, longest - one.shape[2])) for one in pair]) for pair in pairs)
+            self.memory = next(padded), next(padded)
+
+    def keep_slots(self, slots: Tensor) -> None:
+        assert self.keys is not None
+        assert self.values is not None
+        self.keys, self.values, self.length = self.keys[..., slots], self.values[:, :, slots], len(slots)
+
     def keep(self, rows: Tensor, into_gaps: Tensor | None) -> None:
         def kept(tensor: Tensor) -> Tensor:
             if into_gaps is None:
@@ -63,12 +89,13 @@ class KVCache:
         self.slot_positions = torch.empty(0, dtype=torch.long)
         self.query_positions = torch.empty(0, dtype=torch.long)
         self.mask: Tensor | None = None
+        self.beginnings_B: Tensor | None = None  # where each row begins; None: all of them at 0
 
     def advance(self, query_positions_T: Tensor, visible_BTS: Tensor | None) -> None:
         """Announces the queries of the next `decode`: where they stand, and which slots (their own included) each may see.
 
         Args:
-            query_positions_T: positions of the T new tokens, the same in every row.
+            query_positions_T: positions of the T new tokens, the same in every row, however late it came.
             visible_BTS: boolean over old and new slots; None lets every query see every slot.
         """
         self.query_positions = query_positions_T
@@ -80,7 +107,36 @@ class KVCache:
 
         Where last rows merely move into the gaps, only they are copied.
         """
+        if self.beginnings_B is not None:
+            self.beginnings_B = self.beginnings_B[rows]
         moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().squeeze(1)
         only_from_behind = bool((rows[moved] >= len(rows)).all())
         for layer in self.layers:
             layer.keep(rows, moved if only_from_behind else None)
+
+    def own_positions(self) -> Tensor:
+        """Positions of the queries within their rows, [T], or [B, T] where rows began at different times."""
+        if self.beginnings_B is None:
+            return self.query_positions
+        return self.query_positions[None] - self.beginnings_B[:, None]
+
+    def join(self, other: KVCache, later: int) -> None:
+        """Rows of another cache come behind these; they begin `later` positions after the beginning of that cache."""
+        zeros = [torch.zeros(cache.rows, dtype=torch.long, device=cache.slot_positions.device) for cache in (self, other)]
+        own = zeros[0] if self.beginnings_B is None else self.beginnings_B
+        its_own = zeros[1] if other.beginnings_B is None else other.beginnings_B
+        self.beginnings_B = torch.cat((own, its_own + later))
+        self.slot_positions = torch.cat((self.slot_positions, other.slot_positions + later))
+        for layer, its in zip(self.layers, other.layers, strict=True):
+            layer.join(its)
+
+    def keep_slots(self, slots: Tensor) -> None:
+        """Keeps only these slots: the others are seen by no query any more."""
+        self.slot_positions = self.slot_positions[slots]
+        for layer in self.layers:
+            layer.keep_slots(slots)
+
+    @property
+    def rows(self) -> int:
+        keys = self.layers[0].keys
+        return 0 if keys is None else len(keys)

@@ -83,7 +83,7 @@ def sinusoids_at(positions_T: Tensor, frequencies: Tensor) -> Tensor:
 
 
 class Rotation(NamedTuple):
-    """cos and sin of what rotary positions turn by, [T, 1, K] float32; the sin of the first half is negative."""
+    """cos and sin of what rotary positions turn by, [T, 1, K] or [B, T, 1, K] float32; the sin of the first half is negative."""
 
     cos: Tensor
     sin: Tensor
@@ -96,7 +96,7 @@ def rotary_positions(positions_T: Tensor, config: ModelConfig) -> Rotation:
 
 def rotation_at(positions_T: Tensor, frequencies: Tensor) -> Rotation:
     """What turns each position by so much for each frequency, [K/2]."""
-    angles = positions_T.float()[:, None, None] * frequencies
+    angles = positions_T.float()[..., None, None] * frequencies
     cos, sin = angles.cos(), angles.sin()
     return Rotation(torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1))
 
@@ -120,7 +120,8 @@ def _slowed(frequency: Tensor, scaling: RotaryScaling) -> Tensor:
 
 def rotate(x_BTHK: Tensor, rotation: Rotation) -> Tensor:
     """Every pair (first, second) becomes (first cos − second sin, second cos + first sin). Returns [B, T, H, K]."""
-    cos, sin = (table.to(x_BTHK.dtype).repeat(1, x_BTHK.shape[2], 1) for table in rotation)  # the kernel likes long rows
+    heads = (*(1,) * (rotation.cos.dim() - 2), x_BTHK.shape[2], 1)
+    cos, sin = (table.to(x_BTHK.dtype).repeat(heads) for table in rotation)  # the kernel likes long rows
     return torch.addcmul(x_BTHK * cos, x_BTHK.roll(x_BTHK.shape[-1] // 2, -1), sin)
 
 

@@ -158,18 +158,19 @@ class Transformer(nn.Module):
         assert self.target_embedding is not None
         T, device = target_ids_BT.shape[1], target_ids_BT.device
         if cache is None:
-            positions_T = slots_S = torch.arange(T, device=device)
+            positions_T = slots_S = own_positions = torch.arange(T, device=device)
             mask: Tensor | None = torch.ones(T, T, dtype=torch.bool, device=device).tril()[None, None]
         else:
             positions_T, slots_S, mask = cache.query_positions, cache.slot_positions, cache.mask
-        own_positions = positions_T
+            own_positions = cache.own_positions()
+        rotation = self._rotation(own_positions)
         if segments_BT is not None:
             assert mask is not None
             mask = mask & (segments_BT[:, None, :, None] == segments_BT[:, None, None, :])
             own_positions = _positions_in_segments(segments_BT)
         x_BTD = self.target_embedding(target_ids_BT, own_positions, self.compute_dtype)
         bias = self.decoder_bias(positions_T, slots_S) if self.decoder_bias is not None else None
-        memory_mask, rotation = self._attention_mask(source_mask_BS), self._rotation(positions_T)
+        memory_mask = self._attention_mask(source_mask_BS)
         for index, block in enumerate(self.decoder):
             if not self._skips_layer():
                 layer_cache = cache.layers[index] if cache is not None else None
