@@ -134,7 +134,9 @@ def _at(x_BSD: Tensor, places_BN: Tensor) -> Tensor:
 
 def _walk(layer: nn.Module, x_BTD: Tensor, state: SimpleNamespace) -> Tensor:
     """Goes on from h and c of `state` and leaves them there; returns the outputs, [B, T, 2C]."""
-    y_BTM, (h_1BM, c_1BM) = layer(x_BTD, (state.keys[None].contiguous(), state.values[None].contiguous()))
+    y_BTM, (h_1BM, c_1BM) = layer(
+        x_BTD, (state.keys[None, : len(x_BTD)].contiguous(), state.values[None, : len(x_BTD)].contiguous())
+    )
     state.keys, state.values = h_1BM[0], c_1BM[0]
     return y_BTM
 

@@ -11,12 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headway.inference.embedder import Embedder as Embedder
-    from headway.inference.labeller import Labeller as Labeller
-    from headway.inference.predictor import Predictor as Predictor
-    from headway.inference.reader import Reader as Reader
-    from headway.inference.tagger import Tagger as Tagger
-    from headway.inference.writer import Writer as Writer
+    from headway.inference.loading import AnyPredictor as AnyPredictor
     from headway.model.transformer import Transformer as Transformer
     from headway.training.loop import train as train
 
@@ -25,7 +20,7 @@ __all__ = ["Transformer", "__version__", "load", "train"]
 _HOMES = {"Transformer": "headway.model.transformer", "train": "headway.training.loop"}
 
 
-def load(path: str, *, engine: str | None = None, **decoding: Any) -> Predictor | Writer | Labeller | Tagger | Reader | Embedder:
+def load(path: str, *, engine: str | None = None, **decoding: Any) -> AnyPredictor:
     """The model of a run directory, a model directory or an export, ready to answer: all kinds have ``predict(list of texts)``.
 
     Args:
@@ -35,28 +30,10 @@ def load(path: str, *, engine: str | None = None, **decoding: Any) -> Predictor 
     Raises:
         ModelError: there is no whole model. UsageError: its task has no answers.
     """
-    from headway.errors import UsageError
-    from headway.inference.embedder import Embedder
     from headway.inference.engines import load_for_answers
-    from headway.inference.labeller import Labeller
-    from headway.inference.media_predictor import MediaPredictor
-    from headway.inference.predictor import Predictor
-    from headway.inference.reader import Reader
-    from headway.inference.tagger import Tagger
-    from headway.inference.writer import Writer
+    from headway.inference.loading import predictor_of
 
-    loaded = load_for_answers(path, engine)
-    kinds: dict[str, type[Predictor | Writer | Labeller | Tagger | Reader | Embedder]] = {
-        **dict.fromkeys(("translation", "summarisation", "dialogue"), Predictor),
-        "language_model": Writer, "classification": Labeller, "pair_classification": Labeller, "tagging": Tagger,
-        "question_answering": Reader, "sentence_embedding": Embedder, "media_classification": Labeller,
-        "captioning": MediaPredictor, "visual_question_answering": MediaPredictor, "multimodal_translation": MediaPredictor,
-        "speech_recognition": MediaPredictor,
-    }  # fmt: skip
-    if loaded.config.task not in kinds:
-        problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"
-        raise UsageError(problem, where=path, remedy=f"start a task from it: model.start_from={path}")
-    return kinds[loaded.config.task](loaded, **decoding)
+    return predictor_of(load_for_answers(path, engine), **decoding)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ from tiny_run import tiny_config
 import headway
 from headway.config import ModelConfig
 from headway.errors import UsageError
-from headway.inference.predictor import Predictor, _padded, _positions
+from headway.inference.predictor import Predictor
+from headway.inference.translator import _padded, positions_of_model
 from headway.samples import write_sample
 from headway.training.loop import train
 
@@ -131,8 +132,8 @@ def test_low_precision_answers_do_not_depend_on_the_batch(run: Path, sources: li
 
 def test_learned_positions_are_never_passed_and_others_have_no_end(run: Path) -> None:
     learned = ModelConfig(positions="learned", max_positions=258)
-    ids, mask = _padded([[5] * 256, [6]], _positions(learned))
+    ids, mask = _padded([[5] * 256, [6]], positions_of_model(learned))
     assert ids.shape == (2, 257 + 1)
     assert mask.sum(1).tolist() == [257, 2]
-    assert _padded([[5] * 256], _positions(ModelConfig()))[0].shape == (1, 272)
+    assert _padded([[5] * 256], positions_of_model(ModelConfig()))[0].shape == (1, 272)
     assert Predictor(run)._ends.longest == headway.load(str(run))._loaded.config.data.max_length

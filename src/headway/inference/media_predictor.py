@@ -23,7 +23,8 @@ from headway.data.media_rows import MediaRow, unpack
 from headway.data.sound import split_at_quiet
 from headway.inference.ctc import spell
 from headway.inference.hypothesis import Hypothesis
-from headway.inference.predictor import NOTHING, SOURCE_STEP, Predictor, Source, Translation, Translator, list_of_files
+from headway.inference.predictor import NOTHING, Predictor, Source, Translation, list_of_files
+from headway.inference.translator import SOURCE_STEP, Translator
 from headway.languages import writes_spaces
 
 _HELD_BYTES = 1 << 28  # of windows that are answered together

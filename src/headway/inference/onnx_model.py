@@ -76,7 +76,7 @@ class OnnxModel(nn.Module):
             given |= zip(layer_names("memory", layers), (t for layer in cache.layers for t in layer.memory or ()), strict=True)
         logits_BTV, *filled = self._steps.run(given, ["logits", *layer_names("", layers)])
         for layer, keys, values in zip(cache.layers, filled[::2], filled[1::2], strict=True):
-            layer.keys, layer.values, layer.length = keys.transpose(2, 3), values, slots
+            layer.keys, layer.values, layer.rows, layer.length = keys.transpose(2, 3), values, B, slots
         return logits_BTV
 
     def _slots(self, layer: LayerCache, rows: int) -> tuple[Tensor, Tensor]:
@@ -84,7 +84,7 @@ class OnnxModel(nn.Module):
         if layer.keys is None or layer.values is None:
             none = torch.empty(rows, self.config.key_value_heads or self.config.heads, 0, self.config.width_of_head)
             return none, none
-        return layer.keys.transpose(2, 3), layer.values
+        return layer.keys[:rows].transpose(2, 3), layer.values[:rows]
 
     def pool(self, found: Tensor, mask_BS: Tensor) -> Tensor:
         return found

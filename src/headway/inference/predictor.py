@@ -11,7 +11,6 @@ import itertools
 import logging
 import math
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,21 +19,21 @@ from os import PathLike
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
-from headway.config import Config, DecodingConfig, ModelConfig, TrainingConfig
+from headway.config import Config, DecodingConfig, TrainingConfig
 from headway.config_mistakes import validate
 from headway.config_reader import Document, short
-from headway.data.opening import source_opening, target_opening
-from headway.data.pairs import forbidden_first, forbidden_ids
+from headway.data.opening import source_opening
 from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
-from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizers
+from headway.data.tokenizer import Tokenizers
 from headway.errors import UsageError
-from headway.inference.decoding import generate
+from headway.inference.constraints import Sentence
+from headway.inference.decoding import Decoding
 from headway.inference.direction import choose_direction
-from headway.inference.hypothesis import Hypothesis
+from headway.inference.hypothesis import Hypothesis, OwnSearch
 from headway.inference.precision import choose_inference_precision, prepare
+from headway.inference.translator import Translator, positions_of_model
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
 from headway.training.parallel import choose_device, keep_freed_memory
@@ -42,7 +41,6 @@ from headway.training.parallel import choose_device, keep_freed_memory
 PIECE_LINES = 2048  # lines that are sorted and held together
 MOST_QUERIES = 320  # sentences × beams decoded at a time: of more, logits and caches outgrow the processor's own memory
 SMALLEST_SHARE = 8  # sentences: fewer are translated as fast by one worker
-SOURCE_STEP = 16  # sources are padded to a multiple: then the kernels add up a sentence the same in every batch
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which is no character
 _LINE_BREAK = re.compile("[\r\n]+")
 _log = logging.getLogger(__name__)
@@ -204,6 +202,14 @@ class Predictor:
             self._others[to, from_] = other
         return self._others[to, from_]
 
+    def with_options(self, **decoding: Any) -> Self:
+        """The same model with other settings of `decoding`. Raises UsageError for one that is not valid."""
+        other = copy.copy(self)
+        other.options = decoding_options(self._loaded.config, {**self.options.model_dump(), **decoding})
+        other._translator = self._translator.with_options(other.options)  # its weights are laid out once
+        other._others = {}
+        return other
+
     @cached_property
     def _ends(self) -> _Ends:
         return self._choose_ends()
@@ -263,14 +269,38 @@ class Predictor:
                 yield source, [self._written(hypothesis, source) for hypothesis in hypotheses]
 
     def _read(self, lines: list[str]) -> list[Source]:
+        return [source for source in self.read(lines) if source is not None]
+
+    # ---- a lane: texts that come one after another (inference/lanes.py) ----
+
+    nothing = NOTHING
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether the model is Headway's; another engine's chooses its words itself."""
+        return not isinstance(self._translator.model, OwnSearch)
+
+    def decoding(self) -> Decoding:
+        """A batch that texts join and leave; the model must take steps."""
+        return self._translator.decoding()
+
+    def read(self, texts: Sequence[str]) -> list[Source | None]:
+        """What the model reads of each text; None of a blank one."""
         ends = self._ends
-        texts = [ends.source_steps.apply(whole_characters(line)) for line in lines]
-        sources = []
-        for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(texts)):
-            if ids and not is_blank(texts[place]):
-                kept = ids[-ends.longest :] if self._keeps_end else ids[: ends.longest]
-                sources.append(Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
-        return sources
+        prepared = [ends.source_steps.apply(whole_characters(text)) for text in texts]
+        found: list[Source | None] = []
+        for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(prepared)):
+            kept = ids[-ends.longest :] if self._keeps_end else ids[: ends.longest]
+            blank = not ids or is_blank(prepared[place])
+            found.append(None if blank else Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
+        return found
+
+    def join(self, decoding: Decoding, readings: Sequence[Source], numbers: Sequence[int]) -> list[Sentence]:
+        return self._translator.join(decoding, [source.ids for source in readings], numbers)
+
+    def answers(self, sentence: Sentence, source: Source) -> list[Translation]:
+        """What was found, best first, as people read it."""
+        return [self._written(hypothesis, source) for hypothesis in self._translator.answers(sentence)]
 
     def _written(self, hypothesis: Hypothesis, source: Source) -> Translation:
         target = self._loaded.tokenizers.target
@@ -322,41 +352,7 @@ class _Ends:
     def of(cls, config: Config, tokenizers: Tokenizers) -> _Ends:
         data, tag = config.data, source_opening(config, tokenizers)
         source, target = (Preprocessor(data.preprocessing, language) for language in (data.source_language, data.target_language))
-        return cls(source, target, tag, min(data.max_length, _positions(config.model) - 1 - len(tag)))
-
-
-class Translator:
-    """Ids in, hypotheses out, in one process."""
-
-    def __init__(self, loaded: LoadedModel, options: DecodingConfig) -> None:
-        self.options, self.device = options, choose_device(TrainingConfig())
-        config = loaded.config.model_copy(update={"decoding": options})
-        self.forbidden_ids = forbidden_ids(config, loaded.tokenizers)
-        self.forbidden_first = forbidden_first(config, loaded.tokenizers)
-        self.opening = target_opening(loaded.config, loaded.tokenizers)
-        self.precision = choose_inference_precision(options.precision, self.device, loaded.config.model)
-        self.model = prepare(loaded.model.to(self.device), self.precision)
-
-    def batch(self, rows: list[Any]) -> tuple[Tensor, Tensor]:
-        """Rows as what the encoder reads, and its mask."""
-        return _padded(rows, _positions(self.model.config))
-
-    def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:
-        """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
-        ids_BS, mask_BS = self.batch(rows)
-        found = generate(
-            self.model,
-            ids_BS.to(self.device),
-            mask_BS.to(self.device),
-            self.options,
-            bos_id=BOS_ID,
-            eos_id=EOS_ID,
-            prefixes=[self.opening] * len(rows),
-            forbidden_ids=self.forbidden_ids,
-            forbidden_first=self.forbidden_first,
-            sentence_numbers=numbers,
-        )
-        return [[one.without(len(self.opening)) for one in answers] for answers in found]
+        return cls(source, target, tag, min(data.max_length, positions_of_model(config.model) - 1 - len(tag)))
 
 
 def _pieces(lines: Iterable[str], most: int) -> Iterator[list[str]]:
@@ -379,16 +375,3 @@ def _batches(sources: list[Source], options: DecodingConfig, workers: int) -> It
         batch.append(source)
     if batch:
         yield batch
-
-
-def _positions(model: ModelConfig) -> int:
-    """The longest input of a model; only tables of positions have an end."""
-    return model.max_positions if model.has_position_table else sys.maxsize
-
-
-def _padded(rows: list[list[int]], most: int) -> tuple[Tensor, Tensor]:
-    """Rows with their end of sentence as ids [B, S], S at most `most`, and where they are not padding."""
-    longest = min(most, -(-(max(map(len, rows)) + 1) // SOURCE_STEP) * SOURCE_STEP)
-    ids_BS = torch.tensor([[*row, EOS_ID, *[PAD_ID] * (longest - 1 - len(row))] for row in rows])
-    lengths = torch.tensor([len(row) + 1 for row in rows])
-    return ids_BS, torch.arange(longest)[None] < lengths[:, None]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.preprocessing import Preprocessor
 from headway.data.tokenizer import BOS_ID, EOS_ID, UNK_ID
-from headway.inference.decoding import generate
+from headway.inference.constraints import Constraints, Sentence
+from headway.inference.decoding import Decoding, answers_of, generate
+from headway.inference.hypothesis import Hypothesis, OwnSearch
 from headway.inference.predictor import (
     MOST_QUERIES,
     decoding_options,
@@ -38,6 +41,14 @@ class Written:
     prompt_pieces: int
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What a language model reads: all pieces of a prompt, and the end of them that it goes on from."""
+
+    ids: list[int]
+    prefix: list[int]
+
+
 class Writer:
     """Continues texts with a trained language model.
 
@@ -62,6 +73,13 @@ class Writer:
         asked = config.model_copy(update={"decoding": self.options})
         self._never, self._never_first = forbidden_ids(asked, loaded.tokenizers), forbidden_first(asked, loaded.tokenizers)
         self._model = ready_to_compute(loaded, decoding)
+        self._config = config
+
+    def with_options(self, **decoding: Any) -> Self:
+        """The same model with other settings of `decoding`. Raises UsageError for one that is not valid."""
+        other = copy.copy(self)
+        other.options = decoding_options(self._config, {**self.options.model_dump(), **decoding})
+        return other
 
     def predict(self, prompts: Sequence[str]) -> list[str]:
         """The best text for each prompt; an empty one leaves the model free. Raises UsageError as `write`."""
@@ -92,9 +110,7 @@ class Writer:
                 first += len(batch)
 
     def _write(self, prompts: list[str], first: int) -> Iterator[list[Written]]:
-        texts = [self._steps.apply(whole_characters(prompt)) for prompt in prompts]
-        rows = self._tokenizer.encode_many(texts)
-        prefixes = [self._fitting(row, first + place) for place, row in enumerate(rows)]
+        readings = self.read(prompts, first)
         found = generate(
             self._model,
             None,
@@ -102,24 +118,52 @@ class Writer:
             self.options,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            prefixes=prefixes,
+            prefixes=[reading.prefix for reading in readings],
             forbidden_ids=self._never,
             forbidden_first=self._never_first,
             sentence_numbers=range(first, first + len(prompts)),
             context_length=self._context_length,
         )
-        for row, prefix, hypotheses in zip(rows, prefixes, found, strict=True):
-            yield [
-                Written(
-                    text=self._tokenizer.decode([*row, *one.ids[len(prefix) :]]),
-                    ids=one.ids,
-                    score=one.score,
-                    token_scores=one.token_scores,
-                    pieces=self._tokenizer.pieces(one.ids),
-                    prompt_pieces=len(prefix),
-                )
-                for one in hypotheses
-            ]
+        for reading, hypotheses in zip(readings, found, strict=True):
+            yield [self._written(hypothesis, reading) for hypothesis in hypotheses]
+
+    def _written(self, hypothesis: Hypothesis, reading: Prompt) -> Written:
+        return Written(
+            text=self._tokenizer.decode([*reading.ids, *hypothesis.ids[len(reading.prefix) :]]),
+            ids=hypothesis.ids,
+            score=hypothesis.score,
+            token_scores=hypothesis.token_scores,
+            pieces=self._tokenizer.pieces(hypothesis.ids),
+            prompt_pieces=len(reading.prefix),
+        )
+
+    # ---- a lane: prompts that come one after another (inference/lanes.py) ----
+
+    nothing = None  # there is no blank prompt: it leaves the model free
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether the model is Headway's; another engine's chooses its words itself."""
+        return not isinstance(self._model, OwnSearch)
+
+    def decoding(self) -> Decoding:
+        """A batch that prompts join and leave; the model must take steps."""
+        assert not isinstance(self._model, OwnSearch)
+        constraints = Constraints(self.options, EOS_ID, (self._never, self._never_first))
+        return Decoding(self._model, constraints, bos_id=BOS_ID, context_length=self._context_length)
+
+    def read(self, prompts: Sequence[str], first: int = 0) -> list[Prompt]:
+        """What the model reads of each; `first` is the number of the first, for warnings."""
+        texts = [self._steps.apply(whole_characters(prompt)) for prompt in prompts]
+        rows = self._tokenizer.encode_many(texts)
+        return [Prompt(row, self._fitting(row, first + place)) for place, row in enumerate(rows)]
+
+    def join(self, decoding: Decoding, readings: Sequence[Prompt], numbers: Sequence[int]) -> list[Sentence]:
+        return decoding.join(None, None, [list(reading.prefix) for reading in readings], list(numbers))
+
+    def answers(self, sentence: Sentence, reading: Prompt) -> list[Written]:
+        """What was found, best first, as people read it."""
+        return [self._written(hypothesis, reading) for hypothesis in answers_of(sentence, self.options)]
 
     def _fitting(self, ids: list[int], number: int) -> list[int]:
         """The end of a prompt that is longer than the model looks back."""

@@ -9,59 +9,70 @@ Rows that come later (`join`) have slots of their own behind the others', and se
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
 class LayerCache:
     """Keys [B, G, K, slots] and values [B, G, slots, K] of one layer's self-attention, and the memory's, computed once.
 
-    Slots are the last dimension of the keys, so that a product with part of them needs no copy.
+    Slots are the last dimension of the keys, so that a product with part of them needs no copy. There is room for more slots
+    and, once others have joined, for more rows.
     """
 
     def __init__(self) -> None:
         self.keys: Tensor | None = None
         self.values: Tensor | None = None
-        self.length = 0
+        self.rows = self.length = 0
         self.memory: tuple[Tensor, Tensor] | None = None
+        self._room: tuple[Tensor, Tensor] | None = None  # what `memory` is the first rows of
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor) -> tuple[Tensor, Tensor]:
         """Adds T slots and returns all keys and values so far, [B, G, slots, K], as views."""
-        start, end = self.length, self.length + k_BGTK.shape[2]
+        B, start, end = len(k_BGTK), self.length, self.length + k_BGTK.shape[2]
         keys, values = self.keys, self.values
         if keys is None or values is None or end > values.shape[2]:
-            keys, values = self._grown(k_BGTK)
-        keys[..., start:end] = k_BGTK.transpose(2, 3)
-        values[:, :, start:end] = v_BGTK
-        self.keys, self.values, self.length = keys, values, end
-        return keys[..., :end].transpose(2, 3), values[:, :, :end]
+            keys, values = self._grown(k_BGTK, max(2 * start, start + 16 * (end - start)))
+        keys[:B, ..., start:end] = k_BGTK.transpose(2, 3)
+        values[:B, :, start:end] = v_BGTK
+        self.keys, self.values, self.rows, self.length = keys, values, B, end
+        return keys[:B, ..., :end].transpose(2, 3), values[:B, :, :end]
 
-    def _grown(self, k_BGTK: Tensor) -> tuple[Tensor, Tensor]:
-        B, G, new, K = k_BGTK.shape
-        length, capacity = self.length, max(2 * self.length, self.length + 16 * new)
-        keys, values = k_BGTK.new_empty(B, G, K, capacity), k_BGTK.new_empty(B, G, capacity, K)
+    def _grown(self, k_BGTK: Tensor, slots: int, rows: int = 0) -> tuple[Tensor, Tensor]:
+        (B, G, _, K), length = k_BGTK.shape, self.length
+        rows = max(rows, B, len(self.keys) if self.keys is not None else 0)
+        keys, values = k_BGTK.new_empty(rows, G, K, slots), k_BGTK.new_empty(rows, G, slots, K)
         if self.keys is not None and self.values is not None:
-            keys[..., :length], values[:, :, :length] = self.keys[..., :length], self.values[:, :, :length]
+            keys[: self.rows, ..., :length] = self.keys[: self.rows, ..., :length]
+            values[: self.rows, :, :length] = self.values[: self.rows, :, :length]
         return keys, values
 
     def join(self, other: LayerCache) -> None:
         """The rows and the slots of `other` come behind these. What a row has not is zero: it is masked, but must be a number."""
-        assert self.keys is not None
-        assert self.values is not None
         assert other.keys is not None
         assert other.values is not None
-        rows, length, end = len(self.keys), self.length, self.length + other.length
-        both, (G, K, _) = rows + len(other.keys), self.keys.shape[1:]
-        keys, values = self.keys.new_zeros(both, G, K, 2 * end), self.values.new_zeros(both, G, 2 * end, K)
-        keys[:rows, ..., :length], values[:rows, :, :length] = self.keys[..., :length], self.values[:, :, :length]
-        keys[rows:, ..., length:end] = other.keys[..., : other.length]
-        values[rows:, :, length:end] = other.values[:, :, : other.length]
-        self.keys, self.values, self.length = keys, values, end
+        rows, length = self.rows, self.length
+        both, end = rows + other.rows, length + other.length
+        if self.keys is None or self.values is None or both > len(self.keys) or end > self.values.shape[2]:
+            self.keys, self.values = self._grown(other.keys.transpose(2, 3), 2 * end, 2 * both)
+        self.keys[:rows, ..., length:end], self.values[:rows, :, length:end] = 0, 0
+        self.keys[rows:both, ..., :length], self.values[rows:both, :, :length] = 0, 0
+        self.keys[rows:both, ..., length:end] = other.keys[: other.rows, ..., : other.length]
+        self.values[rows:both, :, length:end] = other.values[: other.rows, :, : other.length]
+        self.rows, self.length = both, end
         if self.memory is not None and other.memory is not None:
-            longest = max(self.memory[0].shape[2], other.memory[0].shape[2])
-            pairs = zip(self.memory, other.memory, strict=True)
-            padded = (torch.cat([F.pad(one, (0, 0, 0, longest - one.shape[2])) for one in pair]) for pair in pairs)
-            self.memory = next(padded), next(padded)
+            self._join_memory(self.memory, other.memory)
+
+    def _join_memory(self, own: tuple[Tensor, Tensor], its: tuple[Tensor, Tensor]) -> None:
+        rows, longest = len(own[0]), max(own[0].shape[2], its[0].shape[2])
+        both, (_, G, S, K) = rows + len(its[0]), its[0].shape
+        if self._room is None or both > len(self._room[0]) or longest > self._room[0].shape[2]:
+            self._room = own[0].new_zeros(2 * both, G, longest, K), own[0].new_zeros(2 * both, G, longest, K)
+            for room, one in zip(self._room, own, strict=True):
+                room[:rows, :, : one.shape[2]] = one
+        for room, one in zip(self._room, its, strict=True):
+            room[rows:both, :, :S] = one
+            room[rows:both, :, S:] = 0
+        self.memory = self._room[0][:both], self._room[1][:both]
 
     def keep_slots(self, slots: Tensor) -> None:
         assert self.keys is not None
@@ -73,12 +84,13 @@ class LayerCache:
             if into_gaps is None:
                 return tensor[rows]
             tensor[into_gaps] = tensor[rows[into_gaps]]
-            return tensor[: len(rows)]
+            return tensor
 
         if self.keys is not None and self.values is not None:
-            self.keys, self.values = kept(self.keys), kept(self.values)
+            self.keys, self.values, self.rows = kept(self.keys), kept(self.values), len(rows)
         if self.memory is not None:
-            self.memory = kept(self.memory[0]), kept(self.memory[1])
+            self.memory = kept(self.memory[0])[: len(rows)], kept(self.memory[1])[: len(rows)]
+            self._room = self._room if into_gaps is not None else None
 
 
 class KVCache:
@@ -122,7 +134,8 @@ class KVCache:
 
     def join(self, other: KVCache, later: int) -> None:
         """Rows of another cache come behind these; they begin `later` positions after the beginning of that cache."""
-        zeros = [torch.zeros(cache.rows, dtype=torch.long, device=cache.slot_positions.device) for cache in (self, other)]
+        device = self.slot_positions.device
+        zeros = [torch.zeros(cache.layers[0].rows, dtype=torch.long, device=device) for cache in (self, other)]
         own = zeros[0] if self.beginnings_B is None else self.beginnings_B
         its_own = zeros[1] if other.beginnings_B is None else other.beginnings_B
         self.beginnings_B = torch.cat((own, its_own + later))
@@ -135,8 +148,3 @@ class KVCache:
         self.slot_positions = self.slot_positions[slots]
         for layer in self.layers:
             layer.keep_slots(slots)
-
-    @property
-    def rows(self) -> int:
-        keys = self.layers[0].keys
-        return 0 if keys is None else len(keys)

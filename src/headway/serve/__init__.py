@@ -1,0 +1,1 @@
+"""Trained models behind HTTP: one process speaks with the clients, others compute."""

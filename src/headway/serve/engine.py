@@ -1,0 +1,215 @@
+"""The part of a worker that computes: jobs come at any time, and each step takes all of them a little further.
+
+Texts that are written, word by word, share lanes (inference/lanes.py); all other answers are made of those that wait
+together. One job that fails takes no other with it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.errors import HeadwayError
+from headway.inference.lanes import Lane, Ticket
+from headway.inference.media_predictor import MediaPredictor
+from headway.inference.predictor import Predictor
+from headway.inference.writer import Writer
+
+TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
+PATIENCE = 4  # steps that a text waits for others to begin with it
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """One text that somebody waits for."""
+
+    number: int
+    text: str
+    to: str | None = None
+    from_: str | None = None
+    decoding: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def way(self) -> str:
+        """What jobs of one lane have in common."""
+        return json.dumps([self.to, self.from_, self.decoding], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answers to a job, best first, as JSON; or what is wrong."""
+
+    number: int
+    answers: list[dict[str, Any]] | None = None
+    problem: str = ""
+    remedy: str | None = None
+    fault_of: str = ""  # "request" or "model"
+
+    @classmethod
+    def failed(cls, job: Job, error: Exception) -> Reply:
+        if isinstance(error, HeadwayError):
+            fault_of = "request" if error.exit_code in (2, 3) else "model"
+            return cls(job.number, problem=error.problem, remedy=error.remedy, fault_of=fault_of)
+        _log.error("a job failed: %s", type(error).__name__)  # its text may be somebody's secret
+        return cls(job.number, problem="the model failed on this text", fault_of="model")
+
+
+class Engine:
+    """Jobs in, replies out.
+
+    Args:
+        predictor: of any kind that `headway.load` returns.
+        at_a_time: texts in a lane.
+    """
+
+    def __init__(self, predictor: Any, at_a_time: int = 64) -> None:
+        self._predictor, self._at_a_time = predictor, at_a_time
+        self._writes = isinstance(predictor, Predictor | Writer) and not isinstance(predictor, MediaPredictor)
+        self._lanes: dict[str, _Passengers] = {}
+        self._waiting: dict[str, list[Job]] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting) or any(lane.open for lane in self._lanes.values())
+
+    def add(self, job: Job) -> None:
+        self._waiting.setdefault(job.way, []).append(job)
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for this one any more: its place is free at the next step."""
+        for way, jobs in list(self._waiting.items()):
+            self._keep_waiting(way, [job for job in jobs if job.number != number])
+        for lane in self._lanes.values():
+            lane.leave(number)
+
+    def step(self) -> list[Reply]:
+        """A token more for each text of each lane, or the answers to those that wait together."""
+        replies: list[Reply] = []
+        for way in list(self._waiting):
+            lane = self._lane(way, replies)
+            if lane is None:
+                replies += self._together(way)
+            else:
+                replies += self._board(way, lane)
+        for way, lane in list(self._lanes.items()):
+            replies += lane.step()
+            if not lane.open and way not in self._waiting:
+                del self._lanes[way]
+        return replies
+
+    def _lane(self, way: str, replies: list[Reply]) -> _Passengers | None:
+        """The lane that these go by; None where their answers are made otherwise."""
+        if not self._writes or way in self._lanes:
+            return self._lanes.get(way)
+        try:
+            speaker = self._asked(self._waiting[way][0])
+            if not speaker.takes_steps:
+                return None
+            self._lanes[way] = _Passengers(speaker)
+            return self._lanes[way]
+        except HeadwayError as error:
+            replies += [Reply.failed(job, error) for job in self._waiting.pop(way)]
+            return None
+
+    def _asked(self, job: Job) -> Any:
+        """The predictor with the options and in the direction of a job. Raises UsageError for what it does not have."""
+        predictor = self._predictor
+        if job.decoding and self._writes:
+            predictor = predictor.with_options(**job.decoding)
+        return predictor.towards(job.to, job.from_) if isinstance(predictor, Predictor) else predictor
+
+    def _board(self, way: str, lane: _Passengers) -> list[Reply]:
+        """Those that wait begin together: a few at a time, so that the first pass over them is worth its while."""
+        jobs, room = self._waiting[way], self._at_a_time - lane.open
+        lane.waited += 1
+        if room <= 0 or (lane.open and lane.waited < PATIENCE and len(jobs) < max(1, lane.open // 4)):
+            return []
+        lane.waited = 0
+        self._keep_waiting(way, jobs[room:])
+        return lane.join(jobs[:room])
+
+    def _keep_waiting(self, way: str, jobs: list[Job]) -> None:
+        if jobs:
+            self._waiting[way] = jobs
+        else:
+            self._waiting.pop(way, None)
+
+    def _together(self, way: str) -> list[Reply]:
+        jobs = self._waiting.get(way, [])
+        self._keep_waiting(way, jobs[TOGETHER:])
+        return self._answered(jobs[:TOGETHER])
+
+    def _answered(self, jobs: Sequence[Job]) -> list[Reply]:
+        if not jobs:
+            return []
+        try:
+            predictor = self._asked(jobs[0])
+            found = list(predictor.answer_pieces([[job.text for job in jobs]]))
+        except Exception as error:
+            if len(jobs) == 1:
+                return [Reply.failed(jobs[0], error)]
+            return [reply for job in jobs for reply in self._answered([job])]
+        return [_replied(job, predictor, answers) for job, answers in zip(jobs, found, strict=True)]
+
+
+def _replied(job: Job, predictor: Any, answers: Iterable[Any]) -> Reply:
+    return Reply(job.number, [predictor.details(answer) for answer in answers])
+
+
+class _Passengers:
+    """A lane, with the jobs that its tickets belong to."""
+
+    def __init__(self, speaker: Any) -> None:
+        self._speaker, self._lane = speaker, Lane(speaker)
+        self._jobs: dict[Ticket, Job] = {}
+        self.waited = 0  # steps since some began
+
+    @property
+    def open(self) -> int:
+        return len(self._jobs)
+
+    def join(self, jobs: Sequence[Job]) -> list[Reply]:
+        try:
+            tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs])
+        except Exception as error:
+            if len(jobs) == 1:
+                return [Reply.failed(jobs[0], error)]
+            return [reply for job in jobs for reply in self.join([job])]
+        self._jobs.update(zip(tickets, jobs, strict=True))
+        return []
+
+    def step(self) -> list[Reply]:
+        if not self._jobs:
+            return []
+        try:
+            return [self._replied(ticket) for ticket in self._lane.step()]
+        except Exception as error:
+            return self._one_by_one(error)
+
+    def leave(self, number: int) -> None:
+        gone = [ticket for ticket, job in self._jobs.items() if job.number == number]
+        for ticket in gone:
+            del self._jobs[ticket]
+        if gone:
+            self._lane.leave(gone)
+
+    def _replied(self, ticket: Ticket) -> Reply:
+        return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or ())
+
+    def _one_by_one(self, error: Exception) -> list[Reply]:
+        """One of them cannot be answered: it is found by asking each alone."""
+        jobs, self._jobs, self._lane = list(self._jobs.values()), {}, Lane(self._speaker)
+        if len(jobs) == 1:
+            return [Reply.failed(jobs[0], error)]
+        replies: list[Reply] = []
+        for job in jobs:
+            alone = _Passengers(self._speaker)
+            replies += alone.join([job])
+            while alone.open:
+                replies += alone.step()
+        return replies
