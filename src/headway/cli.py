@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from headway import cli_interop, cli_making, cli_using
+from headway import cli_interop, cli_making, cli_serving, cli_using
 from headway.cli_arguments import ARGUMENTS
 from headway.command_line import Verbs, run
 
@@ -31,6 +31,7 @@ VERBS: Verbs = {
         cli_making.merge,
         cli_interop.import_,
         cli_interop.export,
+        cli_serving.serve,
         cli_making.info,
     )
     for name in [verb.__name__.removesuffix("_")]

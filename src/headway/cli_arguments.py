@@ -127,5 +127,15 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--lines", {"metavar": "FILE", "help": "lines for predict that both models are asked (default: the validation set)"}),
         ("--no-comparison", {"action": "store_true", "help": "write it and ask neither"}),
     ],
+    "serve": [
+        ("rest", {"nargs": "+", "metavar": "[NAME=]RUN", "help": "models; decoding.KEY=VALUE and limits.KEY=VALUE"}),
+        ("--host", {"default": "127.0.0.1", "metavar": "ADDRESS", "help": "where it listens (default: this machine alone)"}),
+        ("--port", {"type": int, "default": 8000, "metavar": "N", "help": "0 for one that is free (default: 8000)"}),
+        ("--host-name", {"action": "append", "default": [], "metavar": "NAME", "help": "by which it is asked"}),
+        ("--key-file", {"metavar": "FILE", "help": "keys that clients must have, one a line"}),
+        ("--workers", {"type": int, "metavar": "N", "help": "processes of each model (default: one for each core)"}),
+        ("--threads", {"type": int, "metavar": "N", "help": "of each worker (default: the cores, shared)"}),
+        ("--engine", {"metavar": "ENGINE", "help": "that must run the models, such as ctranslate2"}),
+    ],
     "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],
 }  # fmt: skip

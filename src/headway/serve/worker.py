@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from headway.config import load_config
 from headway.errors import HeadwayError
 from headway.inference.engines import load_for_answers
 from headway.inference.loading import AnyPredictor, predictor_of
@@ -31,7 +32,7 @@ from headway.serve.engine import Engine, Job
 BEAT_SECONDS = 0.5
 
 
-def run(pipe: Connection, path: str, engine: str | None, decoding: dict[str, Any], threads: int, at_a_time: int) -> None:
+def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], threads: int, at_a_time: int) -> None:
     """What the process does until it is told to stop, or nobody holds the other end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -39,7 +40,7 @@ def run(pipe: Connection, path: str, engine: str | None, decoding: dict[str, Any
     torch.set_num_threads(threads)
     try:
         loaded = load_for_answers(path, engine)
-        predictor = predictor_of(loaded, **decoding)
+        predictor = predictor_of(loaded, **_decoding(loaded, overrides))
     except HeadwayError as error:
         out.send(["broken", error.problem, error.remedy])
         return
@@ -51,6 +52,13 @@ def run(pipe: Connection, path: str, engine: str | None, decoding: dict[str, Any
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     threading.Thread(target=out.beat, daemon=True).start()
     _work(Engine(predictor, at_a_time), inbox, out)
+
+
+def _decoding(loaded: LoadedModel, overrides: list[str]) -> dict[str, Any]:
+    """The settings that differ. Raises UsageError for one that is not valid."""
+    if not overrides:
+        return {}
+    return load_config(loaded.directory / "config.yaml", overrides, paths_as_written=True).decoding.model_dump()
 
 
 def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class ModelSource:
 
     path: Path
     engine: str | None = None
-    decoding: tuple[tuple[str, Any], ...] = ()
+    overrides: tuple[str, ...] = ()  # such as decoding.beam_size=1
     threads: int = 1
 
 
@@ -181,7 +181,7 @@ class _Worker:
         self._process = self.pool._context.Process(
             target=run_worker,
             args=(
-                pipe, str(source.path), source.engine, dict(source.decoding), source.threads, self.pool.limits.at_a_time,
+                pipe, str(source.path), source.engine, list(source.overrides), source.threads, self.pool.limits.at_a_time,
             ),
             daemon=True,
         )  # fmt: skip

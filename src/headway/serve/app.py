@@ -1,0 +1,59 @@
+"""The application: routes, and what all of them share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from headway import __version__
+from headway.serve import health_routes, predict_routes
+from headway.serve.guards import Guards
+from headway.serve.problems import Problem
+from headway.serve.service import Service
+from headway.serve.strict_route import mistakes_of
+
+ABOUT = "Models that Headway trained or imported. Every answer that is none has the same form: a code, a message, a remedy."
+_log = logging.getLogger(__name__)
+
+
+def build_app(service: Service, *, hosts: Collection[str], keys: Collection[str] = ()) -> FastAPI:
+    """
+    Args:
+        hosts, keys: see `Guards`.
+    """
+    app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.service, app.state.limits = service, service.limits
+    for routes in (predict_routes, health_routes):
+        app.include_router(routes.router)
+    for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
+        app.add_exception_handler(kind, cast(Any, handle))
+    app.add_middleware(Guards, hosts=hosts, keys=keys, limits=service.limits, metrics=service.metrics)
+    return app
+
+
+async def _problem(_: Request, problem: Problem) -> Response:
+    close = {"connection": "close"} if problem.status in (408, 413, 415) else {}  # the rest of the body is not read
+    return JSONResponse(problem.as_json(), problem.status, {**problem.headers, **close})
+
+
+async def _mistakes(request: Request, error: RequestValidationError) -> Response:
+    return await _problem(request, mistakes_of(list(error.errors())))
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    codes = {404: ("no_such_page", "there is no such page"), 405: ("other_method", "this page has another method")}
+    code, message = codes.get(error.status_code, ("refused", str(error.detail)))
+    answer = await _problem(request, Problem(error.status_code, code, message))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    _log.error("a fault of Headway's own: %s", type(error).__name__)
+    return await _problem(request, Problem(500, "fault", "a fault of Headway's own"))

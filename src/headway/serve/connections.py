@@ -1,0 +1,101 @@
+"""What uvicorn leaves open: how long the head of a request may be and take, and how long an answer may lie unread."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LONGEST_HEAD = 32 * 1024
+LONGEST_URL = 8 * 1024
+MOST_HEADERS = 100
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """A connection that is closed when its client is too slow, or says too much before it comes to the point."""
+
+    seconds = 8.0  # for the head of a request, and for reading an answer
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._unread: asyncio.TimerHandle | None = None
+        self._headless: asyncio.TimerHandle | None = self.loop.call_later(self.seconds, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_clocks()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """Who has said all that it will say may still read; who has said nothing yet is gone."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._headless is not None:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._headless is not None and self._head_bytes > LONGEST_HEAD:
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._headless is None:
+            self._headless, self._head_bytes = self.loop.call_later(self.seconds, self._give_up), 0
+
+    def on_headers_complete(self) -> None:
+        if self._headless is not None:
+            self._headless.cancel()
+            self._headless = None
+        if len(self.url) > LONGEST_URL:
+            self._refuse(b"414 URI Too Long")
+        elif len(self.headers) > MOST_HEADERS:
+            self._refuse(b"431 Request Header Fields Too Large")
+        elif self._is_ambiguous():
+            self._refuse(b"400 Bad Request")
+        else:
+            super().on_headers_complete()
+            return
+        self.parser = cast(Any, _Deaf())
+
+    def _is_ambiguous(self) -> bool:
+        """Whether another server might find another end of its body: two lengths, or a length and chunks."""
+        names = [name for name, _ in self.headers]
+        lengths, chunked, hosts = (names.count(name) for name in (b"content-length", b"transfer-encoding", b"host"))
+        return lengths > 1 or chunked > 1 or bool(lengths and chunked) or hosts > 1
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _stop_clocks(self) -> None:
+        for clock in (self._headless, self._unread):
+            if clock is not None:
+                clock.cancel()
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self._refuse(b"408 Request Timeout") if self._head_bytes else self.transport.close()
+
+    def _refuse(self, status: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+
+class _Deaf:
+    """In the place of a parser that is to hear no more."""
+
+    def feed_data(self, data: bytes) -> None:
+        del data
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda: False

@@ -1,0 +1,88 @@
+"""What every request meets before a route: is it for this host, may it come in; and what every answer is sent with."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headway.serve.limits import Limits
+from headway.serve.metrics import Metrics
+from headway.serve.problems import Problem
+
+OPEN_TO_ALL = ("/healthz", "/readyz")
+LONGEST_KEY = 4096
+HEADERS = {
+    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Guards:
+    """
+    Args:
+        hosts: names that the server is asked by; a page of elsewhere that has its name point here knows none of them.
+        keys: one of which a request must carry; empty: anybody may come in.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], keys: Collection[str], limits: Limits, metrics: Metrics) -> None:
+        self.app, self.limits, self.metrics = app, limits, metrics
+        self.hosts = {host.lower() for host in hosts}
+        self.keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        with self.metrics.request() as seen:
+
+            async def send_guarded(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    seen.status = message["status"]
+                    MutableHeaders(scope=message).update(HEADERS)
+                await send(message)
+
+            try:
+                self._look_at(scope)
+            except Problem as problem:
+                await _tell(problem, send_guarded)
+                return
+            await self.app(scope, receive, send_guarded)
+
+    def _look_at(self, scope: Scope) -> None:
+        """Raises Problem."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if "*" not in self.hosts and name not in self.hosts:
+            raise Problem(400, "other_host", "this server has another name", "start it with --host-name for each of its names")
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length[:20]) > self.limits.body_bytes:
+            raise Problem(413, "too_large", f"the body has more than {self.limits.body_bytes:,} bytes", "send less at a time")
+        if self.keys and scope["path"] not in OPEN_TO_ALL and not self._has_key(headers):
+            raise Problem(401, "no_key", "an API key is missing or wrong", "send authorization: Bearer KEY")
+
+    def _has_key(self, headers: Headers) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or len(given) > LONGEST_KEY:
+            return False
+        told = given.strip().encode("latin-1", "replace")
+        return sum(hmac.compare_digest(told, key) for key in self.keys) > 0  # all are compared: the time tells nothing
+
+
+async def _tell(problem: Problem, send: Send) -> None:
+    content = json.dumps(problem.as_json()).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(content)), **problem.headers}
+    if problem.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if problem.status == 413:
+        headers["connection"] = "close"  # the rest of the body is not read
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
+    await send({"type": "http.response.body", "body": content})

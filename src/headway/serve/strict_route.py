@@ -1,0 +1,76 @@
+"""How bodies are read: JSON alone, bounded in size and time, and each field told of where it is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from headway.serve.limits import Limits
+from headway.serve.problems import Problem
+from headway.serve.strict_json import BadJson, parse
+
+
+class _StrictRequest(Request):
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            self._body = await _read(self)
+        return self._body
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            try:
+                self._json = parse(await self.body())
+            except BadJson as bad:
+                raise Problem(422, "bad_json", f"the body {bad}") from None
+        return self._json
+
+
+async def _read(request: Request) -> bytes:
+    """Raises Problem for a body that is too large, too slow, or no plain JSON."""
+    limits: Limits = request.app.state.limits
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "encoded_body", "the body is compressed", "send it as it is")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "not_json", "the body is not application/json", "set content-type: application/json")
+    content = bytearray()
+    parts = request.stream()
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(parts), limits.read_seconds)
+        except StopAsyncIteration:
+            return bytes(content)
+        except TimeoutError:
+            raise Problem(408, "too_slow", f"the body stood still for {limits.read_seconds:g} seconds") from None
+        content += part
+        if len(content) > limits.body_bytes:
+            raise Problem(413, "too_large", f"the body has more than {limits.body_bytes:,} bytes", "send less at a time")
+
+
+class StrictRoute(APIRoute):
+    """A route whose body is read so."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            strict = _StrictRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await strict.json()
+            return await handle(strict)
+
+        return strictly
+
+
+def mistakes_of(errors: list[Any]) -> Problem:
+    """What pydantic found, as one problem that names the field, the value's kind and the limit, but not the text."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    given = first.get("input")
+    shown = f": {json.dumps(given)[:40]}" if isinstance(given, int | float | bool) or given is None else ""
+    return Problem(422, "not_valid", f"{where}: {first['msg']}{shown}{more}")
