@@ -94,6 +94,7 @@ def test_help_lists_every_verb(capsys: Capture) -> None:
         "merge",
         "import",
         "export",
+        "serve",
         "info",
     ]
 

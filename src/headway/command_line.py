@@ -28,7 +28,7 @@ PREDICT_INPUT = "name a file, headway predict RUN input.txt, or pipe lines in: â
 # optional package â†’ the extra that brings it
 EXTRAS = {
     "sacremoses": "moses", "matplotlib": "plots", "tensorboard": "tensorboard", "pyarrow": "tables", "zstandard": "zstd",
-    "optuna": "tune", "gguf": "gguf",
+    "optuna": "tune", "gguf": "gguf", "fastapi": "serve", "uvicorn": "serve", "httptools": "serve", "prometheus_client": "serve",
 }  # fmt: skip
 
 
