@@ -176,6 +176,13 @@ class Decoding:
         if self._running is not None:
             self._keep_all_but([sentence in sentences for sentence in self._running.search.sentences])
 
+    def so_far(self, sentence: Sentence) -> list[int]:
+        """What has been chosen for one that is under way, its prefix included: of several beams or samples the first."""
+        if self._running is None or sentence not in self._running.search.sentences:
+            return []
+        search = self._running.search
+        return [int(number) for number in search.ids_BKT[search.sentences.index(sentence), 0, sentence.begun :]]
+
     def _choose(self, logits_BKV: Tensor) -> None:
         assert self._running is not None
         search, steps = self._running.search, self._running.steps

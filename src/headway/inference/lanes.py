@@ -29,6 +29,10 @@ class Speaker(Protocol):
 
     def join(self, decoding: Decoding, readings: Sequence[Any], numbers: Sequence[int]) -> list[Sentence]: ...
 
+    def partly(self, ids: list[int], reading: Any) -> str:
+        """The text of an answer that is not done, whose ids are these so far."""
+        ...
+
     def answers(self, sentence: Sentence, reading: Any) -> list[Any]:
         """What was found of a sentence that is done, best first, as people read it."""
         ...
@@ -82,6 +86,12 @@ class Lane:
             ticket.answers = self._speaker.answers(sentence, ticket.reading)
             done.append(ticket)
         return done
+
+    def so_far(self, ticket: Ticket) -> str:
+        """What has been written of an answer that is not done."""
+        if ticket.sentence is None:
+            return ""
+        return self._speaker.partly(self._decoding.so_far(ticket.sentence), ticket.reading)
 
     def leave(self, tickets: Sequence[Ticket]) -> None:
         """Nobody waits for these any more."""

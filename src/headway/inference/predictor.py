@@ -298,6 +298,11 @@ class Predictor:
     def join(self, decoding: Decoding, readings: Sequence[Source], numbers: Sequence[int]) -> list[Sentence]:
         return self._translator.join(decoding, [source.ids for source in readings], numbers)
 
+    def partly(self, ids: list[int], source: Source) -> str:
+        """The text of an answer that is not done, whose ids are these so far."""
+        own = ids[len(self._translator.opening) :]
+        return self._ends.target_steps.undo(self._loaded.tokenizers.target.decode(own))
+
     def answers(self, sentence: Sentence, source: Source) -> list[Translation]:
         """What was found, best first, as people read it."""
         return [self._written(hypothesis, source) for hypothesis in self._translator.answers(sentence)]

@@ -161,6 +161,10 @@ class Writer:
     def join(self, decoding: Decoding, readings: Sequence[Prompt], numbers: Sequence[int]) -> list[Sentence]:
         return decoding.join(None, None, [list(reading.prefix) for reading in readings], list(numbers))
 
+    def partly(self, ids: list[int], reading: Prompt) -> str:
+        """The text of an answer that is not done, prompt included, whose ids are these so far."""
+        return self._tokenizer.decode([*reading.ids, *ids[len(reading.prefix) :]])
+
     def answers(self, sentence: Sentence, reading: Prompt) -> list[Written]:
         """What was found, best first, as people read it."""
         return [self._written(hypothesis, reading) for hypothesis in answers_of(sentence, self.options)]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headway.data.dialogues import history
 from headway.errors import HeadwayError
 from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
@@ -25,14 +26,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Job:
-    """One text that somebody waits for."""
+    """One text that somebody waits for.
+
+    Attributes:
+        said: of a conversation, in place of a text: what is to be answered comes last.
+        stream: what has been written is told at every step.
+    """
 
     number: int
-    text: str
+    text: str = ""
+    said: list[str] | None = None
     to: str | None = None
     from_: str | None = None
     decoding: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    stream: bool = False
 
     @property
     def way(self) -> str:
@@ -42,10 +50,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answers to a job, best first, as JSON; or what is wrong."""
+    """The answers to a job, best first, as JSON; or what has been written so far; or what is wrong."""
 
     number: int
     answers: list[dict[str, Any]] | None = None
+    partly: str | None = None
     problem: str = ""
     remedy: str | None = None
     fault_of: str = ""  # "request" or "model"
@@ -64,10 +73,11 @@ class Engine:
 
     Args:
         predictor: of any kind that `headway.load` returns.
-        at_a_time: texts in a lane.
+        at_a_time: texts in a lane. turns: of a conversation, that the model looks back on.
     """
 
-    def __init__(self, predictor: Any, at_a_time: int = 64) -> None:
+    def __init__(self, predictor: Any, at_a_time: int = 64, turns: int = 1) -> None:
+        self._turns = turns
         self._predictor, self._at_a_time = predictor, at_a_time
         self._writes = isinstance(predictor, Predictor | Writer) and not isinstance(predictor, MediaPredictor)
         self._lanes: dict[str, _Passengers] = {}
@@ -78,6 +88,8 @@ class Engine:
         return bool(self._waiting) or any(lane.open for lane in self._lanes.values())
 
     def add(self, job: Job) -> None:
+        if job.said is not None:
+            job.text = history(job.said, self._turns)
         self._waiting.setdefault(job.way, []).append(job)
 
     def cancel(self, number: int) -> None:
@@ -187,7 +199,9 @@ class _Passengers:
         if not self._jobs:
             return []
         try:
-            return [self._replied(ticket) for ticket in self._lane.step()]
+            done = [self._replied(ticket) for ticket in self._lane.step()]
+            told = [Reply(job.number, partly=self._lane.so_far(ticket)) for ticket, job in self._jobs.items() if job.stream]
+            return [*done, *told]
         except Exception as error:
             return self._one_by_one(error)
 

@@ -71,7 +71,7 @@ class Answered(BaseModel):
     """The answers to each text, best first."""
 
     model: str
-    answers: list[list[dict[str, Any]]] = Field(description="each has `text`, `label`, `words`, `answer` or `vector`, by task")
+    answers: list[list[dict[str, Any]]] = Field(description="each has `text`, `labels`, `words`, `answer` or `vector`, by task")
 
 
 class ModelFacts(BaseModel):
@@ -94,7 +94,7 @@ class Models(BaseModel):
 
 
 router = APIRouter(route_class=StrictRoute, responses=RESPONSES)
-SHORT = ("text", "label", "labels", "answer", "vector", "words", "number", "entities", "score")
+SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains")
 
 
 @router.get("/models", summary="what models there are")

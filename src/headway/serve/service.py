@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,27 @@ class Service:
             raise _told(several.exceptions[0]) from None
         self.metrics.texts(name, len(jobs))
         return [task.result() for task in asked]
+
+    async def stream(self, name: str, job: dict[str, Any]) -> AsyncIterator[str]:
+        """What has been written of one answer, again and again, and at last all of it. Raises Problem."""
+        told: asyncio.Queue[str | None] = asyncio.Queue()
+        pool = self.pool(name)
+        if self.draining:
+            raise Problem(503, "stopping", "the server stops", "try again in a moment", retry_after=5)
+        asked = asyncio.create_task(pool.ask(job, told.put_nowait))
+        asked.add_done_callback(lambda _: told.put_nowait(None))
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                while (text := await told.get()) is not None:
+                    yield text
+            yield asked.result()[0]["text"]
+        except TimeoutError:
+            raise Problem(504, "too_long", f"there was no answer within {self.limits.seconds:g} seconds") from None
+        except (Busy, NotReady, Refused) as error:
+            raise _told(error) from None
+        finally:
+            asked.cancel()
+        self.metrics.texts(name, 1)
 
 
 def _busy() -> Problem:

@@ -51,7 +51,7 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     threading.Thread(target=out.beat, daemon=True).start()
-    _work(Engine(predictor, at_a_time), inbox, out)
+    _work(Engine(predictor, at_a_time, loaded.config.data.history_turns), inbox, out)
 
 
 def _decoding(loaded: LoadedModel, overrides: list[str]) -> dict[str, Any]:

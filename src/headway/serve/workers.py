@@ -16,6 +16,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -94,8 +95,11 @@ class Pool:
         while not self.ready and self.broken is None:
             await asyncio.sleep(0.02)
 
-    async def ask(self, job: dict[str, Any]) -> list[dict[str, Any]]:
+    async def ask(self, job: dict[str, Any], partly: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
         """The answers to a job, best first. When the caller is cancelled the job is given up.
+
+        Args:
+            partly: is called with what has been written so far.
 
         Raises:
             Busy: too many wait. NotReady: its worker died, or there is none. Refused: it cannot be answered.
@@ -104,7 +108,8 @@ class Pool:
             raise NotReady
         if len(self._tasks) >= self.limits.waiting:
             raise Busy
-        task = _Task(next(self._numbers), job, asyncio.get_running_loop().create_future())
+        job = job if partly is None else {**job, "stream": True}
+        task = _Task(next(self._numbers), job, asyncio.get_running_loop().create_future(), partly)
         self._tasks[task.number] = task
         self._waiting.append(task)
         self._hand_out()
@@ -156,6 +161,7 @@ class _Task:
     number: int
     job: dict[str, Any]
     answers: asyncio.Future[list[dict[str, Any]]]
+    partly: Callable[[str], None] | None = None
     worker: _Worker | None = None
 
 
@@ -169,7 +175,7 @@ class _Worker:
         self._process: Any = None
         self._listener: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._began = self._heard = 0.0
+        self._heard = 0.0
         self._failures = 0  # in a row, before it was ready
         self._again_at: float | None = None
 
@@ -187,7 +193,7 @@ class _Worker:
         )  # fmt: skip
         self._process.start()
         pipe.close()
-        self._began = self._heard = time.monotonic()
+        self._heard = time.monotonic()
         self._again_at, self.ready = None, False
         self._listener = asyncio.create_task(self._listen(ours))
 
@@ -198,6 +204,7 @@ class _Worker:
                 (size,) = struct.unpack("!i", await reader.readexactly(4))
                 self._hear(json.loads(await reader.readexactly(size)))
         self._writer.close()
+        self._bury()  # nobody is at the other end
 
     def _hear(self, message: list[Any]) -> None:
         kind, *rest = message
@@ -213,6 +220,10 @@ class _Worker:
             self.pool._hand_out()
 
     def _reply(self, reply: dict[str, Any]) -> None:
+        if reply["partly"] is not None:
+            if (task := self.tasks.get(reply["number"])) is not None and task.partly is not None:
+                task.partly(reply["partly"])
+            return
         task = self.tasks.pop(reply["number"], None)
         if task is None or task.answers.done():
             return
@@ -251,12 +262,12 @@ class _Worker:
         self._bury()
 
     def _bury(self) -> None:
+        if self._again_at is not None:
+            return
         self._failures += not self.ready
         self.ready = False
         self.pool.deaths += 1
         self._process.kill()
-        if self._listener is not None:
-            self._listener.cancel()
         lost, self.tasks = list(self.tasks.values()), {}
         for task in lost:
             task.worker = None

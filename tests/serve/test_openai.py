@@ -1,0 +1,105 @@
+"""What the official client of OpenAI's API gets from a server of Headway."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from running import Running
+
+import headway
+from headway.inference.chat import Chat
+
+pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
+openai = pytest.importorskip("openai", reason="the client of these tests")
+
+RunOf = Callable[[str], Path]
+PROMPT = "the red cat"
+
+
+@pytest.fixture(scope="module")
+def runs(run_of: RunOf) -> dict[str, Path]:
+    return {"lm": run_of("language_model"), "talk": run_of("dialogue"), "vectors": run_of("sentence_embedding")}
+
+
+@pytest.fixture(scope="module")
+def client(runs: dict[str, Path]) -> Iterator[Any]:
+    named = [f"{name}={path}" for name, path in runs.items()]
+    with Running(*named, "--workers", "1", "--threads", "1", "decoding.precision=fp32") as server:
+        yield openai.OpenAI(base_url=f"http://localhost:{server.port}/v1", api_key="none", max_retries=0)
+
+
+def test_models(client: Any) -> None:
+    assert [model.id for model in client.models.list()] == ["lm", "talk", "vectors"]
+
+
+def test_completions_go_on_from_the_prompt(client: Any, runs: dict[str, Path]) -> None:
+    writer = headway.load(str(runs["lm"]), precision="fp32", method="greedy", n_best=1, maximum_length=12)
+    whole = writer.predict([PROMPT])[0]
+    asked = {"model": "lm", "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
+    own = client.completions.create(**asked).choices[0].text
+    assert PROMPT + own == whole
+    assert client.completions.create(**asked, echo=True).choices[0].text == whole
+    parts = [event.choices[0].text for event in client.completions.create(**asked, stream=True)]
+    assert "".join(parts) == own
+    assert len(parts) > 2 or len(own) < 3
+    if len(own) > 2:
+        cut = client.completions.create(**asked, stop=[own[2]]).choices[0].text
+        assert cut == own[: own.index(own[2])]
+
+
+def test_samples_are_those_of_the_seed(client: Any) -> None:
+    asked = {"model": "lm", "prompt": [PROMPT, "a dog"], "max_tokens": 6, "temperature": 1.5, "n": 2}
+    first, again = ([one.text for one in client.completions.create(**asked, seed=3).choices] for _ in range(2))
+    assert len(first) == 4
+    assert first == again
+    assert first != [one.text for one in client.completions.create(**asked, seed=4).choices]
+
+
+def test_chat_is_given_the_conversation(client: Any, runs: dict[str, Path]) -> None:
+    said = ["hello .", "how are you ?"]
+    partner = Chat(runs["talk"], precision="fp32", method="greedy", n_best=1)
+    answers = list(partner.answers([said[0]]))
+    expected = [*answers, *partner.answers([said[1]])][-1]
+    messages = [
+        {"role": "user", "content": said[0]},
+        *([{"role": "assistant", "content": answers[0]}] if answers[0] else []),
+        {"role": "user", "content": said[1]},
+    ]
+    asked = {"model": "talk", "messages": messages, "temperature": 0}
+    assert client.chat.completions.create(**asked).choices[0].message.content == expected
+    events = list(client.chat.completions.create(**asked, stream=True))
+    assert "".join(event.choices[0].delta.content or "" for event in events) == expected
+    assert events[-1].choices[0].finish_reason == "stop"
+
+
+def test_embeddings(client: Any, runs: dict[str, Path]) -> None:
+    texts = [PROMPT, "a small bird sings ."]
+    expected = headway.load(str(runs["vectors"]), precision="fp32").embed(texts)  # type: ignore[union-attr]
+    for form in ("float", "base64"):
+        found = client.embeddings.create(model="vectors", input=texts, encoding_format=form).data
+        vectors = [np.frombuffer(b64decode(one.embedding), "<f4") if form == "base64" else one.embedding for one in found]
+        assert np.allclose(np.array(vectors), expected, atol=1e-6)
+    assert np.allclose(client.embeddings.create(model="vectors", input=texts[0]).data[0].embedding, expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda client: client.completions.create(model="none", prompt="a"), "no model of this name"),
+        (lambda client: client.completions.create(model="vectors", prompt="a"), "writes no text"),
+        (lambda client: client.embeddings.create(model="lm", input="a"), "makes no vectors"),
+        (lambda client: client.completions.create(model="lm", prompt="a", frequency_penalty=1), "frequency_penalty"),
+        (lambda client: client.completions.create(model="lm", prompt="a", max_tokens=0), "max_tokens"),
+        (lambda client: client.completions.create(model="lm", prompt="a", n=2, stream=True), "only one answer"),
+        (lambda client: client.chat.completions.create(model="talk", messages=[]), "messages"),
+    ],
+    ids=range(7),
+)
+def test_what_is_refused_is_told(client: Any, ask: Callable[[Any], Any], told: str) -> None:
+    with pytest.raises(openai.APIStatusError, match=told):
+        ask(client)
