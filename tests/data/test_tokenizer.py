@@ -46,8 +46,8 @@ SPECIAL_TEXT = st.lists(
 ).map("".join)
 ANY_TEXT = st.text(max_size=40) | SPECIAL_TEXT
 # Characters that were assigned after the older of the two Unicode tables in use have no normal form yet.
-NEWER = [chr(code) for first, last in ((0x32FF, 0x32FF), (0xA7F2, 0xA7F4), (0xAB69, 0xAB69), (0x10781, 0x107BA), (0x1FBF0, 0x1FBF9))
-         for code in range(first, last + 1)]  # fmt: skip
+BLOCKS = ((0x32FF, 0x32FF), (0xA7F2, 0xA7F4), (0xAB69, 0xAB69), (0x10781, 0x107BA), (0x1FBF0, 0x1FBF9))
+NEWER = [chr(code) for first, last in BLOCKS for code in range(first, last + 1)]
 ASSIGNED = st.characters(exclude_categories=["Cs", "Cn"], exclude_characters=NEWER)
 
 

@@ -26,12 +26,12 @@ def test_whole_documents_are_read(value: Any) -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    refused = object()
     try:
         found = parse(content)
-    except BadJson as bad:
-        assert len(str(bad)) < 100
-    else:
-        assert found == json.loads(content)
+    except BadJson:
+        found = refused
+    assert found is refused or found == json.loads(content)
 
 
 @pytest.mark.parametrize(
