@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import headway
+from headway.data.media_preparation import LabelledMediaPreparation
+from headway.errors import UsageError
 from headway.serve.engine import Engine, Job, Reply
 
 RunOf = Callable[[str], Path]
@@ -114,6 +116,13 @@ def test_other_tasks_are_answered_too(kind: str, run_of: RunOf) -> None:
     assert len(found) == 5
     for number, answers in enumerate(expected):
         assert [shown(one) for one in found[number].answers or ()] == [shown(one) for one in answers]
+
+
+def test_no_text_of_a_client_is_taken_for_a_path(run_of: RunOf) -> None:
+    reader: Any = headway.load(str(run_of("classification")))
+    reader._preparation.__class__ = type("Files", (LabelledMediaPreparation,), {})
+    with pytest.raises(UsageError, match="reads files"):
+        Engine(reader)
 
 
 def test_a_question_without_a_passage_is_refused_alone(run_of: RunOf) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway.data.dialogues import history
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, UsageError
 from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor
@@ -77,6 +77,8 @@ class Engine:
     """
 
     def __init__(self, predictor: Any, at_a_time: int = 64, turns: int = 1) -> None:
+        if getattr(predictor, "reads_files", False):
+            raise UsageError("reads files, and a text of a client is none", remedy="headway predict answers files")
         self._turns = turns
         self._predictor, self._at_a_time = predictor, at_a_time
         self._writes = isinstance(predictor, Predictor | Writer) and not isinstance(predictor, MediaPredictor)

@@ -186,7 +186,7 @@ async def embeddings(request: Request, asked: Embedding) -> Response:
 def _writer(service: Service, name: str) -> dict[str, Any]:
     """What is known of a model that writes texts. Raises Problem for another."""
     facts = service.pool(name).facts or {}
-    if not facts.get("decodes") or facts.get("reads_files"):
+    if not facts.get("decodes"):
         raise Problem(422, "other_task", "model: it writes no text in answer to a text", "GET /models tells the task of each")
     return facts
 

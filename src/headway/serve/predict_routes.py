@@ -83,7 +83,6 @@ class ModelFacts(BaseModel):
     fingerprint: str | None = Field(None, description="of its weights and settings")
     labels: list[str] | None = None
     directions: list[list[str]] = Field(default_factory=list, description="from and to, of a translator")
-    reads_files: bool = False
     max_length: int | None = Field(None, description="pieces of a text that it reads")
 
 

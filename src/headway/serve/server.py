@@ -87,6 +87,9 @@ async def _serve(
     keys: Collection[str],
     listening: socket.socket,
 ) -> int:
+    uvicorn_log = logging.getLogger("uvicorn")
+    uvicorn_log.addHandler(logging.NullHandler())  # its tracebacks may hold what a client wrote
+    uvicorn_log.propagate = False
     context = worker_context()
     service = Service({name: Pool(source, workers, limits, context) for name, source in models.items()}, limits)
     for name, pool in service.pools.items():

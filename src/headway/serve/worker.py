@@ -41,6 +41,7 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     try:
         loaded = load_for_answers(path, engine)
         predictor = predictor_of(loaded, **_decoding(loaded, overrides))
+        working = Engine(predictor, at_a_time, loaded.config.data.history_turns)
     except HeadwayError as error:
         out.send(["broken", error.problem, error.remedy])
         return
@@ -51,7 +52,7 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     threading.Thread(target=out.beat, daemon=True).start()
-    _work(Engine(predictor, at_a_time, loaded.config.data.history_turns), inbox, out)
+    _work(working, inbox, out)
 
 
 def _decoding(loaded: LoadedModel, overrides: list[str]) -> dict[str, Any]:
@@ -70,7 +71,6 @@ def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:
         "fingerprint": loaded.fingerprint[:16],
         "labels": list(labels.names) if labels is not None else None,
         "directions": [[direction.source, direction.target] for direction in directions],
-        "reads_files": bool(getattr(predictor, "reads_files", False)),
         "decodes": isinstance(predictor, Predictor | Writer),
         "max_length": config.data.max_length,
     }
