@@ -82,8 +82,10 @@ class BoundedProtocol(HttpToolsProtocol):
                 clock.cancel()
 
     def _give_up(self) -> None:
-        if not self.transport.is_closing():
-            self._refuse(b"408 Request Timeout") if self._head_bytes else self.transport.close()
+        if self._head_bytes:
+            self._refuse(b"408 Request Timeout")
+        else:
+            self.transport.close()
 
     def _refuse(self, status: bytes) -> None:
         if not self.transport.is_closing():
