@@ -25,6 +25,7 @@ from headway.config_reader import parse_yaml
 from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, ResourceError, UsageError
 from headway.evaluation.calibration import Calibration
+from headway.json_rules import refuse_duplicates
 from headway.model.transformer import Transformer
 from headway.model_card import model_card
 from headway.model_files import (
@@ -45,7 +46,6 @@ from headway.training.manifest import write_file
 from headway.training.tensor_file import (
     describe_stranger,
     parse_tensors,
-    refuse_duplicates,
     refuse_non_finite,
     tensor_bytes,
     tensor_chunks,

@@ -77,7 +77,7 @@ def mistaken(**changes: Any) -> bytes:
         (b"{}", 422, "texts"),
         (b"[]", 422, "the body"),
         (b"null", 422, "the body"),
-        (b'{"texts":["a"],"texts":["b"]}', 422, "same key twice"),
+        (b'{"texts":["a"],"texts":["b"]}', 422, "stands twice"),
         (b'{"texts":["a"],"seed":NaN}', 422, "NaN"),
         (b'{"texts":["\\ud800"]}', 422, "half a surrogate"),
         (mistaken(texts=[]), 422, "texts"),

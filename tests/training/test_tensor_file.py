@@ -111,7 +111,7 @@ HOSTILE = {
     "deep": (from_header(b"[" * 200_000), "no JSON"),
     "long number": (from_header(b'{"a": ' + b"9" * 5000 + b"}"), "no JSON"),
     "list": (from_header([]), "no JSON object"),
-    "twice": (from_header(b'{"a": %b, "a": %b}' % ((json.dumps(entry()).encode(),) * 2), b"1234"), "comes twice"),
+    "twice": (from_header(b'{"a": %b, "a": %b}' % ((json.dumps(entry()).encode(),) * 2), b"1234"), "stands twice"),
     "hole": (from_header({"a": entry(), "b": entry(8, 12)}, bytes(12)), "hole"),
     "hole at the start": (from_header({"a": entry(4, 8)}, bytes(8)), "hole"),
     "overlap": (from_header({"a": entry(), "b": entry(2, 6)}, bytes(6)), "overlap"),

@@ -17,6 +17,7 @@ from typing import Any
 from headway.data.files import open_regular, resolve
 from headway.data.lines import MAX_LINE_BYTES, read_lines
 from headway.errors import DataError, UsageError
+from headway.json_rules import refuse_constants, refuse_duplicates
 
 Columns = Sequence[str | int]
 Row = tuple[tuple[str, ...], int]  # the texts of the columns, and the line
@@ -173,19 +174,7 @@ def decode_json(text: str, where: str, remedy: str) -> Any:
         raise DataError(f"is not valid JSON: {error}", where=where, remedy=remedy) from None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
-    return record
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON value")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=refuse_duplicates, parse_constant=refuse_constants)
 
 
 def _field(record: Any, column: str | int, name: str, line: int) -> Any:

@@ -16,6 +16,7 @@ from headway.data.files import open_regular, resolve
 from headway.data.sentencepiece_model import parse, to_json
 from headway.data.tokenizer_layout import CUTS, FORMS, SPECIAL_TOKENS, Json, layout, special
 from headway.errors import DataError, ModelError
+from headway.json_rules import refuse_constants, refuse_duplicates
 
 MAX_BYTES = 64 << 20
 MAX_PIECES = 1 << 22
@@ -84,7 +85,7 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
     """The pieces that two models of SentencePiece share, by number. Raises ModelError."""
     data = read_bytes(path)
     with _blamed_on(str(resolve(path))):
-        pieces = json.loads(data.decode(), object_pairs_hook=_object)["pieces"]
+        pieces = json.loads(data.decode(), object_pairs_hook=refuse_duplicates)["pieces"]
         if not all(isinstance(piece, str) for piece in pieces) or not len(SPECIAL_TOKENS) < len(set(pieces)) == len(pieces):
             raise ValueError("its pieces are no texts, or one stands twice")
         return list(pieces)
@@ -128,21 +129,10 @@ def _parsed(data: bytes) -> Json:
         raise ValueError("it is a web page")
     if data.lstrip()[:1] != b"{":
         return to_json(parse(data))
-    tokenizer = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+    tokenizer = json.loads(data.decode("utf-8-sig"), object_pairs_hook=refuse_duplicates, parse_constant=refuse_constants)
     if not isinstance(tokenizer, dict) or not isinstance(tokenizer.get("model"), dict):
         raise ValueError("it has no `model`")
     return tokenizer
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Json:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a key stands twice")
-    return content
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
 
 
 def _checked(tokenizer: Json) -> Json:

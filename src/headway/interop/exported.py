@@ -17,11 +17,12 @@ from headway.config import Config, dump_config, parse_config
 from headway.data.tokenizer import Tokenizers
 from headway.errors import ModelError, UsageError
 from headway.evaluation.calibration import Calibration
+from headway.json_rules import refuse_duplicates
 from headway.model_dir import CALIBRATION, CONFIG, MAX_BYTES, TOKENIZERS, LoadedModel
 from headway.model_files import EXPORT, bring_to_medium, damaged, read_file, refuse_existing, verify_file, write_directory
 from headway.training import _fs
 from headway.training.manifest import write_file
-from headway.training.tensor_file import refuse_duplicates, tensor_bytes
+from headway.training.tensor_file import tensor_bytes
 
 FORMAT_VERSION = 1
 OURS = (EXPORT, CONFIG, CALIBRATION, *TOKENIZERS)

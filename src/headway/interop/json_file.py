@@ -9,7 +9,7 @@ from typing import Any
 from headway.data.files import open_regular
 from headway.data.tokenizer_layout import Json
 from headway.errors import DataError, ModelError
-from headway.training.tensor_file import refuse_duplicates
+from headway.json_rules import refuse_duplicates
 
 
 def read_json(path: Path, most: int) -> Json:

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from headway import __version__
@@ -38,22 +37,21 @@ def build_app(service: Service, *, hosts: Collection[str], keys: Collection[str]
 
 
 async def _problem(_: Request, problem: Problem) -> Response:
-    close = {"connection": "close"} if problem.status in (408, 413, 415) else {}  # the rest of the body is not read
-    return JSONResponse(problem.as_json(), problem.status, {**problem.headers, **close})
+    return problem.response()
 
 
-async def _mistakes(request: Request, error: RequestValidationError) -> Response:
-    return await _problem(request, mistakes_of(list(error.errors())))
+async def _mistakes(_: Request, error: RequestValidationError) -> Response:
+    return mistakes_of(list(error.errors())).response()
 
 
-async def _http(request: Request, error: HTTPException) -> Response:
+async def _http(_: Request, error: HTTPException) -> Response:
     codes = {404: ("no_such_page", "there is no such page"), 405: ("other_method", "this page has another method")}
     code, message = codes.get(error.status_code, ("refused", str(error.detail)))
-    answer = await _problem(request, Problem(error.status_code, code, message))
+    answer = Problem(error.status_code, code, message).response()
     answer.headers.update(error.headers or {})
     return answer
 
 
-async def _fault(request: Request, error: Exception) -> Response:
+async def _fault(_: Request, error: Exception) -> Response:
     _log.error("a fault of Headway's own: %s", type(error).__name__)
-    return await _problem(request, Problem(500, "fault", "a fault of Headway's own"))
+    return Problem(500, "fault", "a fault of Headway's own").response()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -51,7 +50,7 @@ class Guards:
             try:
                 self._look_at(scope)
             except Problem as problem:
-                await _tell(problem, send_guarded)
+                await problem.response()(scope, receive, send_guarded)
                 return
             await self.app(scope, receive, send_guarded)
 
@@ -74,15 +73,3 @@ class Guards:
             return False
         told = given.strip().encode("latin-1", "replace")
         return sum(hmac.compare_digest(told, key) for key in self.keys) > 0  # all are compared: the time tells nothing
-
-
-async def _tell(problem: Problem, send: Send) -> None:
-    content = json.dumps(problem.as_json()).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(content)), **problem.headers}
-    if problem.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if problem.status == 413:
-        headers["connection"] = "close"  # the rest of the body is not read
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
-    await send({"type": "http.response.body", "body": content})

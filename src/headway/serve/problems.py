@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
 
 
 class Problem(Exception):
@@ -20,9 +21,14 @@ class Problem(Exception):
         told = {"code": self.code, "message": self.message, "remedy": self.remedy}
         return {"error": {key: value for key, value in told.items() if value is not None}}
 
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.retry_after)} if self.retry_after is not None else {}
+    def response(self) -> JSONResponse:
+        """The answer that tells it; where the rest of the body is not read, the last one of its connection."""
+        headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else {}
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        if self.status in (408, 413, 415):
+            headers["connection"] = "close"
+        return JSONResponse(self.as_json(), self.status, headers)
 
 
 class Told(BaseModel):

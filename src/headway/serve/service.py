@@ -31,19 +31,22 @@ class Service:
             raise Problem(404, "no_such_model", "there is no model of this name", "GET /models tells their names")
         return self.pools[name]
 
-    async def ask(self, name: str, jobs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-        """The answers to each job, best first; when one fails the others are given up. Raises Problem."""
-        pool = self.pool(name)
+    def _taking(self, name: str) -> Pool:
+        """One that takes new jobs. Raises Problem."""
         if self.draining:
             raise Problem(503, "stopping", "the server stops", "try again in a moment", retry_after=5)
+        return self.pool(name)
+
+    async def ask(self, name: str, jobs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """The answers to each job, best first; when one fails the others are given up. Raises Problem."""
+        pool = self._taking(name)
         if pool.open + len(jobs) > self.limits.waiting:
             raise _busy()
         try:
             async with asyncio.timeout(self.limits.seconds), asyncio.TaskGroup() as group:
                 asked = [group.create_task(pool.ask(job)) for job in jobs]
         except TimeoutError:
-            problem = f"there was no answer within {self.limits.seconds:g} seconds"
-            raise Problem(504, "too_long", problem, "send shorter texts, or fewer") from None
+            raise self._too_long() from None
         except BaseExceptionGroup as several:
             raise _told(several.exceptions[0]) from None
         self.metrics.texts(name, len(jobs))
@@ -52,9 +55,7 @@ class Service:
     async def stream(self, name: str, job: dict[str, Any]) -> AsyncIterator[str]:
         """What has been written of one answer, again and again, and at last all of it. Raises Problem."""
         told: asyncio.Queue[str | None] = asyncio.Queue()
-        pool = self.pool(name)
-        if self.draining:
-            raise Problem(503, "stopping", "the server stops", "try again in a moment", retry_after=5)
+        pool = self._taking(name)
         asked = asyncio.create_task(pool.ask(job, told.put_nowait))
         asked.add_done_callback(lambda _: told.put_nowait(None))
         try:
@@ -63,12 +64,16 @@ class Service:
                     yield text
             yield asked.result()[0]["text"]
         except TimeoutError:
-            raise Problem(504, "too_long", f"there was no answer within {self.limits.seconds:g} seconds") from None
+            raise self._too_long() from None
         except (Busy, NotReady, Refused) as error:
             raise _told(error) from None
         finally:
             asked.cancel()
         self.metrics.texts(name, 1)
+
+    def _too_long(self) -> Problem:
+        problem = f"there was no answer within {self.limits.seconds:g} seconds"
+        return Problem(504, "too_long", problem, "send shorter texts, or fewer")
 
 
 def _busy() -> Problem:

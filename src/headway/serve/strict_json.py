@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
+
+from headway.json_rules import refuse_constants, refuse_duplicates
 
 DEEPEST = 32
 
 
 class BadJson(ValueError):
-    """Says what is wrong, and nothing of what stood there."""
+    """Says what is wrong, in few words."""
 
 
 def parse(content: bytes) -> Any:
     """The value of a document in UTF-8. Raises BadJson."""
     try:
-        found = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
+        found = json.loads(
+            content.decode("utf-8"), object_pairs_hook=refuse_duplicates, parse_constant=refuse_constants, parse_float=_number
+        )
     except UnicodeDecodeError as error:
         raise BadJson(f"is not UTF-8: byte {error.start}") from None
-    except BadJson:
-        raise
     except json.JSONDecodeError as error:
         raise BadJson(f"is no JSON: {error.msg} at character {error.pos}") from None
-    except (ValueError, RecursionError):  # digits beyond Python's limit, brackets beyond its stack
-        raise BadJson("has a number or a nesting beyond all bounds") from None
+    except RecursionError:
+        raise BadJson("is nested beyond all bounds") from None
+    except ValueError as error:  # a rule, or more digits than Python reads
+        raise BadJson(f"is refused: {str(error)[:80]}") from None
     _look_through(found, 0)
     return found
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise BadJson("has the same key twice in an object")
-    return found
-
-
-def _constant(name: str) -> NoReturn:
-    raise BadJson(f"has {name}, which is no number of JSON")
 
 
 def _number(text: str) -> float:
     found = float(text)
     if found in (float("inf"), float("-inf")):
-        raise BadJson("has a number beyond all bounds")
+        raise ValueError("a number is beyond all bounds")
     return found
 
 

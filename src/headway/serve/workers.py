@@ -69,7 +69,7 @@ class Pool:
 
     def __init__(self, source: ModelSource, workers: int, limits: Limits, context: ForkServerContext) -> None:
         self.source, self.limits, self._context = source, limits, context
-        self._workers = [_Worker(self, number) for number in range(workers)]
+        self._workers = [_Worker(self) for _ in range(workers)]
         self._numbers = itertools.count(1)
         self._waiting: deque[_Task] = deque()
         self._tasks: dict[int, _Task] = {}
@@ -168,8 +168,8 @@ class _Task:
 class _Worker:
     """One process, from its start to its end, and then the next in its place."""
 
-    def __init__(self, pool: Pool, number: int) -> None:
-        self.pool, self.number = pool, number
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
         self.tasks: dict[int, _Task] = {}
         self.ready = False
         self._process: Any = None
@@ -183,7 +183,6 @@ class _Worker:
         ours, theirs = socket.socketpair()
         source = self.pool.source
         pipe = Connection(theirs.detach())
-        # The function is named, not imported: a server imports nothing that computes.
         self._process = self.pool._context.Process(
             target=run_worker,
             args=(
@@ -288,7 +287,7 @@ class _Worker:
 
 
 def run_worker(*arguments: Any) -> None:
-    """Runs in the new process; what it imports is there already (`worker_context`)."""
+    """Runs in the new process, which has imported all of it (`worker_context`); the server imports nothing that computes."""
     from headway.serve.worker import run
 
     run(*arguments)

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from headway.errors import ModelError, ResourceError
+from headway.json_rules import refuse_constants, refuse_duplicates
 from headway.training import _fs
-from headway.training.tensor_file import describe_stranger, parse_tensors, refuse_duplicates
+from headway.training.tensor_file import describe_stranger, parse_tensors
 
 FORMAT_VERSION = 1
 MODEL, TRAINING, STATE, MANIFEST = "model.safetensors", "training.safetensors", "state.json", "manifest.json"
@@ -132,7 +133,7 @@ def read_json(path: Path, record: Mapping[str, Any] | None = None) -> dict[str, 
     """A JSON object of ours. Raises ModelError for anything else."""
     text = _read_file(path, record, limit=MAX_JSON_BYTES).numpy().tobytes()
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=refuse_duplicates, parse_constant=_refuse_constant)
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=refuse_duplicates, parse_constant=refuse_constants)
         to_json(value)  # refuses numbers and letters that JSON cannot carry
     except (ValueError, TypeError, AttributeError, RecursionError, ResourceError):
         strange = describe_stranger(text[:512])
@@ -140,10 +141,6 @@ def read_json(path: Path, record: Mapping[str, Any] | None = None) -> dict[str, 
     if not isinstance(value, dict):
         raise _damaged(path, "is no JSON object")
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def _read_file(path: Path, record: Mapping[str, Any] | None, keep: bool = True, limit: int | None = None) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from headway.errors import ModelError, ResourceError
+from headway.json_rules import refuse_duplicates
 
 MAX_HEADER_BYTES = 8 << 20
 MAX_ELEMENTS = 1 << 48
@@ -162,14 +163,6 @@ def _whole_numbers(value: Any) -> list[int] | None:
 
 def _short(name: str) -> str:
     return repr(name if len(name) <= 60 else name[:57] + "...")
-
-
-def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For json.loads: a key that comes twice is an error, not a choice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key comes twice")
-    return found
 
 
 def describe_stranger(head: bytes) -> str | None:
