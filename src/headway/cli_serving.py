@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway.command_line import Arguments
-from headway.errors import ModelError, UsageError
+from headway.errors import UsageError
 
 if TYPE_CHECKING:
     from headway.serve.limits import Limits
@@ -57,7 +57,9 @@ def _named(parts: list[str]) -> dict[str, Path]:
         name, equals, path = part.partition("=") if not Path(part).exists() else ("", "", part)
         directory = Path(path if equals else part)
         if not directory.is_dir():
-            raise ModelError("no such directory", where=str(directory), remedy="give a run or a model directory, or name=RUN")
+            from headway.model_dir import find_model
+
+            find_model(directory)  # raises, and names what is near
         name = name if equals else directory.resolve().name
         if not NAME.fullmatch(name):
             problem = "is no name for clients: letters, digits, points, dashes, at most 64"
