@@ -77,7 +77,9 @@ class LayerCache:
     def keep_slots(self, slots: Tensor) -> None:
         assert self.keys is not None
         assert self.values is not None
-        self.keys, self.values, self.length = self.keys[..., slots], self.values[:, :, slots], len(slots)
+        rows, self.length = self.rows, len(slots)
+        self.keys[:rows, ..., : self.length] = self.keys[:rows].index_select(3, slots)
+        self.values[:rows, :, : self.length] = self.values[:rows].index_select(2, slots)
 
     def keep(self, rows: Tensor, into_gaps: Tensor | None) -> None:
         def kept(tensor: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from headway.inference.writer import Writer
 
 TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
 PATIENCE = 4  # steps that a text waits for others to begin with it
+SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains")
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +32,7 @@ class Job:
     Attributes:
         said: of a conversation, in place of a text: what is to be answered comes last.
         stream: what has been written is told at every step.
+        details: how sure each part of an answer is is told too.
     """
 
     number: int
@@ -41,6 +43,7 @@ class Job:
     decoding: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     stream: bool = False
+    details: bool = False
 
     @property
     def way(self) -> str:
@@ -172,7 +175,8 @@ class Engine:
 
 
 def _replied(job: Job, predictor: Any, answers: Iterable[Any]) -> Reply:
-    return Reply(job.number, [predictor.details(answer) for answer in answers])
+    told = [predictor.details(answer) for answer in answers]
+    return Reply(job.number, told if job.details else [{key: one[key] for key in SHORT if key in one} for one in told])
 
 
 class _Passengers:

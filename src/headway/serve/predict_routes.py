@@ -63,6 +63,7 @@ class Question(_Given):
             "from_": self.from_,
             "decoding": self.decoding.model_dump(exclude_none=True),
             "seed": self.seed,
+            "details": self.details,
         }
         return [{"text": text, **shared} for text in self.texts]
 
@@ -93,7 +94,6 @@ class Models(BaseModel):
 
 
 router = APIRouter(route_class=StrictRoute, responses=RESPONSES)
-SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains")
 
 
 @router.get("/models", summary="what models there are")
@@ -114,7 +114,4 @@ async def predict(request: Request, model: Name, question: Question) -> Answered
     """Translations, labels, tags, spans, vectors or what goes on from a prompt, by the task of the model."""
     service: Service = request.app.state.service
     service.pool(model)
-    answers = await service.ask(model, question.jobs(service.limits))
-    if not question.details:
-        answers = [[{key: one[key] for key in SHORT if key in one} for one in best] for best in answers]
-    return Answered(model=model, answers=answers)
+    return Answered(model=model, answers=await service.ask(model, question.jobs(service.limits)))

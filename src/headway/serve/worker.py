@@ -14,7 +14,6 @@ import queue
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -87,7 +86,7 @@ def _listen(pipe: Connection, inbox: queue.SimpleQueue[list[Any]]) -> None:
 def _work(engine: Engine, inbox: queue.SimpleQueue[list[Any]], out: _Out) -> None:
     while all(_heed(message, engine) for message in _arrived(inbox, wait=not engine.busy)):
         if replies := engine.step():
-            out.send(["replies", [asdict(reply) for reply in replies]])
+            out.send(["replies", [vars(reply) for reply in replies]])
 
 
 def _arrived(inbox: queue.SimpleQueue[list[Any]], *, wait: bool) -> Iterator[list[Any]]:
