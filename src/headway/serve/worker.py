@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import signal
 import threading
 from collections.abc import Iterator
@@ -48,10 +47,9 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
         out.send(["broken", f"could not be loaded: {type(error).__name__}: {error}", None])
         return
     out.send(["ready", facts(loaded, predictor)])
-    inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     threading.Thread(target=out.beat, daemon=True).start()
-    _work(working, inbox, out)
+    with contextlib.suppress(EOFError, OSError):  # the server is gone
+        _work(working, pipe, out)
 
 
 def _decoding(loaded: LoadedModel, overrides: list[str]) -> dict[str, Any]:
@@ -75,27 +73,17 @@ def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:
     }
 
 
-def _listen(pipe: Connection, inbox: queue.SimpleQueue[list[Any]]) -> None:
-    while True:
-        try:
-            inbox.put(json.loads(pipe.recv_bytes()))
-        except (EOFError, OSError):
-            os._exit(0)  # the server is gone
-
-
-def _work(engine: Engine, inbox: queue.SimpleQueue[list[Any]], out: _Out) -> None:
-    while all(_heed(message, engine) for message in _arrived(inbox, wait=not engine.busy)):
+def _work(engine: Engine, pipe: Connection, out: _Out) -> None:
+    while all(_heed(message, engine) for message in _arrived(pipe, wait=not engine.busy)):
         if replies := engine.step():
             out.send(["replies", [vars(reply) for reply in replies]])
 
 
-def _arrived(inbox: queue.SimpleQueue[list[Any]], *, wait: bool) -> Iterator[list[Any]]:
-    """What is there; where there is nothing else to do, also what comes first."""
-    if wait:
-        yield inbox.get()
-    with contextlib.suppress(queue.Empty):
-        while True:
-            yield inbox.get_nowait()
+def _arrived(pipe: Connection, *, wait: bool) -> Iterator[list[Any]]:
+    """What is there; where there is nothing else to do, also what comes first. A thread that listens would slow the steps."""
+    while wait or pipe.poll():
+        yield json.loads(pipe.recv_bytes())
+        wait = False
 
 
 def _heed(message: list[Any], engine: Engine) -> bool:
