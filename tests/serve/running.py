@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -28,8 +29,8 @@ class Answer(NamedTuple):
 class Running:
     """`headway serve` with these arguments, on a port that is free. To be used in a `with` statement."""
 
-    def __init__(self, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "headway", "serve", *map(str, arguments), "--port", "0"]
+    def __init__(self, *arguments: str | Path, program: Sequence[str] = (sys.executable, "-m", "headway")) -> None:
+        command = [*program, "serve", *map(str, arguments), "--port", "0"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.log: list[str] = []
         self.port = 0

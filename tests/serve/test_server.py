@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -266,3 +267,13 @@ def test_a_client_that_leaves_frees_its_place(server: Running) -> None:
     while 'headway_texts_open{model="mt"} 0.0' not in server.ask("/metrics").content.decode():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_what_lies_in_the_directory_is_not_run(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("multiprocessing", "random", "json"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path)
+    program = Path(sys.executable).with_name("headway")  # `python -m` looks into the directory itself
+    with Running(f"mt={runs['mt']}", "--workers", "1", "--threads", "1", program=[str(program)]) as server:
+        assert server.ask("/predict/mt", {"texts": [TEXT]}).status == 200
+    assert not (tmp_path / "run").exists()

@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import multiprocessing
+import os
 import socket
 import struct
 import time
@@ -295,6 +296,7 @@ def run_worker(*arguments: Any) -> None:
 
 def worker_context() -> ForkServerContext:
     """What starts workers: a process that has imported what they need, and has done nothing else."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # what lies in this directory is not run
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["headway.serve.worker"])
     return context
