@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from headway.serve.events import as_events
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
@@ -49,6 +51,7 @@ class Question(_Given):
     decoding: Decoding = Field(default_factory=Decoding)
     seed: Annotated[StrictInt, _bounded("seed", "of samples: the same seed, the same answer")] = 0
     details: StrictBool = Field(False, description="how sure each part of an answer is")
+    stream: StrictBool = Field(False, description="server-sent events with what has been written so far; of one text")
 
     def jobs(self, limits: Limits) -> list[dict[str, Any]]:
         """One for each text. Raises Problem for one that is too long."""
@@ -109,12 +112,35 @@ async def models(request: Request) -> Models:
     )
 
 
-@router.post("/predict/{model}", summary="answers to texts")
-async def predict(request: Request, model: Name, question: Question) -> Answered:
-    """Translations, labels, tags, spans, vectors or what goes on from a prompt, by the task of the model."""
+@router.post("/predict/{model}", summary="answers to texts", response_model=Answered)
+async def predict(request: Request, model: Name, question: Question) -> Answered | Response:
+    """Translations, labels, tags, spans, vectors or what goes on from a prompt, by the task of the model.
+
+    With `stream` an event `{"text": …}` tells all that has been written so far, and a later one may replace it; then comes the
+    answer as without `stream`, or an `error`.
+    """
     service: Service = request.app.state.service
     service.pool(model)
-    answers = await service.ask(model, question.jobs(service.limits))
-    if not question.details:
-        answers = [[{key: one[key] for key in SHORT if key in one} for one in best] for best in answers]
-    return Answered(model=model, answers=answers)
+    jobs = question.jobs(service.limits)
+    if question.stream:
+        if len(jobs) > 1:
+            raise Problem(422, "not_valid", "stream: only the answer to one text is streamed", "send one text")
+        return await as_events(_told(model, service.stream(model, jobs[0]), question))
+    answers = await service.ask(model, jobs)
+    return Answered(model=model, answers=[_shown(best, question) for best in answers])
+
+
+async def _told(
+    model: str, written: AsyncIterator[str | list[dict[str, Any]]], question: Question
+) -> AsyncIterator[dict[str, Any]]:
+    before = ""
+    async for found in written:
+        if not isinstance(found, str):
+            yield {"model": model, "answers": [_shown(found, question)]}
+        elif found != before:
+            before = found
+            yield {"text": found}
+
+
+def _shown(best: list[dict[str, Any]], question: Question) -> list[dict[str, Any]]:
+    return best if question.details else [{key: one[key] for key in SHORT if key in one} for one in best]
