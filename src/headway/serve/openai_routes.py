@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from headway.serve.events import as_events
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
@@ -128,8 +128,11 @@ async def completions(request: Request, asked: Completion) -> Response:
     if asked.stream:
         if len(prompts) > 1 or asked.n > 1:
             raise Problem(422, "not_valid", "stream: only one answer is streamed", "send one prompt, and n: 1")
-        texts = _shown_parts(service.stream(asked.model, jobs[0]), lambda text: shown(text, prompts[0]))
-        return await _events(texts, lambda part, end: {**frame, "choices": [_choice(0, end, text=part)]})
+
+        def event(part: str, end: str | None) -> dict[str, Any]:
+            return {**frame, "choices": [_choice(0, end, text=part)]}
+
+        return await as_events(_told(service.stream(asked.model, jobs[0]), lambda text: shown(text, prompts[0]), event))
     answers = await service.ask(asked.model, jobs)
     found = [shown(one["text"], prompt) for prompt, best in zip(prompts, answers, strict=True) for one in best]
     return _answer({**frame, "choices": [_choice(place, "stop", text=text) for place, text in enumerate(found)]})
@@ -158,7 +161,7 @@ async def chat(request: Request, asked: Chat) -> Response:
             delta = {"role": "assistant", "content": part} if end is None else {}
             return {**frame, "object": "chat.completion.chunk", "choices": [_choice(0, end, delta=delta)]}
 
-        return await _events(_shown_parts(service.stream(asked.model, job), shown), event)
+        return await as_events(_told(service.stream(asked.model, job), shown, event))
     (best,) = await service.ask(asked.model, [job])
     told = [{"role": "assistant", "content": shown(one["text"])} for one in best]
     choices = [_choice(place, "stop", message=message) for place, message in enumerate(told)]
@@ -215,33 +218,17 @@ def _answer(content: dict[str, Any]) -> Response:
     return Response(json.dumps(content, ensure_ascii=False), media_type="application/json")
 
 
-async def _shown_parts(texts: AsyncIterator[str], shown: Callable[[str], str]) -> AsyncIterator[str]:
-    """What each text adds to what was told; a character that is not whole yet waits for its rest."""
+async def _told(
+    answers: AsyncIterator[str | list[dict[str, Any]]],
+    shown: Callable[[str], str],
+    event: Callable[[str, str | None], dict[str, Any]],
+) -> AsyncIterator[dict[str, Any]]:
+    """An event for what each text adds to what was told, and one for the end; half a character waits for its rest."""
     told = ""
-    async for text in texts:
+    async for written in answers:
+        text = written if isinstance(written, str) else written[0]["text"]
         now = shown(text).rstrip("\ufffd")
         if now.startswith(told) and now != told:
-            yield now[len(told) :]
+            yield event(now[len(told) :], None)
             told = now
-
-
-async def _events(parts: AsyncIterator[str], event: Callable[[str, str | None], dict[str, Any]]) -> Response:
-    """Server-sent events; what goes wrong before the first is an answer like any other."""
-    first = await anext(parts, None)
-
-    async def lines() -> AsyncIterator[str]:
-        if first is not None:
-            yield _line(event(first, None))
-        try:
-            async for part in parts:
-                yield _line(event(part, None))
-            yield _line(event("", "stop"))
-        except Problem as problem:
-            yield _line(problem.as_json())
-        yield "data: [DONE]\n\n"
-
-    return StreamingResponse(lines(), media_type="text/event-stream")
-
-
-def _line(content: dict[str, Any]) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
+    yield event("", "stop")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from headway.serve.events import as_events
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
@@ -49,14 +51,17 @@ class Question(_Given):
     decoding: Decoding = Field(default_factory=Decoding)
     seed: Annotated[StrictInt, _bounded("seed", "of samples: the same seed, the same answer")] = 0
     details: StrictBool = Field(False, description="how sure each part of an answer is")
+    explain: StrictBool = Field(False, description="of the best answer to each text, what each word of it is due to")
+    stream: StrictBool = Field(False, description="server-sent events with what has been written so far; of one text")
 
     def jobs(self, limits: Limits) -> list[dict[str, Any]]:
         """One for each text. Raises Problem for one that is too long."""
         if len(self.texts) > limits.texts:
             raise Problem(422, "too_many", f"texts: {len(self.texts):,}, more than {limits.texts:,}", "send fewer at a time")
         for place, text in enumerate(self.texts):
-            if len(text) > limits.characters:
-                problem = f"texts.{place}: {len(text):,} characters, more than {limits.characters:,}"
+            most = min(limits.characters, limits.explained) if self.explain else limits.characters
+            if len(text) > most:
+                problem = f"texts.{place}: {len(text):,} characters, more than {most:,}{' to explain' * self.explain}"
                 raise Problem(422, "too_long_text", problem, "cut it into several")
         shared = {
             "to": self.to,
@@ -64,7 +69,7 @@ class Question(_Given):
             "decoding": self.decoding.model_dump(exclude_none=True),
             "seed": self.seed,
             "details": self.details,
-        }
+        } | ({"explain": True} if self.explain else {})
         return [{"text": text, **shared} for text in self.texts]
 
 
@@ -109,9 +114,28 @@ async def models(request: Request) -> Models:
     )
 
 
-@router.post("/predict/{model}", summary="answers to texts")
-async def predict(request: Request, model: Name, question: Question) -> Answered:
-    """Translations, labels, tags, spans, vectors or what goes on from a prompt, by the task of the model."""
+@router.post("/predict/{model}", summary="answers to texts", response_model=Answered)
+async def predict(request: Request, model: Name, question: Question) -> Answered | Response:
+    """Translations, labels, tags, spans, vectors or what goes on from a prompt, by the task of the model.
+
+    With `stream` an event `{"text": …}` tells all that has been written so far, and a later one may replace it; then comes the
+    answer as without `stream`, or an `error`.
+    """
     service: Service = request.app.state.service
     service.pool(model)
-    return Answered(model=model, answers=await service.ask(model, question.jobs(service.limits)))
+    jobs = question.jobs(service.limits)
+    if question.stream:
+        if len(jobs) > 1:
+            raise Problem(422, "not_valid", "stream: only the answer to one text is streamed", "send one text")
+        return await as_events(_told(model, service.stream(model, jobs[0])))
+    return Answered(model=model, answers=await service.ask(model, jobs))
+
+
+async def _told(model: str, written: AsyncIterator[str | list[dict[str, Any]]]) -> AsyncIterator[dict[str, Any]]:
+    before = ""
+    async for found in written:
+        if not isinstance(found, str):
+            yield {"model": model, "answers": [found]}
+        elif found != before:
+            before = found
+            yield {"text": found}

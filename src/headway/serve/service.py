@@ -52,17 +52,16 @@ class Service:
         self.metrics.texts(name, len(jobs))
         return [task.result() for task in asked]
 
-    async def stream(self, name: str, job: dict[str, Any]) -> AsyncIterator[str]:
-        """What has been written of one answer, again and again, and at last all of it. Raises Problem."""
-        told: asyncio.Queue[str | None] = asyncio.Queue()
-        pool = self._taking(name)
-        asked = asyncio.create_task(pool.ask(job, told.put_nowait))
-        asked.add_done_callback(lambda _: told.put_nowait(None))
+    async def stream(self, name: str, job: dict[str, Any]) -> AsyncIterator[str | list[dict[str, Any]]]:
+        """What has been written of one answer, again and again, and at last the answers, best first. Raises Problem."""
+        pool, news = self._taking(name), _News()
+        asked = asyncio.create_task(pool.ask(job, news.tell))
+        asked.add_done_callback(lambda _: news.tell(None))
+        until = asyncio.get_running_loop().time() + self.limits.seconds
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                while (text := await told.get()) is not None:
-                    yield text
-            yield asked.result()[0]["text"]
+            while (text := await news.next(until)) is not None:
+                yield text
+            answers = asked.result()
         except TimeoutError:
             raise self._too_long() from None
         except (Busy, NotReady, Refused) as error:
@@ -70,10 +69,30 @@ class Service:
         finally:
             asked.cancel()
         self.metrics.texts(name, 1)
+        yield answers
 
     def _too_long(self) -> Problem:
         problem = f"there was no answer within {self.limits.seconds:g} seconds"
         return Problem(504, "too_long", problem, "send shorter texts, or fewer")
+
+
+class _News:
+    """The last that was told; what nobody has read by then is replaced."""
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+        self._told = asyncio.Event()
+
+    def tell(self, text: str | None) -> None:
+        self._last = text
+        self._told.set()
+
+    async def next(self, until: float) -> str | None:
+        """Waits for it. Raises TimeoutError when the clock of the loop is past `until`."""
+        async with asyncio.timeout_at(until):
+            await self._told.wait()
+        self._told.clear()
+        return self._last
 
 
 def _busy() -> Problem:

@@ -14,6 +14,8 @@ from headway.serve.limits import Limits
 from headway.serve.problems import Problem
 from headway.serve.strict_json import BadJson, parse
 
+LEFT = 499  # the status of an answer that nobody waits for
+
 
 class _StrictRequest(Request):
     async def body(self) -> bytes:
@@ -59,11 +61,28 @@ class StrictRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             strict = _StrictRequest(request.scope, request.receive)
-            if self.body_field is not None:
-                await strict.json()
-            return await handle(strict)
+            if self.body_field is None:
+                return await handle(strict)
+            await strict.json()
+            return await while_there(strict, handle(strict))
 
         return strictly
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
+    """Its answer, for which it is not worked on when the client has left. The body must have been read."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else Response(status_code=LEFT)
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def mistakes_of(errors: list[Any]) -> Problem:
