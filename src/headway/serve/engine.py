@@ -172,7 +172,10 @@ class Engine:
 
 
 def _replied(job: Job, predictor: Any, answers: Iterable[Any]) -> Reply:
-    return Reply(job.number, [predictor.details(answer) for answer in answers])
+    try:
+        return Reply(job.number, [predictor.details(answer) for answer in answers])
+    except Exception as error:
+        return Reply.failed(job, error)
 
 
 class _Passengers:
@@ -201,11 +204,11 @@ class _Passengers:
         if not self._jobs:
             return []
         try:
-            done = [self._replied(ticket) for ticket in self._lane.step()]
-            told = [Reply(job.number, partly=self._lane.so_far(ticket)) for ticket, job in self._jobs.items() if job.stream]
-            return [*done, *told]
+            done = self._lane.step()
         except Exception as error:
             return self._one_by_one(error)
+        replies = [self._replied(ticket) for ticket in done]
+        return replies + [self._so_far(ticket, job) for ticket, job in list(self._jobs.items()) if job.stream]
 
     def leave(self, number: int) -> None:
         gone = [ticket for ticket, job in self._jobs.items() if job.number == number]
@@ -213,6 +216,13 @@ class _Passengers:
             del self._jobs[ticket]
         if gone:
             self._lane.leave(gone)
+
+    def _so_far(self, ticket: Ticket, job: Job) -> Reply:
+        try:
+            return Reply(job.number, partly=self._lane.so_far(ticket))
+        except Exception as error:
+            self.leave(job.number)
+            return Reply.failed(job, error)
 
     def _replied(self, ticket: Ticket) -> Reply:
         return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or ())

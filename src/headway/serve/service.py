@@ -9,8 +9,9 @@ from typing import Any
 
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
+from headway.serve.pool import Pool
 from headway.serve.problems import Problem
-from headway.serve.workers import Busy, NotReady, Pool, Refused
+from headway.serve.workers import Busy, NotReady, Refused
 
 
 @dataclass
@@ -26,9 +27,11 @@ class Service:
     draining: bool = False
 
     def pool(self, name: str) -> Pool:
-        """Raises Problem where there is no such model."""
+        """Raises Problem where there is no such model, or it is still being loaded."""
         if name not in self.pools:
             raise Problem(404, "no_such_model", "there is no model of this name", "GET /models tells their names")
+        if self.pools[name].facts is None:
+            raise Problem(503, "loading", "the model is loaded just now", "try again in a moment", retry_after=1)
         return self.pools[name]
 
     def _taking(self, name: str) -> Pool:

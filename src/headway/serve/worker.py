@@ -2,7 +2,7 @@
 
 It is forked from a process that has imported all it needs, so that one that dies is replaced in a moment.
 Messages are JSON, a list each. To the worker: ["job", {…}], ["cancel", number], ["stop"]. From it: ["ready", {…}],
-["broken", problem, remedy], ["replies", [{…}, …]], ["beat"].
+["broken", problem, remedy], ["replies", [{…}, …]], ["beat", seconds of the step that it is in, of the longest before].
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from multiprocessing.connection import Connection
@@ -51,8 +52,9 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     out.send(["ready", facts(loaded, predictor)])
     inbox: queue.SimpleQueue[list[Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
-    threading.Thread(target=out.beat, daemon=True).start()
-    _work(working, inbox, out)
+    pace = _Pace()
+    threading.Thread(target=out.beat, args=(pace,), daemon=True).start()
+    _work(working, inbox, out, pace)
 
 
 def _decoding(loaded: LoadedModel, overrides: list[str]) -> dict[str, Any]:
@@ -84,9 +86,11 @@ def _listen(pipe: Connection, inbox: queue.SimpleQueue[list[Any]]) -> None:
             os._exit(0)  # the server is gone
 
 
-def _work(engine: Engine, inbox: queue.SimpleQueue[list[Any]], out: _Out) -> None:
+def _work(engine: Engine, inbox: queue.SimpleQueue[list[Any]], out: _Out, pace: _Pace) -> None:
     while all(_heed(message, engine) for message in _arrived(inbox, wait=not engine.busy)):
-        if replies := engine.step():
+        with pace.step():
+            replies = engine.step()
+        if replies:
             out.send(["replies", [asdict(reply) for reply in replies]])
 
 
@@ -109,6 +113,26 @@ def _heed(message: list[Any], engine: Engine) -> bool:
     return kind != "stop"
 
 
+class _Pace:
+    """How long steps take, told by the thread that computes and read by the one that beats."""
+
+    def __init__(self) -> None:
+        self._begun: float | None = None
+        self.slowest = 0.0
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        self._begun = begun = time.monotonic()
+        yield
+        self._begun, self.slowest = None, max(self.slowest, time.monotonic() - begun)
+
+    @property
+    def seconds(self) -> float:
+        """Of the step that is under way, 0 where there is none."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
+
+
 class _Out:
     """The end of the pipe that is written to, by two threads."""
 
@@ -123,7 +147,7 @@ class _Out:
         except OSError:
             os._exit(0)
 
-    def beat(self) -> None:
+    def beat(self, pace: _Pace) -> None:
         pause = threading.Event()
         while not pause.wait(BEAT_SECONDS):
-            self.send(["beat"])
+            self.send(["beat", pace.seconds, pace.slowest])
