@@ -133,6 +133,7 @@ class Worker:
         self.tasks: dict[int, Task] = {}
         self.ready = False  # it has loaded its model
         self._process: Any = None
+        self._starting: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None  # while there is a process
         self._writer: asyncio.StreamWriter | None = None
         self._heard = time.monotonic()
@@ -161,13 +162,16 @@ class Worker:
     async def _new_process(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         ours, theirs = socket.socketpair()
         source, limits = self.crew.source, self.crew.limits
-        with contextlib.closing(Connection(theirs.detach())) as pipe:
-            self._process = self.crew.context.Process(
-                target=run_worker,
-                args=(pipe, str(source.path), source.engine, list(source.overrides), source.threads, limits.at_a_time),
-                daemon=True,
-            )
-            await asyncio.to_thread(self._process.start)  # the first waits for all imports
+        pipe = Connection(theirs.detach())
+        arguments = (pipe, str(source.path), source.engine, list(source.overrides), source.threads, limits.at_a_time)
+        self._process = self.crew.context.Process(target=run_worker, args=arguments, daemon=True)
+
+        def start() -> None:
+            with contextlib.closing(pipe):
+                self._process.start()
+
+        self._starting = asyncio.create_task(asyncio.to_thread(start))  # the first waits for all imports
+        await asyncio.shield(self._starting)
         self._heard, self._step, self._slowest = time.monotonic(), 0.0, 0.0
         return await asyncio.open_connection(sock=ours, limit=MOST_BYTES)
 
@@ -266,7 +270,7 @@ class Worker:
         self.ready = False
         self._send(["stop"])
         self._living.cancel()
-        await asyncio.wait([self._living])
+        await asyncio.wait([self._living, *([self._starting] if self._starting is not None else [])])
         until = time.monotonic() + 1
         while self._listening is not None and self._process.is_alive() and time.monotonic() < until:
             await asyncio.sleep(0.01)
