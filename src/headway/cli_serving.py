@@ -48,7 +48,7 @@ def serve(arguments: Arguments) -> None:
     address = Address(arguments.host, arguments.port, tuple(arguments.host_name))
     if not 0 <= arguments.reload < 86_400:
         raise UsageError(f"{arguments.reload:g} is no such time", where="--reload", remedy="give seconds, such as --reload 5")
-    serve(models, address, _limits(settings), workers, _keys(arguments.key_file), arguments.reload)
+    serve(models, address, _limits(settings), workers, _keys(arguments.key_file), arguments.reload, arguments.log_format)
 
 
 def _named(parts: list[str]) -> dict[str, Path]:

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from headway.errors import Interrupted, ModelError, ResourceError, UsageError
 from headway.serve.app import build_app
 from headway.serve.connections import BoundedProtocol
+from headway.serve.journal import journal
 from headway.serve.limits import Limits
 from headway.serve.pool import Pool
 from headway.serve.service import Service
@@ -57,11 +58,13 @@ def serve(
     workers: int,
     keys: Sequence[str] = (),
     reload_seconds: float = 0,
+    log_format: str = "text",
 ) -> None:
     """Serves models by their names until SIGINT or SIGTERM, and then until all that was accepted is answered.
 
     Args:
         reload_seconds: between two looks at whether there is a newer model; 0: only SIGHUP has them loaded again.
+        log_format: see `Journal`.
 
     Raises:
         UsageError: it would be open to a network without a key. ModelError: a model cannot be loaded.
@@ -74,7 +77,8 @@ def serve(
     context = worker_context()
     pools = {name: Pool(source, workers, limits, context, reload_seconds) for name, source in models.items()}
     try:
-        number = asyncio.run(_serve(Service(pools, limits), address, keys, listening))
+        with journal(log_format) as own:
+            number = asyncio.run(_serve(Service(pools, limits, journal=own), address, keys, listening))
         raise Interrupted(number, "stopped; all is answered")
     finally:
         listening.close()

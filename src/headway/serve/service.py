@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headway.serve.journal import Journal, note
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.pool import Pool
@@ -24,6 +25,7 @@ class Service:
     pools: dict[str, Pool]
     limits: Limits
     metrics: Metrics = field(default_factory=Metrics)
+    journal: Journal = field(default_factory=Journal)
     draining: bool = False
 
     def pool(self, name: str) -> Pool:
@@ -43,6 +45,7 @@ class Service:
     async def ask(self, name: str, jobs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """The answers to each job, best first; when one fails the others are given up. Raises Problem."""
         pool = self._taking(name)
+        note(name, jobs)
         if pool.open + len(jobs) > self.limits.waiting:
             raise _busy()
         try:
@@ -59,6 +62,7 @@ class Service:
         """What has been written of one answer, again and again, and at last all of it. Raises Problem."""
         told: asyncio.Queue[str | None] = asyncio.Queue()
         pool = self._taking(name)
+        note(name, [job])
         asked = asyncio.create_task(pool.ask(job, told.put_nowait))
         asked.add_done_callback(lambda _: told.put_nowait(None))
         try:

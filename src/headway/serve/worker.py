@@ -2,13 +2,15 @@
 
 It is forked from a process that has imported all it needs, so that one that dies is replaced in a moment.
 Messages are JSON, a list each. To the worker: ["job", {…}], ["cancel", number], ["stop"]. From it: ["ready", {…}],
-["broken", problem, remedy], ["replies", [{…}, …]], ["beat", seconds of the step that it is in, of the longest before].
+["broken", problem, remedy], ["note", level, text], ["replies", [{…}, …]], ["beat", seconds of the step that it is in, of the
+longest before].
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -38,6 +40,7 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     out = _Out(pipe)
+    logging.getLogger("headway").addHandler(_Notes(out))
     torch.set_num_threads(threads)
     try:
         loaded = load_for_answers(path, engine)
@@ -131,6 +134,17 @@ class _Pace:
         """Of the step that is under way, 0 where there is none."""
         begun = self._begun
         return 0.0 if begun is None else time.monotonic() - begun
+
+
+class _Notes(logging.Handler):
+    """What the rooms log is told to the server, which writes it."""
+
+    def __init__(self, out: _Out) -> None:
+        super().__init__(logging.WARNING)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.send(["note", record.levelno, record.getMessage()])
 
 
 class _Out:

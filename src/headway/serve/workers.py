@@ -190,6 +190,8 @@ class Worker:
             self.crew.loaded(rest[0])
         elif kind == "broken":
             self.crew.broken = (rest[0], rest[1])
+        elif kind == "note":
+            _log.log(rest[0], "a worker of %s: %s", self.crew.source.path, rest[1])
         elif kind == "beat":
             self._step, self._slowest = rest
             self.crew.hand_out()
