@@ -87,6 +87,8 @@ class Journal(logging.Handler):
 
     def _add(self, entry: Entry) -> None:
         told = {name: value for name, value in asdict(entry).items() if value is not None}
+        if entry.model is None:
+            del told["texts"], told["characters"]
         if self.form == "json":
             self._put(json.dumps({"time": _now(), "level": "info", "message": "request", **told}))
         elif self.form == "text":
