@@ -136,6 +136,8 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--workers", {"type": int, "metavar": "N", "help": "processes of each model (default: one for each core)"}),
         ("--threads", {"type": int, "metavar": "N", "help": "of each worker (default: the cores, shared)"}),
         ("--engine", {"metavar": "ENGINE", "help": "that must run the models, such as ctranslate2"}),
+        ("--log-format", {"choices": ["text", "json", "none"], "default": "text", "help": "of a line for each request"}),
+        ("--reload", {"type": float, "default": 0, "metavar": "SECONDS", "help": "how often to look for a newer model"}),
     ],
     "info": [("path", {"metavar": "CONFIG|RUN", "help": "a YAML file, a run or a model directory"}), OVERRIDES],
 }  # fmt: skip

@@ -25,6 +25,7 @@ def serve(arguments: Arguments) -> None:
     whether it lives and can answer, /metrics what it counts. A model has the name of its directory, or another: name=RUN.
     Texts of all clients are computed together, each as if it were alone; a worker that dies is replaced. Every input has a
     bound: limits.texts=256, characters=20000, waiting=512, body_bytes, seconds=60, connections=1024 (serve/limits.py).
+    SIGHUP has the models loaded again, --reload SECONDS does it when a newer one is there; no request is lost.
 
     It listens on this machine alone. To be open to others (--host 0.0.0.0) it must ask for a key: --key-file names a file with
     one a line, and clients send `authorization: Bearer KEY`. --host-name is a name by which it is asked, such as mt.example.org.
@@ -45,7 +46,9 @@ def serve(arguments: Arguments) -> None:
     threads = arguments.threads or max(1, len(os.sched_getaffinity(0)) // workers)
     models = {name: ModelSource(path, arguments.engine, overrides, threads) for name, path in named.items()}
     address = Address(arguments.host, arguments.port, tuple(arguments.host_name))
-    serve(models, address, _limits(settings), workers, _keys(arguments.key_file))
+    if not 0 <= arguments.reload < 86_400:
+        raise UsageError(f"{arguments.reload:g} is no such time", where="--reload", remedy="give seconds, such as --reload 5")
+    serve(models, address, _limits(settings), workers, _keys(arguments.key_file), arguments.reload, arguments.log_format)
 
 
 def _named(parts: list[str]) -> dict[str, Path]:

@@ -16,6 +16,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+PROGRAM = (sys.executable, "-m", "headway")
+
 
 class Answer(NamedTuple):
     status: int
@@ -27,10 +29,16 @@ class Answer(NamedTuple):
 
 
 class Running:
-    """`headway serve` with these arguments, on a port that is free. To be used in a `with` statement."""
+    """`headway serve` with these arguments, on a port that is free. To be used in a `with` statement.
 
-    def __init__(self, *arguments: str | Path, program: Sequence[str] = (sys.executable, "-m", "headway")) -> None:
+    Args:
+        program: what runs it.
+        loaded: whether to wait until the models are loaded; else only until it listens.
+    """
+
+    def __init__(self, *arguments: str | Path, program: Sequence[str] = PROGRAM, loaded: bool = True) -> None:
         command = [*program, "serve", *map(str, arguments), "--port", "0"]
+        self._place = re.compile(r"at http://\S+:(\d+)$" if loaded else r"http://\S+:(\d+)")
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.log: list[str] = []
         self.port = 0
@@ -43,7 +51,7 @@ class Running:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line)
-            if found := re.search(r"at http://\S+:(\d+)$", line):
+            if found := self._place.search(line):
                 self.port = int(found[1])
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -92,7 +92,8 @@ def test_what_goes_wrong_later_is_an_event(server: Running) -> None:
 
 def test_a_stream_has_an_end_in_time_whoever_reads_it() -> None:
     class Endless:
-        facts, open = None, 0
+        facts: ClassVar[dict[str, Any]] = {}
+        open = 0
 
         async def ask(self, _job: dict[str, Any], partly: Callable[[str], None]) -> list[dict[str, Any]]:
             partly("so far")

@@ -32,7 +32,7 @@ def build_app(service: Service, *, hosts: Collection[str], keys: Collection[str]
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))
-    app.add_middleware(Guards, hosts=hosts, keys=keys, limits=service.limits, metrics=service.metrics)
+    app.add_middleware(Guards, hosts=hosts, keys=keys, limits=service.limits, metrics=service.metrics, journal=service.journal)
     return app
 
 

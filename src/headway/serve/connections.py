@@ -16,6 +16,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """A connection that is closed when its client is too slow, or says too much before it comes to the point."""
 
     seconds = 8.0  # for the head of a request, and for reading an answer
+    most = 1024  # connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -48,7 +49,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._headless is not None:
             self._headless.cancel()
             self._headless = None
-        if len(self.url) > LONGEST_URL:
+        if len(self.connections) > self.most:
+            self._refuse(b"503 Service Unavailable\r\nretry-after: 1")
+        elif len(self.url) > LONGEST_URL:
             self._refuse(b"414 URI Too Long")
         elif len(self.headers) > MOST_HEADERS:
             self._refuse(b"431 Request Header Fields Too Large")

@@ -190,7 +190,10 @@ def _nothing_to_explain() -> LoadedModel:
 
 def _replied(job: Job, predictor: Any, answers: Sequence[Any]) -> Reply:
     job.found = answers[0] if answers else None
-    told = [predictor.details(answer) for answer in answers]
+    try:
+        told = [predictor.details(answer) for answer in answers]
+    except Exception as error:
+        return Reply.failed(job, error)
     return Reply(job.number, told if job.details else [{key: one[key] for key in SHORT if key in one} for one in told])
 
 
@@ -220,11 +223,11 @@ class _Passengers:
         if not self._jobs:
             return []
         try:
-            done = [self._replied(ticket) for ticket in self._lane.step()]
-            told = [Reply(job.number, partly=self._lane.so_far(ticket)) for ticket, job in self._jobs.items() if job.stream]
-            return [*done, *told]
+            done = self._lane.step()
         except Exception as error:
             return self._one_by_one(error)
+        replies = [self._replied(ticket) for ticket in done]
+        return replies + [self._so_far(ticket, job) for ticket, job in list(self._jobs.items()) if job.stream]
 
     def leave(self, number: int) -> None:
         gone = [ticket for ticket, job in self._jobs.items() if job.number == number]
@@ -232,6 +235,13 @@ class _Passengers:
             del self._jobs[ticket]
         if gone:
             self._lane.leave(gone)
+
+    def _so_far(self, ticket: Ticket, job: Job) -> Reply:
+        try:
+            return Reply(job.number, partly=self._lane.so_far(ticket))
+        except Exception as error:
+            self.leave(job.number)
+            return Reply.failed(job, error)
 
     def _replied(self, ticket: Ticket) -> Reply:
         return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or ())

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headway.serve.journal import Journal
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.problems import Problem
@@ -30,8 +31,10 @@ class Guards:
         keys: one of which a request must carry; empty: anybody may come in.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], keys: Collection[str], limits: Limits, metrics: Metrics) -> None:
-        self.app, self.limits, self.metrics = app, limits, metrics
+    def __init__(
+        self, app: ASGIApp, *, hosts: Collection[str], keys: Collection[str], limits: Limits, metrics: Metrics, journal: Journal
+    ) -> None:
+        self.app, self.limits, self.metrics, self.journal = app, limits, metrics, journal
         self.hosts = {host.lower() for host in hosts}
         self.keys = [key.encode() for key in keys]
 
@@ -39,12 +42,12 @@ class Guards:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        with self.metrics.request() as seen:
+        with self.metrics.request() as seen, self.journal.request(scope) as entry:
 
             async def send_guarded(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    seen.status = message["status"]
-                    MutableHeaders(scope=message).update(HEADERS)
+                    seen.status = entry.status = message["status"]
+                    MutableHeaders(scope=message).update({**HEADERS, "x-request-id": entry.id})
                 await send(message)
 
             try:

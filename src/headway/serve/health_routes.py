@@ -36,8 +36,10 @@ async def readyz(request: Request) -> Ready:
     if service.draining:
         raise Problem(503, "stopping", "the server stops", retry_after=5)
     for name, pool in service.pools.items():
+        if pool.facts is None:
+            raise Problem(503, "loading", f"{name} is loaded just now", retry_after=1)
         if not pool.ready:
-            raise Problem(503, "not_ready", f"{name} has no worker just now", retry_after=1)
+            raise Problem(503, "not_ready", f"{name} has no worker that answers just now", retry_after=1)
         if pool.open >= service.limits.waiting:
             raise Problem(503, "too_busy", f"too many texts wait for {name}", retry_after=1)
     return Ready()

@@ -85,6 +85,7 @@ class ModelFacts(BaseModel):
 
     name: str
     ready: bool
+    trouble: str | None = Field(None, description="why a newer model does not answer in its place")
     task: str | None = None
     fingerprint: str | None = Field(None, description="of its weights and settings")
     labels: list[str] | None = None
@@ -106,10 +107,12 @@ async def models(request: Request) -> Models:
     """Their names, tasks, languages and labels."""
     service: Service = request.app.state.service
     known = ModelFacts.model_fields.keys()
+    facts = {
+        name: {key: value for key, value in (pool.facts or {}).items() if key in known} for name, pool in service.pools.items()
+    }
     return Models(
         models=[
-            ModelFacts(name=name, ready=pool.ready, **{key: value for key, value in (pool.facts or {}).items() if key in known})
-            for name, pool in service.pools.items()
+            ModelFacts(name=name, ready=pool.ready, trouble=pool.trouble, **facts[name]) for name, pool in service.pools.items()
         ]
     )
 

@@ -26,7 +26,7 @@ class Problem(Exception):
         headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if self.status in (408, 413, 415):
+        if self.status in (408, 413, 415) or self.code == "stopping":
             headers["connection"] = "close"
         return JSONResponse(self.as_json(), self.status, headers)
 

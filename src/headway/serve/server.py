@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Collection, Sequence
@@ -13,15 +14,19 @@ from functools import partial
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from headway.errors import Interrupted, ModelError, ResourceError, UsageError
 from headway.serve.app import build_app
 from headway.serve.connections import BoundedProtocol
+from headway.serve.journal import journal
 from headway.serve.limits import Limits
+from headway.serve.pool import Pool
 from headway.serve.service import Service
-from headway.serve.workers import ModelSource, Pool, worker_context
+from headway.serve.workers import ModelSource, worker_context
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LAST_CALL = 0.25  # seconds, for those who knocked before the end: their connections are taken, and each is answered
 _log = logging.getLogger(__name__)
 
 
@@ -46,8 +51,20 @@ class Address:
         return (*LOOPBACK, own, *self.names)
 
 
-def serve(models: dict[str, ModelSource], address: Address, limits: Limits, workers: int, keys: Sequence[str] = ()) -> None:
+def serve(
+    models: dict[str, ModelSource],
+    address: Address,
+    limits: Limits,
+    workers: int,
+    keys: Sequence[str] = (),
+    reload_seconds: float = 0,
+    log_format: str = "text",
+) -> None:
     """Serves models by their names until SIGINT or SIGTERM, and then until all that was accepted is answered.
+
+    Args:
+        reload_seconds: between two looks at whether there is a newer model; 0: only SIGHUP has them loaded again.
+        log_format: see `Journal`.
 
     Raises:
         UsageError: it would be open to a network without a key. ModelError: a model cannot be loaded.
@@ -57,8 +74,12 @@ def serve(models: dict[str, ModelSource], address: Address, limits: Limits, work
         remedy = "make one: --key-file FILE with a key a line; or leave out --host"
         raise UsageError("is open to others, and nobody is asked for a key", where=f"--host {address.host}", remedy=remedy)
     listening = _listen(address)
+    context = worker_context()
+    pools = {name: Pool(source, workers, limits, context, reload_seconds) for name, source in models.items()}
     try:
-        raise Interrupted(asyncio.run(_serve(models, address, limits, workers, keys, listening)), "stopped; all is answered")
+        with journal(log_format) as own:
+            number = asyncio.run(_serve(Service(pools, limits, journal=own), address, keys, listening))
+        raise Interrupted(number, "stopped; all is answered")
     finally:
         listening.close()
 
@@ -79,62 +100,81 @@ def _listen(address: Address) -> socket.socket:
     return listening
 
 
-async def _serve(
-    models: dict[str, ModelSource],
-    address: Address,
-    limits: Limits,
-    workers: int,
-    keys: Collection[str],
-    listening: socket.socket,
-) -> int:
+async def _serve(service: Service, address: Address, keys: Collection[str], listening: socket.socket) -> int:
+    """Listens at once, so that its health can be asked for while models are loaded; returns the signal that ended it."""
     uvicorn_log = logging.getLogger("uvicorn")
     uvicorn_log.addHandler(logging.NullHandler())  # its tracebacks may hold what a client wrote
     uvicorn_log.propagate = False
-    context = worker_context()
-    service = Service({name: Pool(source, workers, limits, context) for name, source in models.items()}, limits)
     for name, pool in service.pools.items():
         service.metrics.watch(name, partial(getattr, pool, "open"), partial(getattr, pool, "deaths"))
-    told = _told_to_stop()
+    told, seconds = _told_to_stop(service), service.limits.drain_seconds
+    server = _Server(_config(build_app(service, hosts=address.hosts(), keys=keys), service.limits))
+    running = asyncio.create_task(server.serve([listening]))
     try:
-        await _load(service, told)
-        app = build_app(service, hosts=address.hosts(), keys=keys)
-        protocol = type("Protocol", (BoundedProtocol,), {"seconds": limits.read_seconds})
-        config = uvicorn.Config(
-            app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            timeout_keep_alive=5, limit_concurrency=limits.connections, timeout_graceful_shutdown=int(limits.drain_seconds),
-        )  # fmt: skip
-        server = _Server(config)
-        running = asyncio.create_task(server.serve([listening]))
         host, port = listening.getsockname()[:2]
-        _log.info("serving %s at http://%s:%d", ", ".join(models), f"[{host}]" if ":" in host else host, port)
+        place, names = f"http://{f'[{host}]' if ':' in host else host}:{port}", ", ".join(service.pools)
+        _log.info("loading %s; %s/readyz tells when all can answer", names, place)
+        await _load(service, told)
+        _log.info("serving %s at %s", names, place)
         either: list[asyncio.Future[Any]] = [running, told]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        service.draining = True
         _log.info("stopping: %d texts are answered first", sum(pool.open for pool in service.pools.values()))
-        server.should_exit = True
-        await running
+        service.draining = True
     finally:
-        await asyncio.gather(*(pool.stop(limits.drain_seconds) for pool in service.pools.values()), return_exceptions=True)
+        server.should_exit = True
+        await asyncio.gather(running, *(pool.stop(seconds) for pool in service.pools.values()), return_exceptions=True)
     return told.result() if told.done() else signal.SIGTERM
+
+
+def _config(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    protocol = type("Protocol", (BoundedProtocol,), {"seconds": limits.read_seconds, "most": limits.connections})
+    return uvicorn.Config(
+        app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+        timeout_keep_alive=5, timeout_graceful_shutdown=int(limits.drain_seconds),
+    )  # fmt: skip
 
 
 class _Server(uvicorn.Server):
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()  # they are heard in `_serve`
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who is connected may still say what he came for, and is told that the server stops; nobody new comes in."""
+        await asyncio.sleep(LAST_CALL)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LAST_CALL)
+        await super().shutdown(sockets)
 
-def _told_to_stop() -> asyncio.Future[int]:
-    """The signal that asks for the end, once it has come."""
+
+def _told_to_stop(service: Service) -> asyncio.Future[int]:
+    """The signal that asks for the end, once it has come. SIGHUP asks for newer models, or comes of a terminal that is closed."""
     loop = asyncio.get_running_loop()
     told: asyncio.Future[int] = loop.create_future()
+    ends_with_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # as nohup has it
 
     def hear(number: int) -> None:
         if not told.done():
             told.set_result(number)
 
+    def hang_up() -> None:
+        if ends_with_terminal and not _has_terminal():
+            hear(signal.SIGHUP)
+        for pool in service.pools.values():
+            pool.renew()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, hear, number)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     return told
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 async def _load(service: Service, told: asyncio.Future[int]) -> None:

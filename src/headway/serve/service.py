@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headway.serve.journal import Journal, note
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
+from headway.serve.pool import Pool
 from headway.serve.problems import Problem
-from headway.serve.workers import Busy, NotReady, Pool, Refused
+from headway.serve.workers import Busy, NotReady, Refused
 
 
 @dataclass
@@ -23,12 +25,15 @@ class Service:
     pools: dict[str, Pool]
     limits: Limits
     metrics: Metrics = field(default_factory=Metrics)
+    journal: Journal = field(default_factory=Journal)
     draining: bool = False
 
     def pool(self, name: str) -> Pool:
-        """Raises Problem where there is no such model."""
+        """Raises Problem where there is no such model, or it is still being loaded."""
         if name not in self.pools:
             raise Problem(404, "no_such_model", "there is no model of this name", "GET /models tells their names")
+        if self.pools[name].facts is None:
+            raise Problem(503, "loading", "the model is loaded just now", "try again in a moment", retry_after=1)
         return self.pools[name]
 
     def _taking(self, name: str) -> Pool:
@@ -40,6 +45,7 @@ class Service:
     async def ask(self, name: str, jobs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """The answers to each job, best first; when one fails the others are given up. Raises Problem."""
         pool = self._taking(name)
+        note(name, jobs)
         if pool.open + len(jobs) > self.limits.waiting:
             raise _busy()
         try:
@@ -55,6 +61,7 @@ class Service:
     async def stream(self, name: str, job: dict[str, Any]) -> AsyncIterator[str | list[dict[str, Any]]]:
         """What has been written of one answer, again and again, and at last the answers, best first. Raises Problem."""
         pool, news = self._taking(name), _News()
+        note(name, [job])
         asked = asyncio.create_task(pool.ask(job, news.tell))
         asked.add_done_callback(lambda _: news.tell(None))
         until = asyncio.get_running_loop().time() + self.limits.seconds

@@ -2,16 +2,19 @@
 
 It is forked from a process that has imported all it needs, so that one that dies is replaced in a moment.
 Messages are JSON, a list each. To the worker: ["job", {…}], ["cancel", number], ["stop"]. From it: ["ready", {…}],
-["broken", problem, remedy], ["replies", [{…}, …]], ["beat"].
+["broken", problem, remedy], ["note", level, text], ["replies", [{…}, …]], ["beat", seconds of the step that it is in, of the
+longest before].
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
@@ -37,6 +40,7 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     out = _Out(pipe)
+    logging.getLogger("headway").addHandler(_Notes(out))
     torch.set_num_threads(threads)
     try:
         loaded = load_for_answers(path, engine)
@@ -50,9 +54,10 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
         out.send(["broken", f"could not be loaded: {type(error).__name__}: {error}", None])
         return
     out.send(["ready", facts(loaded, predictor)])
-    threading.Thread(target=out.beat, daemon=True).start()
+    pace = _Pace()
+    threading.Thread(target=out.beat, args=(pace,), daemon=True).start()
     with contextlib.suppress(EOFError, OSError):  # the server is gone
-        _work(working, pipe, out)
+        _work(working, pipe, out, pace)
 
 
 def _decoding(loaded: LoadedModel, overrides: list[str]) -> dict[str, Any]:
@@ -76,9 +81,11 @@ def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:
     }
 
 
-def _work(engine: Engine, pipe: Connection, out: _Out) -> None:
+def _work(engine: Engine, pipe: Connection, out: _Out, pace: _Pace) -> None:
     while all(_heed(message, engine) for message in _arrived(pipe, wait=not engine.busy)):
-        if replies := engine.step():
+        with pace.step():
+            replies = engine.step()
+        if replies:
             out.send(["replies", [vars(reply) for reply in replies]])
 
 
@@ -99,6 +106,37 @@ def _heed(message: list[Any], engine: Engine) -> bool:
     return kind != "stop"
 
 
+class _Pace:
+    """How long steps take, told by the thread that computes and read by the one that beats."""
+
+    def __init__(self) -> None:
+        self._begun: float | None = None
+        self.slowest = 0.0
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        self._begun = begun = time.monotonic()
+        yield
+        self._begun, self.slowest = None, max(self.slowest, time.monotonic() - begun)
+
+    @property
+    def seconds(self) -> float:
+        """Of the step that is under way, 0 where there is none."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
+
+
+class _Notes(logging.Handler):
+    """What the rooms log is told to the server, which writes it."""
+
+    def __init__(self, out: _Out) -> None:
+        super().__init__(logging.WARNING)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._out.send(["note", record.levelno, record.getMessage()])
+
+
 class _Out:
     """The end of the pipe that is written to, by two threads."""
 
@@ -113,7 +151,7 @@ class _Out:
         except OSError:
             os._exit(0)
 
-    def beat(self) -> None:
+    def beat(self, pace: _Pace) -> None:
         pause = threading.Event()
         while not pause.wait(BEAT_SECONDS):
-            self.send(["beat"])
+            self.send(["beat", pace.seconds, pace.slowest])

@@ -1,14 +1,13 @@
 """The workers of a model as the server sees them: started, given jobs, watched, and replaced when they die.
 
 A job goes to the worker with the fewest; how many one may have is bounded, so most of what waits is here and survives a
-worker. A job whose worker dies is not tried again: it may be what killed it.
+worker. A job whose worker dies is not tried again: it may be what killed it. `pool.py` puts a crew in the place of another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import logging
 import multiprocessing
@@ -18,7 +17,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -26,8 +25,9 @@ from typing import Any
 
 from headway.serve.limits import Limits
 
-LOOK_SECONDS = 0.1  # between two looks at whether the workers live
-SILENT_SECONDS = 15.0  # without a beat: it is stuck
+SILENT_SECONDS = 15.0  # without a beat: it is dead
+SLOW_SECONDS = 1.2  # without a beat, or in a step that is SLOW_TIMES longer than any before: nothing new is given to it
+SLOW_TIMES = 10
 SECONDS_TO_LOAD = 600.0
 LONGEST_PAUSE = 10.0  # before one is started again that dies at its beginning
 MOST_BYTES = 1 << 28  # of a message
@@ -60,164 +60,147 @@ class ModelSource:
     threads: int = 1
 
 
-class Pool:
-    """All workers of one model.
-
-    Args:
-        workers: processes.
-        context: what they are started by; it has imported all they need.
-    """
-
-    def __init__(self, source: ModelSource, workers: int, limits: Limits, context: ForkServerContext) -> None:
-        self.source, self.limits, self._context = source, limits, context
-        self._workers = [_Worker(self) for _ in range(workers)]
-        self._numbers = itertools.count(1)
-        self._waiting: deque[_Task] = deque()
-        self._tasks: dict[int, _Task] = {}
-        self._stopping = False
-        self.facts: dict[str, Any] | None = None  # of the model, once one worker has loaded it
-        self.broken: tuple[str, str | None] | None = None  # why it cannot be loaded
-        self.deaths = 0
-
-    @property
-    def ready(self) -> bool:
-        return any(worker.ready for worker in self._workers)
-
-    @property
-    def open(self) -> int:
-        """Jobs that are accepted and not answered."""
-        return len(self._tasks)
-
-    async def start(self) -> None:
-        """Returns when a worker is ready, or the model turns out to be none."""
-        for worker in self._workers:
-            worker.start()
-        self._watcher = asyncio.create_task(self._watch())
-        while not self.ready and self.broken is None:
-            await asyncio.sleep(0.02)
-
-    async def ask(self, job: dict[str, Any], partly: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
-        """The answers to a job, best first. When the caller is cancelled the job is given up.
-
-        Args:
-            partly: is called with what has been written so far.
-
-        Raises:
-            Busy: too many wait. NotReady: its worker died, or there is none. Refused: it cannot be answered.
-        """
-        if self._stopping or (not self.ready and self.broken is not None):
-            raise NotReady
-        if len(self._tasks) >= self.limits.waiting:
-            raise Busy
-        job = job if partly is None else {**job, "stream": True}
-        task = _Task(next(self._numbers), job, asyncio.get_running_loop().create_future(), partly)
-        self._tasks[task.number] = task
-        self._waiting.append(task)
-        self._hand_out()
-        try:
-            return await task.answers
-        finally:
-            self._forget(task)
-
-    def _forget(self, task: _Task) -> None:
-        self._tasks.pop(task.number, None)
-        if task.worker is not None:
-            task.worker.give_up(task)
-        elif task in self._waiting:
-            self._waiting.remove(task)
-        self._hand_out()
-
-    def _hand_out(self) -> None:
-        """Waiting jobs to workers that have room, the one with the fewest first."""
-        while self._waiting:
-            free = [worker for worker in self._workers if worker.ready and len(worker.tasks) < self.limits.at_a_time]
-            if not free:
-                return
-            task = self._waiting.popleft()
-            min(free, key=lambda worker: len(worker.tasks)).give(task)
-
-    def loaded(self, facts: dict[str, Any]) -> None:
-        self.facts, self.broken = facts, None
-        self._hand_out()
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            for worker in self._workers:
-                worker.look()
-
-    async def stop(self, seconds: float) -> None:
-        """No new jobs; those that are accepted are answered, if it takes no longer than this."""
-        self._stopping = True
-        until = time.monotonic() + seconds
-        while self._tasks and time.monotonic() < until:
-            await asyncio.sleep(0.02)
-        self._watcher.cancel()
-        for worker in self._workers:
-            worker.stop()
-
-
 @dataclass(eq=False)
-class _Task:
+class Task:
+    """A job that somebody waits for."""
+
     number: int
     job: dict[str, Any]
     answers: asyncio.Future[list[dict[str, Any]]]
     partly: Callable[[str], None] | None = None
-    worker: _Worker | None = None
+    worker: Worker | None = None
 
 
-class _Worker:
+@dataclass(eq=False)
+class Crew:
+    """Workers that have loaded the same model, and the jobs that they were asked.
+
+    Attributes:
+        context: what they are started by; it has imported all they need.
+        facts: of the model, once a worker has loaded it. broken: why it cannot be loaded, and the remedy.
+        mixed: one that was replaced has found another model than the others have.
+    """
+
+    source: ModelSource
+    limits: Limits
+    context: ForkServerContext
+    facts: dict[str, Any] | None = None
+    broken: tuple[str, str | None] | None = None
+    deaths: int = 0
+    mixed: bool = False
+    workers: list[Worker] = field(default_factory=list)
+    tasks: dict[int, Task] = field(default_factory=dict)
+    waiting: deque[Task] = field(default_factory=deque)
+
+    def start(self, workers: int) -> None:
+        self.workers = [Worker(self) for _ in range(workers)]
+
+    def take(self, task: Task) -> None:
+        self.tasks[task.number] = task
+        self.waiting.append(task)
+        self.hand_out()
+
+    def forget(self, task: Task) -> None:
+        self.tasks.pop(task.number, None)
+        if task.worker is not None:
+            task.worker.give_up(task)
+        elif task in self.waiting:
+            self.waiting.remove(task)
+        self.hand_out()
+
+    def hand_out(self) -> None:
+        """Waiting jobs to workers that have room, the one with the fewest first."""
+        while self.waiting:
+            free = [worker for worker in self.workers if worker.flowing and len(worker.tasks) < self.limits.at_a_time]
+            if not free:
+                return
+            task = self.waiting.popleft()
+            min(free, key=lambda worker: len(worker.tasks)).give(task)
+
+    def loaded(self, facts: dict[str, Any]) -> None:
+        before, self.facts, self.broken = self.facts, facts, None
+        self.mixed = self.mixed or (len(self.workers) > 1 and before is not None and before != facts)
+        self.hand_out()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+
+
+class Worker:
     """One process, from its start to its end, and then the next in its place."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.tasks: dict[int, _Task] = {}
-        self.ready = False
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+        self.tasks: dict[int, Task] = {}
+        self.ready = False  # it has loaded its model
         self._process: Any = None
-        self._listener: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None  # while there is a process
         self._writer: asyncio.StreamWriter | None = None
-        self._heard = 0.0
-        self._failures = 0  # in a row, before it was ready
-        self._again_at: float | None = None
-
-    def start(self) -> None:
-        ours, theirs = socket.socketpair()
-        source = self.pool.source
-        pipe = Connection(theirs.detach())
-        self._process = self.pool._context.Process(
-            target=run_worker,
-            args=(
-                pipe, str(source.path), source.engine, list(source.overrides), source.threads, self.pool.limits.at_a_time,
-            ),
-            daemon=True,
-        )  # fmt: skip
-        self._process.start()
-        pipe.close()
         self._heard = time.monotonic()
-        self._again_at, self.ready = None, False
-        self._listener = asyncio.create_task(self._listen(ours))
+        self._step, self._slowest = 0.0, 0.0  # seconds: of the step that it was in at its last beat, of the longest before
+        self._failures = 0  # in a row, before it was ready
+        self._living = asyncio.create_task(self._live())
 
-    async def _listen(self, ours: socket.socket) -> None:
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=MOST_BYTES)
+    @property
+    def flowing(self) -> bool:
+        """Whether it answers as one expects of it."""
+        silent = time.monotonic() - self._heard
+        return self.ready and silent < SLOW_SECONDS and self._step < max(SLOW_SECONDS, SLOW_TIMES * self._slowest)
+
+    async def _live(self) -> None:
+        while True:
+            try:
+                reader, self._writer = await self._new_process()
+                self._listening = asyncio.create_task(self._listen(reader))
+                await asyncio.wait([self._listening])
+            except (OSError, EOFError) as error:  # no process can be started just now
+                _log.warning("a worker of %s cannot be started: %s", self.crew.source.path, type(error).__name__)
+                self._failures += 1
+            self.bury()
+            await asyncio.sleep(0.05 if not self._failures else min(LONGEST_PAUSE, 0.5 * 2**self._failures))
+
+    async def _new_process(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        ours, theirs = socket.socketpair()
+        source, limits = self.crew.source, self.crew.limits
+        pipe = Connection(theirs.detach())
+        arguments = (pipe, str(source.path), source.engine, list(source.overrides), source.threads, limits.at_a_time)
+        self._process = self.crew.context.Process(target=run_worker, args=arguments, daemon=True)
+
+        def start() -> None:
+            with contextlib.closing(pipe):
+                self._process.start()
+
+        self._starting = asyncio.create_task(asyncio.to_thread(start))  # the first waits for all imports
+        await asyncio.shield(self._starting)
+        self._heard, self._step, self._slowest = time.monotonic(), 0.0, 0.0
+        return await asyncio.open_connection(sock=ours, limit=MOST_BYTES)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Returns when nobody is at the other end."""
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 (size,) = struct.unpack("!i", await reader.readexactly(4))
                 self._hear(json.loads(await reader.readexactly(size)))
-        self._writer.close()
-        self._bury()  # nobody is at the other end
 
     def _hear(self, message: list[Any]) -> None:
         kind, *rest = message
         self._heard = time.monotonic()
         if kind == "ready":
             self.ready, self._failures = True, 0
-            self.pool.loaded(rest[0])
+            self.crew.loaded(rest[0])
         elif kind == "broken":
-            self.pool.broken = (rest[0], rest[1])
+            self.crew.broken = (rest[0], rest[1])
+        elif kind == "note":
+            _log.log(rest[0], "a worker of %s: %s", self.crew.source.path, rest[1])
+        elif kind == "beat":
+            self._step, self._slowest = rest
+            self.crew.hand_out()
         elif kind == "replies":
+            self._step = 0.0
             for reply in rest[0]:
                 self._reply(reply)
-            self.pool._hand_out()
+            self.crew.hand_out()
 
     def _reply(self, reply: dict[str, Any]) -> None:
         if reply["partly"] is not None:
@@ -239,52 +222,62 @@ class _Worker:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(struct.pack("!i", len(content)) + content)
 
-    def give(self, task: _Task) -> None:
+    def give(self, task: Task) -> None:
         task.worker = self
         self.tasks[task.number] = task
         self._send(["job", {"number": task.number, **task.job}])
 
-    def give_up(self, task: _Task) -> None:
+    def give_up(self, task: Task) -> None:
         if self.tasks.pop(task.number, None) is not None:
             self._send(["cancel", task.number])
         task.worker = None
 
     def look(self) -> None:
         """Whether it lives, computes and speaks; if not, another takes its place."""
-        now = time.monotonic()
-        if self._again_at is not None:
-            if now >= self._again_at:
-                self.start()
+        if self._listening is None:
             return
-        silent = now - self._heard > (SILENT_SECONDS if self.ready else SECONDS_TO_LOAD)
-        if self._process.is_alive() and not silent and not is_stopped(self._process.pid):
-            return
-        self._bury()
+        silent = time.monotonic() - self._heard > (SILENT_SECONDS if self.ready else SECONDS_TO_LOAD)
+        stuck = self._step > self.crew.limits.seconds  # whoever waited for this step has been told that it took too long
+        if silent or stuck or not self._process.is_alive() or is_stopped(self._process.pid):
+            self.bury()
 
-    def _bury(self) -> None:
-        if self._again_at is not None:
+    def was_not_watched(self, seconds: float) -> None:
+        """The server itself stood still for so long, and could hear nothing."""
+        self._heard += seconds
+
+    def bury(self) -> None:
+        if self._listening is None:
             return
+        self._listening.cancel()
+        self._listening = None
         self._failures += not self.ready
         self.ready = False
-        self.pool.deaths += 1
-        self._process.kill()
+        self.crew.deaths += 1
+        self._end()
         lost, self.tasks = list(self.tasks.values()), {}
         for task in lost:
             task.worker = None
             if not task.answers.done():
                 task.answers.set_exception(NotReady())
-        if self.pool.broken is None:
-            _log.warning("a worker of %s died with %d texts; another takes its place", self.pool.source.path, len(lost))
-        self._again_at = time.monotonic() + (0 if not self._failures else min(LONGEST_PAUSE, 0.5 * 2**self._failures))
+        if self.crew.broken is None:
+            _log.warning("a worker of %s died with %d texts; another takes its place", self.crew.source.path, len(lost))
 
-    def stop(self) -> None:
+    def _end(self) -> None:
+        if self._process is not None and self._process.pid is not None:
+            self._process.kill()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def stop(self) -> None:
+        """Whatever it is doing is lost."""
         self.ready = False
         self._send(["stop"])
-        self._again_at = None
-        if self._listener is not None:
-            self._listener.cancel()
-        self._process.join(1)
-        self._process.kill()
+        self._living.cancel()
+        await asyncio.wait([self._living, *([self._starting] if self._starting is not None else [])])
+        until = time.monotonic() + 1
+        while self._listening is not None and self._process.is_alive() and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        self._end()
 
 
 def run_worker(*arguments: Any) -> None:
