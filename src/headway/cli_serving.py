@@ -21,8 +21,9 @@ COPIES = 3  # of the weights that a worker holds, with what it computes
 def serve(arguments: Arguments) -> None:
     """Answer over HTTP with one trained model or several, until Ctrl-C or SIGTERM: then what was accepted is answered first.
 
-    POST /predict/NAME answers texts; GET /models names the models, GET /openapi.json tells all there is, /healthz and /readyz
-    whether it lives and can answer, /metrics what it counts. A model has the name of its directory, or another: name=RUN.
+    A browser at its address shows a page to ask from, and /docs explains the routes. POST /predict/NAME answers texts; /models
+    names the models, /healthz and /readyz tell whether it lives and can answer, /metrics what it counts. A model has the name of
+    its directory, or another: name=RUN. What people mend on the page is kept in --corrections, to be trained on.
     Texts of all clients are computed together, each as if it were alone; a worker that dies is replaced. Every input has a
     bound: limits.texts=256, characters=20000, waiting=512, body_bytes, seconds=60, connections=1024 (serve/limits.py).
 
@@ -45,7 +46,7 @@ def serve(arguments: Arguments) -> None:
     threads = arguments.threads or max(1, len(os.sched_getaffinity(0)) // workers)
     models = {name: ModelSource(path, arguments.engine, overrides, threads) for name, path in named.items()}
     address = Address(arguments.host, arguments.port, tuple(arguments.host_name))
-    serve(models, address, _limits(settings), workers, _keys(arguments.key_file))
+    serve(models, address, _limits(settings), workers, _keys(arguments.key_file), Path(arguments.corrections))
 
 
 def _named(parts: list[str]) -> dict[str, Path]:

@@ -10,12 +10,13 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from headway.errors import Interrupted, ModelError, ResourceError, UsageError
-from headway.serve.app import build_app
+from headway.serve.app import CORRECTIONS, build_app
 from headway.serve.connections import BoundedProtocol
 from headway.serve.limits import Limits
 from headway.serve.service import Service
@@ -46,7 +47,14 @@ class Address:
         return (*LOOPBACK, own, *self.names)
 
 
-def serve(models: dict[str, ModelSource], address: Address, limits: Limits, workers: int, keys: Sequence[str] = ()) -> None:
+def serve(
+    models: dict[str, ModelSource],
+    address: Address,
+    limits: Limits,
+    workers: int,
+    keys: Sequence[str] = (),
+    corrections: Path = CORRECTIONS,
+) -> None:
     """Serves models by their names until SIGINT or SIGTERM, and then until all that was accepted is answered.
 
     Raises:
@@ -58,7 +66,9 @@ def serve(models: dict[str, ModelSource], address: Address, limits: Limits, work
         raise UsageError("is open to others, and nobody is asked for a key", where=f"--host {address.host}", remedy=remedy)
     listening = _listen(address)
     try:
-        raise Interrupted(asyncio.run(_serve(models, address, limits, workers, keys, listening)), "stopped; all is answered")
+        raise Interrupted(
+            asyncio.run(_serve(models, address, limits, workers, keys, listening, corrections)), "stopped; all is answered"
+        )
     finally:
         listening.close()
 
@@ -86,6 +96,7 @@ async def _serve(
     workers: int,
     keys: Collection[str],
     listening: socket.socket,
+    corrections: Path,
 ) -> int:
     uvicorn_log = logging.getLogger("uvicorn")
     uvicorn_log.addHandler(logging.NullHandler())  # its tracebacks may hold what a client wrote
@@ -97,7 +108,7 @@ async def _serve(
     told = _told_to_stop()
     try:
         await _load(service, told)
-        app = build_app(service, hosts=address.hosts(), keys=keys)
+        app = build_app(service, hosts=address.hosts(), keys=keys, corrections=corrections)
         protocol = type("Protocol", (BoundedProtocol,), {"seconds": limits.read_seconds})
         config = uvicorn.Config(
             app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
