@@ -84,3 +84,11 @@ class Running:
         parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
         children = [pid for pid, parent in parents.items() if parent == self.process.pid]
         return sorted(pid for pid, parent in parents.items() if parent in children)
+
+
+def until(page: Any, expression: str, argument: Any = None) -> None:
+    """Waits until it is true in the browser; `wait_for_function` would need `eval`, which the policy of the page forbids."""
+    end = time.monotonic() + 20
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, expression
+        time.sleep(0.01)

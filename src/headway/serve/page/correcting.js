@@ -19,11 +19,11 @@ export function offer(correction, onTrouble) {
 }
 
 export function close() {
-  if (form.hidden) return false;
+  if (form.hidden) return;
   form.hidden = true;
+  form.replaceChildren();
   answer.hidden = actions.hidden = false;
   button.hidden = mended === null;
-  return true;
 }
 
 function open() {
