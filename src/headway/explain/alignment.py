@@ -32,12 +32,12 @@ def alignment(maps: Mapping[str, NDArray[np.float32]], source: Side, target: Sid
     Args:
         maps: of a forward pass that says `target`, as `attention_maps` gives them.
     """
-    weights_TS = np.mean([weights.mean(0) for weights in stacks(maps)["decoder cross_attention"]], axis=0)
+    weights_TS = looked_at(maps, "cross_attention")
     # Row t says piece t + 1 of what the decoder reads; the last says the end.
     said_words = np.array(target.words[1:]) - target.words[1] if len(target) > 1 else np.array([], dtype=int)
-    by_word = _summed(weights_TS[: len(said_words)], said_words, axis=0)
+    by_word = summed(weights_TS[: len(said_words)], said_words, axis=0)
     plain = ~np.array(source.marks)
-    by_words = _summed(by_word[:, plain], np.array(source.words)[plain], axis=1)
+    by_words = summed(by_word[:, plain], np.array(source.words)[plain], axis=1)
     total = by_words.sum(1)
     return [
         Link(word, int(row.argmax()), float(row.max() / whole))
@@ -46,7 +46,13 @@ def alignment(maps: Mapping[str, NDArray[np.float32]], source: Side, target: Sid
     ]
 
 
-def _summed(values: NDArray[Any], groups: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+def looked_at(maps: Mapping[str, NDArray[np.float32]], kind: str) -> NDArray[np.float64]:
+    """The mean over all layers and heads of the decoder's attention of a kind, [Q, K]."""
+    mean_QK: NDArray[np.float64] = np.mean([weights.mean(0) for weights in stacks(maps)[f"decoder {kind}"]], axis=0)
+    return mean_QK
+
+
+def summed(values: NDArray[Any], groups: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
     """Sums of the rows or columns that belong to a word; word w is at place w."""
     moved = np.moveaxis(values.astype(np.float64), axis, 0)
     sums = np.zeros((int(groups.max(initial=-1)) + 1, *moved.shape[1:]))

@@ -13,9 +13,9 @@ one kind. Where a matrix projects the patches, a straight way there is a straigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from headway.explain.sides import Side
 from headway.explain.subject import Subject
 from headway.model.media_embeddings import MediaEmbedding
 
+R = TypeVar("R")
 Method = Literal["integrated_gradients", "gradient_x_input", "occlusion"]
 METHODS: tuple[Method, ...] = get_args(Method)
 STEPS = 32  # of integrated gradients, doubled where the completeness error asks for it
@@ -80,7 +81,7 @@ def attribute(
     Raises UsageError where Captum, which has the gradients, is not installed.
     """
     if method == "occlusion":
-        return _occlusion(subject, outputs)
+        return finished(occlusion(subject, outputs))
     rows, totals, taken = [], [], []
     for number, output in enumerate(outputs, 1):
         values_X, total, used = _by_gradient(subject, method, output, steps)
@@ -197,14 +198,17 @@ def _with_places(subject: Subject, shares: list[NDArray[np.float64]], present: l
 
 
 @torch.inference_mode()
-def _occlusion(subject: Subject, outputs: Sequence[int]) -> Attribution:
-    """What the score loses when one token is an average word (Zeiler & Fergus 2014, section 4.2), for all outputs at once."""
+def occlusion(subject: Subject, outputs: Sequence[int], batch_tokens: int = BATCH_TOKENS) -> Generator[None, None, Attribution]:
+    """What the score loses when one token is an average word (Zeiler & Fergus 2014, section 4.2), for all outputs at once.
+
+    Stops after each batch, for whoever has something else to do meanwhile.
+    """
     inputs, nothing = subject.vectors(), without_words(subject)
     lengths = [len(side) if side is not None else 0 for side in (subject.source, subject.target)]
     whole_N, bare_N = (subject.scores(*given)[0].double() for given in (inputs, nothing))
     kept = torch.tensor(list(outputs), device=whole_N.device)
     values_NX = torch.zeros(len(outputs), sum(lengths), dtype=torch.float64)
-    together = max(1, BATCH_TOKENS // sum(lengths))
+    together = max(1, batch_tokens // sum(lengths))
     for side, (marks, vectors, bare) in enumerate(zip((subject.source, subject.target), inputs, nothing, strict=True)):
         if marks is None or vectors is None or bare is None:
             continue
@@ -217,5 +221,15 @@ def _occlusion(subject: Subject, outputs: Sequence[int]) -> Attribution:
             others[side] = rows
             lost_RN = whole_N - subject.scores(*others).double()
             values_NX[:, [side * lengths[0] + place for place in hidden]] = lost_RN[:, kept].t().cpu()
+            yield
     totals_N = (whole_N - bare_N)[kept].cpu().numpy()
     return Attribution("occlusion", list(outputs), values_NX.numpy(), totals_N, [1] * len(outputs))
+
+
+def finished(steps: Generator[None, None, R]) -> R:
+    """What the steps come to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]

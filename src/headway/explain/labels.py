@@ -11,19 +11,19 @@ from headway.explain.request import Request
 from headway.explain.seen import Seen
 from headway.explain.sides import Side
 from headway.explain.subject import Output, Subject
-from headway.inference.labeller import Labeller
 from headway.inference.labelling import LabelAnswer
 from headway.model_dir import LoadedModel
 from headway.tasks import label
 
 
-def label_subject(request: Request, labeller: Labeller, source: Side, seen: Seen | None = None) -> Subject:
+def label_subject(request: Request, answer: LabelAnswer, source: Side, seen: Seen | None = None) -> Subject:
     """Of the label of what is asked, of several labels, or of a number.
 
     Args:
-        source: what the encoder reads of it.
+        answer: of the labeller. source: what the encoder reads of it.
     """
-    answer, labels, model = labeller.answer([request.text])[0], labeller.labels, request.loaded.model
+    labels, model = request.loaded.tokenizers.labels, request.loaded.model
+    assert labels is not None
     mask = torch.ones(1, len(source), dtype=torch.bool)
 
     def head(states_BSD: Tensor) -> Tensor:

@@ -82,8 +82,8 @@ def labelled_media(request: Request) -> Subject:
     kept = unpack(pack(media.media))  # a wave is kept with 16 bits, and so the model answers
     positions = positions_of([kept], config.media, with_text=False)[0]
     source = media_side(positions, config.media, request.tokenizer)
-    labeller = Labeller(request.answering(), **request.decoding)
-    return label_subject(request, labeller, source, seen_in(positions, config.media))
+    answer = request.found or Labeller(request.answering(), **request.decoding).answer([request.text])[0]
+    return label_subject(request, answer, source, seen_in(positions, config.media))
 
 
 def _read(request: Request, preparation: MediaPreparation) -> MediaRow:

@@ -29,12 +29,14 @@ class Request:
         loaded: the plain model.
         decoding: settings that differ from those of the configuration.
         direction: the languages that are written and read, for a model of several directions.
+        found: the answer, where it was given already, as the predictor of the task found it.
     """
 
     loaded: LoadedModel
     text: str
     decoding: dict[str, Any]
     direction: Direction
+    found: Any = None
 
     @property
     def config(self) -> Config:

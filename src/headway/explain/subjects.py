@@ -42,9 +42,16 @@ GAP = "___"  # where a masked language model is to guess
 
 
 def subject_of(
-    run: str | os.PathLike[str] | LoadedModel, text: str, decoding: Mapping[str, Any], direction: Direction = (None, None)
+    run: str | os.PathLike[str] | LoadedModel,
+    text: str,
+    decoding: Mapping[str, Any],
+    direction: Direction = (None, None),
+    found: Any = None,
 ) -> Subject:
     """The model's answer to a text, ready to be looked into.
+
+    Args:
+        found: the answer, where the predictor of the task has given it already; else it is asked for.
 
     Raises:
         ModelError: there is no whole model.
@@ -57,7 +64,7 @@ def subject_of(
     if loaded.config.task not in SUBJECTS:
         problem = f"is pre-trained by {loaded.config.task} and has no answers of its own"
         raise UsageError(problem, where=str(loaded.directory), remedy="explain a run that started from it")
-    subject = SUBJECTS[loaded.config.task](Request(loaded, text, {**decoding, "precision": "fp32"}, direction))
+    subject = SUBJECTS[loaded.config.task](Request(loaded, text, {**decoding, "precision": "fp32"}, direction, found))
     subject.model.eval()
     return subject
 
@@ -65,8 +72,10 @@ def subject_of(
 def _written(request: Request) -> Subject:
     """Of a translation, a summary, an answer in a dialogue."""
     asked = choose_direction(request.config.data, *request.direction)
-    predictor = Predictor(request.answering(), **request.decoding).towards(*request.direction)
-    found = next(predictor.translate_detailed([request.text]))
+    found = request.found
+    if found is None:
+        predictor = Predictor(request.answering(), **request.decoding).towards(*request.direction)
+        found = next(predictor.translate_detailed([request.text]))
     if not found.source_ids:
         raise UsageError("there is nothing to explain: no token of it is left", where="TEXT", remedy="give another text")
     tags = [f"<2{language}>" for language in request.config.in_direction(asked).language_tags]
@@ -75,8 +84,7 @@ def _written(request: Request) -> Subject:
 
 def _continued(request: Request) -> Subject:
     """Of a text that a language model goes on with, as far as it can be read at once."""
-    writer = Writer(request.answering(), **request.decoding)
-    found = next(writer.write([request.text]))[0]
+    found = request.found or next(Writer(request.answering(), **request.decoding).write([request.text]))[0]
     tokenizer, model, longest = request.tokenizer, request.loaded.model, request.config.data.max_length
     prompt = found.prompt_pieces
     ids, scores, names = [*found.ids, EOS_ID][:longest], found.token_scores[:longest], piece_names(tokenizer)
@@ -101,16 +109,17 @@ def _continued(request: Request) -> Subject:
 
 def _labelled(request: Request) -> Subject:
     """Of the label of a text or of two, of several labels, or of a number."""
-    labeller = Labeller(request.answering(), **request.decoding)
+    answer = request.found or Labeller(request.answering(), **request.decoding).answer([request.text])[0]
     preparation = TASKS[request.config.task].preparation(request.loaded.tokenizers, request.config)
     row = list(preparation.rows_of_all([Labelled(request.text, ("0",), 1)]).source_rows[0])
-    return label_subject(request, labeller, read_side(request.tokenizer, row))
+    return label_subject(request, answer, read_side(request.tokenizer, row))
 
 
 def _tagged(request: Request) -> Subject:
     """Of the tag of each word."""
-    tagger, model = Tagger(request.answering(), **request.decoding), request.loaded.model
-    found, labels = tagger.tag([request.text])[0], tagger.labels
+    found = request.found or Tagger(request.answering(), **request.decoding).tag([request.text])[0]
+    labels, model = request.loaded.tokenizers.labels, request.loaded.model
+    assert labels is not None
     preparation = TaggedPreparation(request.loaded.tokenizers, request.config)
     rows = preparation.rows_of_all([Tagged(found.words, found.tags, 0)])
     target = list(rows.target_rows[0])
@@ -135,7 +144,7 @@ def _read(request: Request) -> Subject:
     question, tab, passage = request.text.partition("\t")
     if not tab:
         raise UsageError("has no tab between question and passage", where="TEXT", remedy="question TAB passage")
-    found = Reader(request.answering(), **request.decoding).answer(question, passage)
+    found = request.found or Reader(request.answering(), **request.decoding).answer(question, passage)
     model = request.loaded.model
     preparation = QuestionPreparation(request.loaded.tokenizers, request.config)
     best: tuple[float, Side, list[int], Tensor] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
+from headway.model_dir import LoadedModel
+from headway.serve.explaining import Explaining
 
 TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
 PATIENCE = 4  # steps that a text waits for others to begin with it
@@ -31,6 +33,7 @@ class Job:
     Attributes:
         said: of a conversation, in place of a text: what is to be answered comes last.
         stream: what has been written is told at every step.
+        explain: the best answer is explained. found: that answer, once it is there.
     """
 
     number: int
@@ -41,6 +44,8 @@ class Job:
     decoding: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     stream: bool = False
+    explain: bool = False
+    found: Any = None
 
     @property
     def way(self) -> str:
@@ -74,9 +79,10 @@ class Engine:
     Args:
         predictor: of any kind that `headway.load` returns.
         at_a_time: texts in a lane. turns: of a conversation, that the model looks back on.
+        explaining: what explains answers; None: nothing is explained.
     """
 
-    def __init__(self, predictor: Any, at_a_time: int = 64, turns: int = 1) -> None:
+    def __init__(self, predictor: Any, at_a_time: int = 64, turns: int = 1, explaining: Explaining | None = None) -> None:
         if getattr(predictor, "reads_files", False):
             raise UsageError("reads files, and a text of a client is none", remedy="headway predict answers files")
         self._turns = turns
@@ -84,14 +90,17 @@ class Engine:
         self._writes = isinstance(predictor, Predictor | Writer) and not isinstance(predictor, MediaPredictor)
         self._lanes: dict[str, _Passengers] = {}
         self._waiting: dict[str, list[Job]] = {}
+        self._explaining = explaining or Explaining(_nothing_to_explain)
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting) or any(lane.open for lane in self._lanes.values())
+        return bool(self._waiting) or any(lane.open for lane in self._lanes.values()) or self._explaining.open > 0
 
     def add(self, job: Job) -> None:
         if job.said is not None:
             job.text = history(job.said, self._turns)
+        if job.explain:
+            self._explaining.expect(job)
         self._waiting.setdefault(job.way, []).append(job)
 
     def cancel(self, number: int) -> None:
@@ -100,6 +109,7 @@ class Engine:
             self._keep_waiting(way, [job for job in jobs if job.number != number])
         for lane in self._lanes.values():
             lane.leave(number)
+        self._explaining.cancel(number)
 
     def step(self) -> list[Reply]:
         """A token more for each text of each lane, or the answers to those that wait together."""
@@ -114,7 +124,7 @@ class Engine:
             replies += lane.step()
             if not lane.open and way not in self._waiting:
                 del self._lanes[way]
-        return replies
+        return [*self._explaining.keep(replies), *self._explaining.step(Reply.failed)]
 
     def _lane(self, way: str, replies: list[Reply]) -> _Passengers | None:
         """The lane that these go by; None where their answers are made otherwise."""
@@ -171,7 +181,12 @@ class Engine:
         return [_replied(job, predictor, answers) for job, answers in zip(jobs, found, strict=True)]
 
 
-def _replied(job: Job, predictor: Any, answers: Iterable[Any]) -> Reply:
+def _nothing_to_explain() -> LoadedModel:
+    raise UsageError("explain: the model is not at hand", remedy="leave it out")
+
+
+def _replied(job: Job, predictor: Any, answers: Sequence[Any]) -> Reply:
+    job.found = answers[0] if answers else None
     return Reply(job.number, [predictor.details(answer) for answer in answers])
 
 

@@ -51,6 +51,7 @@ class Question(_Given):
     decoding: Decoding = Field(default_factory=Decoding)
     seed: Annotated[StrictInt, _bounded("seed", "of samples: the same seed, the same answer")] = 0
     details: StrictBool = Field(False, description="how sure each part of an answer is")
+    explain: StrictBool = Field(False, description="of the best answer to each text, what each word of it is due to")
     stream: StrictBool = Field(False, description="server-sent events with what has been written so far; of one text")
 
     def jobs(self, limits: Limits) -> list[dict[str, Any]]:
@@ -58,15 +59,16 @@ class Question(_Given):
         if len(self.texts) > limits.texts:
             raise Problem(422, "too_many", f"texts: {len(self.texts):,}, more than {limits.texts:,}", "send fewer at a time")
         for place, text in enumerate(self.texts):
-            if len(text) > limits.characters:
-                problem = f"texts.{place}: {len(text):,} characters, more than {limits.characters:,}"
+            most = min(limits.characters, limits.explained) if self.explain else limits.characters
+            if len(text) > most:
+                problem = f"texts.{place}: {len(text):,} characters, more than {most:,}{' to explain' * self.explain}"
                 raise Problem(422, "too_long_text", problem, "cut it into several")
         shared = {
             "to": self.to,
             "from_": self.from_,
             "decoding": self.decoding.model_dump(exclude_none=True),
             "seed": self.seed,
-        }
+        } | ({"explain": True} if self.explain else {})
         return [{"text": text, **shared} for text in self.texts]
 
 
@@ -96,7 +98,7 @@ class Models(BaseModel):
 
 
 router = APIRouter(route_class=StrictRoute, responses=RESPONSES)
-SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains")
+SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains", "explanation")
 
 
 @router.get("/models", summary="what models there are")

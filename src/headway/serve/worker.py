@@ -15,6 +15,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,6 +29,7 @@ from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
 from headway.model_dir import LoadedModel
 from headway.serve.engine import Engine, Job
+from headway.serve.explaining import Explaining, plain_model
 
 BEAT_SECONDS = 0.5
 
@@ -41,7 +43,8 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
     try:
         loaded = load_for_answers(path, engine)
         predictor = predictor_of(loaded, **_decoding(loaded, overrides))
-        working = Engine(predictor, at_a_time, loaded.config.data.history_turns)
+        explaining = Explaining(partial(plain_model, loaded))
+        working = Engine(predictor, at_a_time, loaded.config.data.history_turns, explaining)
     except HeadwayError as error:
         out.send(["broken", error.problem, error.remedy])
         return
