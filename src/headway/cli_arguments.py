@@ -133,6 +133,10 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--port", {"type": int, "default": 8000, "metavar": "N", "help": "0 for one that is free (default: 8000)"}),
         ("--host-name", {"action": "append", "default": [], "metavar": "NAME", "help": "by which it is asked"}),
         ("--key-file", {"metavar": "FILE", "help": "keys that clients must have, one a line"}),
+        ("--corrections", {
+            "default": "corrections", "metavar": "DIR",
+            "help": "where what people mend is kept, to be trained on (default: corrections)",
+        }),
         ("--workers", {"type": int, "metavar": "N", "help": "processes of each model (default: one for each core)"}),
         ("--threads", {"type": int, "metavar": "N", "help": "of each worker (default: the cores, shared)"}),
         ("--engine", {"metavar": "ENGINE", "help": "that must run the models, such as ctranslate2"}),

@@ -21,8 +21,9 @@ COPIES = 3  # of the weights that a worker holds, with what it computes
 def serve(arguments: Arguments) -> None:
     """Answer over HTTP with one trained model or several, until Ctrl-C or SIGTERM: then what was accepted is answered first.
 
-    POST /predict/NAME answers texts; GET /models names the models, GET /openapi.json tells all there is, /healthz and /readyz
-    whether it lives and can answer, /metrics what it counts. A model has the name of its directory, or another: name=RUN.
+    A browser at its address shows a page to ask from, and /docs explains the routes. POST /predict/NAME answers texts; /models
+    names the models, /healthz and /readyz tell whether it lives and can answer, /metrics what it counts. A model has the name of
+    its directory, or another: name=RUN. What people mend on the page is kept in --corrections, to be trained on.
     Texts of all clients are computed together, each as if it were alone; a worker that dies is replaced. Every input has a
     bound: limits.texts=256, characters=20000, waiting=512, body_bytes, seconds=60, connections=1024 (serve/limits.py).
     SIGHUP has the models loaded again, --reload SECONDS does it when a newer one is there; no request is lost.
@@ -36,7 +37,7 @@ def serve(arguments: Arguments) -> None:
       headway serve multi30k-int8 --engine ctranslate2
       headway serve runs/multi30k --host 0.0.0.0 --host-name mt.example.org --key-file keys.txt limits.texts=64
     """
-    from headway.serve.server import Address, serve
+    from headway.serve.server import Address, Settings, serve
     from headway.serve.workers import ModelSource
 
     settings = [part for part in arguments.rest if re.match(r"(decoding|limits)\.", part)]
@@ -48,7 +49,9 @@ def serve(arguments: Arguments) -> None:
     address = Address(arguments.host, arguments.port, tuple(arguments.host_name))
     if not 0 <= arguments.reload < 86_400:
         raise UsageError(f"{arguments.reload:g} is no such time", where="--reload", remedy="give seconds, such as --reload 5")
-    serve(models, address, _limits(settings), workers, _keys(arguments.key_file), arguments.reload, arguments.log_format)
+    keys, corrections = tuple(_keys(arguments.key_file)), Path(arguments.corrections)
+    how = Settings(_limits(settings), workers, keys, arguments.reload, arguments.log_format, corrections)
+    serve(models, address, how)
 
 
 def _named(parts: list[str]) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -11,12 +12,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
+Found = TypeVar("Found")
 PROGRAM = (sys.executable, "-m", "headway")
+
+
+def in_a_loop(work: Coroutine[Any, Any, Found]) -> Found:
+    """What it returns; in a thread of its own, since the browser of other tests keeps a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 class Answer(NamedTuple):
@@ -93,3 +102,11 @@ class Running:
         parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
         children = [pid for pid, parent in parents.items() if parent == self.process.pid]
         return sorted(pid for pid, parent in parents.items() if parent in children)
+
+
+def until(page: Any, expression: str, argument: Any = None) -> None:
+    """Waits until it is true in the browser; `wait_for_function` would need `eval`, which the policy of the page forbids."""
+    end = time.monotonic() + 20
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, expression
+        time.sleep(0.01)

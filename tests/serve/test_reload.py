@@ -14,7 +14,7 @@ import torch
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, Said, told, under_load, until
-from running import Running
+from running import Running, in_a_loop
 
 from headway.model_dir import load_model, save_model
 from headway.serve.pool import files_of
@@ -68,9 +68,9 @@ def test_a_newer_model_takes_over_and_no_request_is_lost(run: Path) -> None:
     with Running(run, *SETTINGS, "--reload", "0.2") as server:
         before = answers_of(server)
         workers = server.workers()
-        found = asyncio.run(reload_under_load(server, run, reloads=1, clients=4))
+        found = in_a_loop(reload_under_load(server, run, reloads=1, clients=4))
         after = answers_of(server)
-        asyncio.run(until(lambda: gone(server, workers)))
+        in_a_loop(until(lambda: gone(server, workers)))
         assert len(server.workers()) == 1
     answers = [answer for answer in found if isinstance(answer, Said)]
     told("reload", requests=len(found), lost=len(found) - sum(answer.status == 200 for answer in answers))
@@ -96,7 +96,7 @@ def test_a_newer_model_that_is_broken_leaves_the_one_before(run: Path) -> None:
         async def in_trouble() -> bool:
             return server.ask("/models").json()["models"][0]["trouble"] is not None
 
-        asyncio.run(until(in_trouble))
+        in_a_loop(until(in_trouble))
         assert server.ask("/predict/mt", BODIES[0]).json() == before
         assert server.ask("/readyz").status == 200
         assert str(run) not in server.ask("/models").content.decode()
@@ -107,7 +107,7 @@ def test_a_newer_model_that_is_broken_leaves_the_one_before(run: Path) -> None:
         async def mended() -> bool:
             return server.ask("/models").json()["models"][0] == told_before
 
-        asyncio.run(until(mended))
+        in_a_loop(until(mended))
         assert len(server.workers()) == 1
 
 
@@ -115,7 +115,7 @@ def test_a_model_that_is_deleted_is_served_on(run: Path) -> None:
     with Running(run, *SETTINGS, "--reload", "0.1") as server:
         before = server.ask("/predict/mt", BODIES[0]).json()
         shutil.rmtree(run)
-        asyncio.run(asyncio.sleep(0.6))
+        in_a_loop(asyncio.sleep(0.6))
         assert server.ask("/predict/mt", BODIES[0]).json() == before
         assert server.ask("/models").json()["models"][0]["trouble"] is None
 
@@ -134,7 +134,7 @@ def test_only_files_of_the_model_tell_of_a_newer_one(run: Path) -> None:
 @pytest.mark.slow
 def test_many_reloads_under_load(run: Path) -> None:
     with Running(run, *SETTINGS, "--reload", "0.2") as server:
-        found = asyncio.run(reload_under_load(server, run, reloads=20, clients=16))
+        found = in_a_loop(reload_under_load(server, run, reloads=20, clients=16))
         answers = [answer for answer in found if isinstance(answer, Said)]
         told("20 reloads", requests=len(found), lost=len(found) - sum(answer.status == 200 for answer in answers))
         assert [answer.status for answer in answers] == [200] * len(found)

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
-from running import Answer, Running
+from running import Answer, Running, in_a_loop
 
 from headway.serve.limits import Limits
 from headway.serve.problems import Problem
@@ -108,7 +108,7 @@ def test_a_stream_has_an_end_in_time_whoever_reads_it() -> None:
             await asyncio.wait_for(asyncio.create_task(anext(parts)), 5)  # type: ignore[arg-type]
         return found
 
-    assert asyncio.run(read()) == ["so far"]
+    assert in_a_loop(read()) == ["so far"]
 
 
 @pytest.mark.parametrize("stream", [True, False])

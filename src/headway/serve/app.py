@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -11,24 +12,29 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from headway import __version__
-from headway.serve import health_routes, openai_routes, predict_routes
+from headway.serve import corrections_routes, health_routes, openai_routes, page_routes, predict_routes
+from headway.serve.corrections import Corrections
 from headway.serve.guards import Guards
 from headway.serve.problems import Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import mistakes_of
 
 ABOUT = "Models that Headway trained or imported. Every answer that is none has the same form: a code, a message, a remedy."
+CORRECTIONS = Path("corrections")
 _log = logging.getLogger(__name__)
 
 
-def build_app(service: Service, *, hosts: Collection[str], keys: Collection[str] = ()) -> FastAPI:
+def build_app(
+    service: Service, *, hosts: Collection[str], keys: Collection[str] = (), corrections: Path = CORRECTIONS
+) -> FastAPI:
     """
     Args:
-        hosts, keys: see `Guards`.
+        hosts, keys: see `Guards`. corrections: the directory of what people have mended.
     """
     app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.limits = service, service.limits
-    for routes in (predict_routes, openai_routes, health_routes):
+    app.state.corrections = Corrections(corrections, service.limits.corrections_bytes)
+    for routes in (predict_routes, openai_routes, corrections_routes, health_routes, page_routes):
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))

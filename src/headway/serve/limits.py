@@ -16,7 +16,7 @@ class Limits:
         waiting: texts that are accepted and not answered yet, of a model; more are refused.
         at_a_time: texts that one worker has at the same time; the others wait their turn.
         seconds: until a request is given up. read_seconds: for the head of a request, and for each part of its body.
-        connections: open at the same time.
+        connections: open at the same time. corrections_bytes: of a file of corrections.
         drain_seconds: that a stopping server goes on for those who wait.
     """
 
@@ -29,6 +29,7 @@ class Limits:
     seconds: float = 60.0
     read_seconds: float = 8.0
     connections: int = 1024
+    corrections_bytes: int = 64 << 20
     drain_seconds: float = 30.0
 
     def __post_init__(self) -> None:

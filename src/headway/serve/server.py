@@ -7,17 +7,17 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from headway.errors import Interrupted, ModelError, ResourceError, UsageError
-from headway.serve.app import build_app
+from headway.serve.app import CORRECTIONS, build_app
 from headway.serve.connections import BoundedProtocol
 from headway.serve.journal import journal
 from headway.serve.limits import Limits
@@ -51,34 +51,43 @@ class Address:
         return (*LOOPBACK, own, *self.names)
 
 
-def serve(
-    models: dict[str, ModelSource],
-    address: Address,
-    limits: Limits,
-    workers: int,
-    keys: Sequence[str] = (),
-    reload_seconds: float = 0,
-    log_format: str = "text",
-) -> None:
-    """Serves models by their names until SIGINT or SIGTERM, and then until all that was accepted is answered.
+@dataclass(frozen=True)
+class Settings:
+    """
+    Attributes:
+        workers: processes of each model.
+        keys: one of which a request must carry; empty: anybody may ask.
+        reload_seconds: between two looks at whether there is a newer model; 0 for none.
+        log_format: one of `journal.FORMS`. corrections: where what people mend is kept.
+    """
 
-    Args:
-        reload_seconds: between two looks at whether there is a newer model; 0: only SIGHUP has them loaded again.
-        log_format: see `Journal`.
+    limits: Limits
+    workers: int
+    keys: tuple[str, ...] = ()
+    reload_seconds: float = 0
+    log_format: str = "text"
+    corrections: Path = CORRECTIONS
+
+
+def serve(models: dict[str, ModelSource], address: Address, settings: Settings) -> None:
+    """Serves models by their names until SIGINT or SIGTERM, and then until all that was accepted is answered.
 
     Raises:
         UsageError: it would be open to a network without a key. ModelError: a model cannot be loaded.
         ResourceError: the port is taken. Interrupted: at the end, by the signal that asked for it.
     """
-    if not address.loopback and not keys:
+    if not address.loopback and not settings.keys:
         remedy = "make one: --key-file FILE with a key a line; or leave out --host"
         raise UsageError("is open to others, and nobody is asked for a key", where=f"--host {address.host}", remedy=remedy)
     listening = _listen(address)
     context = worker_context()
-    pools = {name: Pool(source, workers, limits, context, reload_seconds) for name, source in models.items()}
+    limits, seconds = settings.limits, settings.reload_seconds
+    pools = {name: Pool(source, settings.workers, limits, context, seconds) for name, source in models.items()}
     try:
-        with journal(log_format) as own:
-            number = asyncio.run(_serve(Service(pools, limits, journal=own), address, keys, listening))
+        with journal(settings.log_format) as own:
+            service = Service(pools, limits, journal=own)
+            app = build_app(service, hosts=address.hosts(), keys=settings.keys, corrections=settings.corrections)
+            number = asyncio.run(_serve(service, app, listening))
         raise Interrupted(number, "stopped; all is answered")
     finally:
         listening.close()
@@ -100,7 +109,7 @@ def _listen(address: Address) -> socket.socket:
     return listening
 
 
-async def _serve(service: Service, address: Address, keys: Collection[str], listening: socket.socket) -> int:
+async def _serve(service: Service, app: FastAPI, listening: socket.socket) -> int:
     """Listens at once, so that its health can be asked for while models are loaded; returns the signal that ended it."""
     uvicorn_log = logging.getLogger("uvicorn")
     uvicorn_log.addHandler(logging.NullHandler())  # its tracebacks may hold what a client wrote
@@ -108,7 +117,7 @@ async def _serve(service: Service, address: Address, keys: Collection[str], list
     for name, pool in service.pools.items():
         service.metrics.watch(name, partial(getattr, pool, "open"), partial(getattr, pool, "deaths"))
     told, seconds = _told_to_stop(service), service.limits.drain_seconds
-    server = _Server(_config(build_app(service, hosts=address.hosts(), keys=keys), service.limits))
+    server = _Server(_config(app, service.limits))
     running = asyncio.create_task(server.serve([listening]))
     try:
         host, port = listening.getsockname()[:2]

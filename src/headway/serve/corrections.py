@@ -1,0 +1,173 @@
+"""What people would rather have had, in files that a model can be trained on: a JSON object a line, as the task reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headway.data.lines import MAX_LINE_BYTES
+from headway.serve.problems import Problem
+
+REMEDY = "ask who runs the server to look at its --corrections directory"
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """An answer that somebody mended.
+
+    Attributes:
+        text: what was asked; of a conversation an utterance a line, of two texts with a tab between them.
+        answer: what the model said. correction: what it should have said.
+        direction: from and to, of a translation.
+    """
+
+    text: str
+    answer: str
+    correction: str
+    direction: tuple[str, ...] = ()
+
+
+def record(task: str, labels: Sequence[str], mended: Corrected) -> dict[str, Any]:
+    """An example as the reader of this task wants it, and the answer that was not right. Raises Problem."""
+    if task not in FORMS:
+        problem = "model: the answers of its task cannot be mended here"
+        raise Problem(422, "other_task", problem, f"the tasks are {', '.join(FORMS)}")
+    if not mended.text.strip():
+        raise Problem(422, "not_valid", "text: is blank")
+    if not mended.correction.strip() and task != "question_answering":
+        raise Problem(422, "not_valid", "correction: is blank")
+    if "\0" in mended.text + mended.answer + mended.correction:
+        raise Problem(422, "not_valid", "a text holds a NUL character", "remove it")
+    if labels and "classification" in task:
+        _refuse_strangers(mended.correction, labels)
+    return {**FORMS[task](mended), "answer": mended.answer}
+
+
+def _refuse_strangers(correction: str, labels: Sequence[str]) -> None:
+    """Raises Problem for what is no label of the model, nor several with commas between them."""
+    if correction not in labels and not all(part.strip() in labels for part in correction.split(",")):
+        raise Problem(422, "not_valid", "correction: is no label of this model", "GET /models tells them")
+
+
+def _pair(mended: Corrected) -> dict[str, Any]:
+    return {"source": mended.text, "target": mended.correction, **dict(zip(("from", "to"), mended.direction, strict=False))}
+
+
+def _turns(mended: Corrected) -> dict[str, Any]:
+    said = [line for line in mended.text.splitlines() if line.strip()]
+    return {"turns": [*said, mended.correction]}
+
+
+def _labelled_pair(mended: Corrected) -> dict[str, Any]:
+    first, second = _parted(mended.text)
+    return {"first": first, "second": second, "label": mended.correction}
+
+
+def _question(mended: Corrected) -> dict[str, Any]:
+    question, passage = _parted(mended.text)
+    if (start := passage.find(mended.correction)) < 0:
+        raise Problem(422, "not_valid", "correction: does not stand in the passage", "give words of it as they stand there")
+    answers = [{"text": mended.correction, "answer_start": start}] if mended.correction.strip() else []
+    return {"context": passage, "qas": [{"question": question, "answers": answers}]}
+
+
+def _parted(text: str) -> tuple[str, str]:
+    first, tab, second = text.partition("\t")
+    if not tab:
+        raise Problem(422, "not_valid", "text: has no tab between two texts", "FIRST TAB SECOND")
+    return first, second
+
+
+FORMS: dict[str, Callable[[Corrected], dict[str, Any]]] = {
+    "translation": _pair,
+    "summarisation": _pair,
+    "dialogue": _turns,
+    "language_model": lambda mended: {"text": mended.correction},
+    "classification": lambda mended: {"text": mended.text, "label": mended.correction},
+    "pair_classification": _labelled_pair,
+    "question_answering": _question,
+}
+
+
+class Corrections:
+    """A directory of files NAME.jsonl, made when the first is written. May be used by several threads and processes.
+
+    Args:
+        most_bytes: of a file.
+    """
+
+    def __init__(self, directory: Path, most_bytes: int) -> None:
+        self._directory, self._most_bytes = directory.absolute(), most_bytes
+        self._lock = threading.Lock()
+        self._lines: dict[str, tuple[int, int]] = {}  # of a file of so many bytes
+
+    def save(self, name: str, example: dict[str, Any]) -> int:
+        """How many the file holds now that this one is on the disk. Raises Problem; then nothing of it is there."""
+        line = json.dumps(example, ensure_ascii=False).encode() + b"\n"
+        if len(line) > MAX_LINE_BYTES:
+            raise Problem(422, "too_long_text", "the texts are too long for a line of training data", "cut them")
+        try:
+            with self._lock, self._opened(f"{name}.jsonl") as file:
+                return self._append(name, file, line)
+        except OSError as error:
+            problem = f"the correction could not be written: {error.strerror or 'the disk fails'}"
+            raise Problem(507, "not_saved", problem, REMEDY) from None
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._directory / name
+        new = not path.exists()
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise Problem(507, "not_saved", "the correction could not be written: there is no plain file", REMEDY)
+            fcntl.flock(file, fcntl.LOCK_EX)  # a second server may have the same directory
+            yield file
+            if new:
+                _sync_directory(self._directory)
+        finally:
+            os.close(file)
+
+    def _append(self, name: str, file: int, line: bytes) -> int:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            line = b"\n" + line  # somebody has edited the file
+        if size + len(line) > self._most_bytes:
+            raise Problem(507, "corrections_full", f"the file of corrections has {size:,} bytes, and may have no more", REMEDY)
+        try:
+            written = os.write(file, line)
+            if written < len(line):
+                raise OSError(0, "the disk is full")
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
+        known_size, lines = self._lines.get(name, (-1, 0))
+        lines = lines + 1 if known_size == size else _count_lines(file)
+        self._lines[name] = size + len(line), lines
+        return lines
+
+
+def _count_lines(file: int) -> int:
+    lines, place = 0, 0
+    while part := os.pread(file, 1 << 20, place):
+        lines += part.count(b"\n")
+        place += len(part)
+    return lines
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

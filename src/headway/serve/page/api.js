@@ -1,0 +1,121 @@
+// What the server is asked, and what it answers: JSON, events while an answer is written, problems with their remedies.
+
+const KEY = "headway-key";
+let key = null;
+try { key = sessionStorage.getItem(KEY); } catch { /* it is kept in memory alone */ }
+
+export class Trouble extends Error {
+  constructor({ status = 0, code = "fault", message = "", remedy = "", retryAfter = null }) {
+    super(String(message));
+    Object.assign(this, { status, code: String(code), remedy: String(remedy ?? ""), retryAfter });
+  }
+}
+
+export function keepKey(given) {
+  key = given;
+  try { sessionStorage.setItem(KEY, given); } catch { /* as above */ }
+}
+
+export const hasKey = () => key !== null;
+
+async function send(path, { body, type, signal } = {}) {
+  const headers = key === null ? {} : { authorization: `Bearer ${key}` };
+  if (type) headers["content-type"] = type;
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), { method: type ? "POST" : "GET", headers, body, signal, cache: "no-store", redirect: "error" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Trouble({ code: "no_connection" });
+  }
+  if (!response.ok) throw await troubleOf(response);
+  return response;
+}
+
+async function troubleOf(response) {
+  const told = await response.json().then(body => body.error ?? {}, () => ({}));
+  const seconds = Number(response.headers.get("retry-after"));
+  return new Trouble({ ...told, status: response.status, retryAfter: seconds > 0 ? seconds : null });
+}
+
+const asJson = (path, body, signal) => send(path, { body: JSON.stringify(body), type: "application/json", signal });
+const route = (kind, model) => `${kind}/${encodeURIComponent(model)}`;
+
+export async function models() { return (await (await send("models")).json()).models; }
+
+export async function openapi() { return (await send("openapi.json")).json(); }
+
+// Which fields and routes this server has: the page asks for no more.
+export async function abilities() {
+  const told = await openapi(), fields = told.components?.schemas?.Question?.properties ?? {}, paths = told.paths ?? {};
+  return {
+    explain: "explain" in fields,
+    stream: "stream" in fields,
+    longTexts: "format" in fields,
+    files: "/predict/{model}/file" in paths,
+    corrections: "/corrections/{model}" in paths,
+  };
+}
+
+// The answers to the texts of a question, each a list, best first. `onText` hears what has been written so far.
+export async function ask(model, question, { signal, onText }) {
+  return answersIn(await asJson(route("predict", model), question, signal), onText);
+}
+
+export async function askOfFile(model, file, { text, fields, signal }) {
+  const asked = new URLSearchParams({ ...(text ? { text } : {}), ...fields });
+  const path = `${route("predict", model)}/file${asked.size ? `?${asked}` : ""}`;
+  return answersIn(await send(path, { body: file, type: "application/octet-stream", signal }), () => {});
+}
+
+async function answersIn(response, onText) {
+  if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return checked(await response.json());
+  for await (const event of events(response)) {
+    if (event.error) throw new Trouble(event.error);
+    if (event.answers) return checked(event);
+    if (typeof event.text === "string") onText(event.text);
+  }
+  throw new Trouble({ code: "cut_off" });
+}
+
+function checked(body) {
+  if (!Array.isArray(body?.answers) || !body.answers.every(Array.isArray)) throw new Trouble({ code: "cut_off" });
+  return body.answers;
+}
+
+// What is said next; the words of the whole conversation are sent again, the server keeps none.
+export async function talk(model, messages, { signal, onText }) {
+  const response = await asJson("v1/chat/completions", { model, messages, stream: true }, signal);
+  let text = "";
+  for await (const event of events(response)) {
+    if (event.error) throw new Trouble(event.error);
+    text += event.choices?.[0]?.delta?.content ?? "";
+    onText(text);
+  }
+  return text;
+}
+
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const lines = (held + value).split("\n");
+      held = lines.pop();
+      for (const line of lines) {
+        if (!line.startsWith("data:")) continue;
+        const told = line.slice(5).trim();
+        if (told === "[DONE]") return;
+        yield JSON.parse(told);
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+export async function saveCorrection(model, correction) {
+  return (await (await asJson(route("corrections", model), correction)).json()).saved;
+}

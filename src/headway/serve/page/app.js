@@ -1,0 +1,378 @@
+// The page: a model is chosen, a text is asked, the answer is shown. What the server has not, the page does not ask for.
+
+import * as answers from "./answers.js";
+import * as api from "./api.js";
+import * as card from "./card.js";
+import * as correcting from "./correcting.js";
+import { element, find, recall, remember } from "./dom.js";
+import * as languages from "./languages.js";
+import * as media from "./media.js";
+import * as source from "./source.js";
+import * as talk from "./talk.js";
+
+const { words, told } = languages;
+const WRITERS = new Set(["translation", "summarisation", "dialogue", "language_model"]);
+const MUTE = new Set(["masked_language_model", "span_corruption", "denoising"]); // they learn, and answer nothing
+const TWO_TEXTS = { question_answering: ["question", "passage"], pair_classification: ["first", "second"], sentence_embedding: ["first", "second"] };
+const MENDED = new Set(["translation", "summarisation", "dialogue", "language_model", "classification", "pair_classification", "question_answering"]);
+const SEVERAL_SENTENCES = /[.!?…。！？]["'”’»)]?\s+\S|[。！？]["'”’»)]?\S|\n\s*\S/u;
+
+const state = { models: [], model: null, able: {}, asking: null, last: null, begun: 0 };
+const other = find("other"), picker = find("model");
+
+// ---- what is asked ---------------------------------------------------------------------------------------------------
+
+// The one place that decides which fields a question has.
+function question(text) {
+  const { task, directions } = state.model, able = state.able, asked = { texts: [text], details: true };
+  if (directions.length) [asked.from, asked.to] = JSON.parse(find("direction").value);
+  if (directions.length === 1) delete asked.from, delete asked.to;
+  if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text)) return { ...asked, format: "text" };
+  if (able.explain && task !== "sentence_embedding") asked.explain = true;
+  if (able.stream && WRITERS.has(task)) asked.stream = true;
+  return asked;
+}
+
+// Two texts are asked as one with a tab between them; a tab of their own would part them elsewhere.
+function textAsked() {
+  const text = source.text(), first = other.value.replace(/\s+/g, " ").trim();
+  switch (state.model.task) {
+    case "question_answering": return `${first}\t${text}`;
+    case "pair_classification": return `${first}\t${text.replaceAll("\t", " ")}`;
+    default: return text;
+  }
+}
+
+function ready() {
+  const { task } = state.model ?? {};
+  if (!state.model || MUTE.has(task)) return false;
+  if (media.READS_FILES.has(task)) return state.able.files && media.file() !== null;
+  if (task === "sentence_embedding") return other.value.trim() !== "" || source.text().trim() !== "";
+  return source.text().trim() !== "" && (!(task in TWO_TEXTS) || other.value.trim() !== "");
+}
+
+// ---- asking ----------------------------------------------------------------------------------------------------------
+
+async function ask() {
+  if (!ready()) return (find("other").hidden || other.value.trim() ? find("source") : other).focus();
+  state.asking?.abort();
+  const asking = state.asking = new AbortController(), { task, name } = state.model;
+  begin();
+  try {
+    const heard = { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } };
+    if (task === "dialogue") await sayNext(name, heard);
+    else if (task === "sentence_embedding") await compare(name, heard);
+    else if (media.READS_FILES.has(task)) await askOfFile(name, heard);
+    else await askOfText(name, heard);
+    if (state.asking === asking) finish();
+  } catch (trouble) {
+    if (state.asking === asking) (trouble.name === "AbortError" ? stopped() : failed(trouble));
+  }
+}
+
+async function askOfText(name, heard) {
+  const text = textAsked(), asked = question(text), found = await api.ask(name, asked, heard);
+  showBest(found[0]?.[0] ?? {}, { text: source.text(), passage: source.text(), sent: text, to: asked.to, from: asked.from });
+}
+
+async function askOfFile(name, heard) {
+  const text = media.BESIDE_TEXT.has(state.model.task) ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
+  const found = await api.askOfFile(name, media.file(), { text, fields: {}, signal: heard.signal });
+  showBest(found[0]?.[0] ?? {}, { text, passage: text, sent: text, to, from });
+}
+
+async function compare(name, heard) {
+  const texts = [other.value, source.text()].filter(text => text.trim());
+  const found = await api.ask(name, { texts }, heard);
+  answers.showLikeness(found.map(best => best[0].vector));
+  state.last = { copied: JSON.stringify(found.map(best => best[0].vector)) };
+  correcting.offer(null);
+}
+
+async function sayNext(name, heard) {
+  const text = source.text();
+  answers.clear();
+  source.write("");
+  counted();
+  try {
+    await talk.say(name, text, heard.signal);
+  } catch (trouble) {
+    source.write(text);
+    counted();
+    throw trouble;
+  }
+  const turn = talk.lastTurn();
+  state.last = { copied: turn.answer };
+  find("again").hidden = false;
+  offerCorrection(turn);
+}
+
+function showBest(best, asked) {
+  const labels = best.labels ? best.labels.join(", ") : null;
+  answers.show(best, asked);
+  state.last = { copied: best.text ?? labels ?? best.answer ?? (best.words ?? []).map(one => `${one.word}/${one.tag}`).join(" "), best };
+  offerCorrection({ text: asked.sent, answer: best.text ?? best.answer ?? labels ?? "", to: asked.to, from: asked.from });
+}
+
+function offerCorrection(answer) {
+  const { task, name, labels, directions } = state.model, [from, to] = directions[0] ?? [];
+  const fits = state.able.corrections && MENDED.has(task);
+  correcting.offer(fits ? { model: name, from, to, ...answer, labels: task.endsWith("classification") ? labels : null } : null, failed);
+}
+
+// ---- the course of a question ------------------------------------------------------------------------------------------
+
+function begin() {
+  clearProblem();
+  correcting.offer(null);
+  card.hide();
+  state.begun = performance.now();
+  find("progress").hidden = false;
+  find("answered").setAttribute("aria-busy", "true");
+  find("facts").textContent = WRITERS.has(state.model.task) ? words().writing : words().asking;
+  find("actions").hidden = true;
+  find("answer").classList.add("stale");
+  find("cancel").hidden = false;
+  source.forget();
+}
+
+function end() {
+  state.asking = null;
+  find("progress").hidden = true;
+  find("answered").removeAttribute("aria-busy");
+  find("cancel").hidden = true;
+  find("answer").classList.remove("coming");
+  find("facts").textContent = "";
+}
+
+function finish() {
+  const seconds = (performance.now() - state.begun) / 1000, sure = state.last?.best?.confidence;
+  end();
+  find("answer").classList.remove("stale");
+  find("actions").hidden = false;
+  find("facts").replaceChildren(...(typeof sure === "number" && !state.last.best.probabilities ? [`${words().confidence} ${languages.percent(sure)}`, " · "] : []), words().seconds(seconds));
+  find("news").textContent = `${words().answered}. ${state.last?.copied ?? ""}`.slice(0, 2000);
+}
+
+function stopped() {
+  end();
+  find("news").textContent = words().stopped;
+  find("facts").textContent = words().stopped;
+}
+
+function cancel() {
+  state.asking?.abort(); // the server sees the connection close, and frees the place
+}
+
+// ---- what goes wrong -------------------------------------------------------------------------------------------------
+
+function clearProblem() {
+  find("problem").hidden = true;
+  find("problem").replaceChildren();
+}
+
+function failed(trouble) {
+  end();
+  if (trouble.status === 401) return askForKey(api.hasKey());
+  const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "fault", null);
+  const [headline, advice] = known ?? [trouble.message, trouble.remedy];
+  const detail = known && isTold ? trouble.message.replace(/^texts\.\d+: /, "") : "";
+  const rows = [element("p", { class: "what" }, headline || words().troubles.fault[0])];
+  if (advice) rows.push(element("p", {}, advice));
+  if (detail) rows.push(element("p", { class: "soft small", lang: "en" }, detail));
+  const retry = element("button", { type: "button", class: "plain", on: { click: ask } }, words().tryAgain);
+  if ([429, 503, 504, 0].includes(trouble.status)) rows.push(retry);
+  find("problem").replaceChildren(...rows);
+  if (find("correcting").hidden) takeAway();
+  find("problem").hidden = false;
+  if (trouble.retryAfter) countDown(retry, trouble.retryAfter);
+}
+
+// No answer stays below a problem; what was said before does.
+function takeAway() {
+  state.last = null;
+  find("actions").hidden = true;
+  answers.clear();
+  if (talk.anything()) talk.draw();
+}
+
+function countDown(button, seconds) {
+  button.disabled = seconds > 0;
+  button.textContent = seconds > 0 ? words().tryIn(seconds) : words().tryAgain;
+  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), 1000);
+}
+
+function askForKey(wrong) {
+  find("key-wrong").hidden = !wrong;
+  if (!find("key-dialog").open) find("key-dialog").showModal();
+  find("key").focus();
+}
+
+// ---- models ----------------------------------------------------------------------------------------------------------
+
+async function load() {
+  try {
+    [state.models, state.able] = await Promise.all([api.models(), api.abilities()]);
+  } catch (trouble) {
+    failed(trouble);
+    return;
+  }
+  find("key-dialog").close();
+  clearProblem();
+  if (!state.models.length) find("task").textContent = words().noModels;
+  const wanted = [decodeURIComponent(location.hash.slice(1)), recall("model")];
+  const first = wanted.map(name => state.models.find(model => model.name === name)).find(Boolean) ?? state.models[0];
+  picker.replaceChildren(...state.models.map(model => element("option", { value: model.name }, model.name)));
+  picker.disabled = state.models.length < 2;
+  if (first) choose(first);
+}
+
+function choose(model) {
+  cancel();
+  state.model = model;
+  state.last = null;
+  picker.value = model.name;
+  remember("model", model.name);
+  if (state.models.length > 1) history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
+  media.setMode(media.READS_FILES.has(model.task));
+  talk.begin();
+  startAgain();
+  describe();
+}
+
+function startAgain() {
+  clearProblem();
+  source.forget();
+  answers.showEmpty();
+  correcting.offer(null);
+  find("again").hidden = true;
+  find("actions").hidden = true;
+  find("facts").textContent = "";
+}
+
+// All that depends on the task and on the language of the interface.
+function describe() {
+  if (!state.model) return;
+  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS[task] ?? [], files = media.READS_FILES.has(task);
+  find("task").textContent = `${told("tasks", task, task ?? "")}${works ? "" : ` · ${words().notReady}`}`;
+  find("ask").textContent = told("verbs", task, words().ask);
+  find("source-title").textContent = words()[second ?? (files ? "file" : "text")];
+  find("source").placeholder = told("placeholders", task, words().placeholders.translation);
+  find("sheet").hidden = files && !media.BESIDE_TEXT.has(task);
+  other.hidden = find("other-label").hidden = !first;
+  if (first) find("other-label").textContent = words()[first];
+  describeDirections(directions);
+  const note = MUTE.has(task) ? words().notAsked : files && !state.able.files ? words().noFilesHere : null;
+  if (note) find("answer").replaceChildren(element("p", { class: "soft empty" }, note));
+  counted();
+}
+
+function describeDirections(directions) {
+  const chosen = find("direction").value;
+  find("directions").hidden = !directions.length;
+  const named = directions.map(direction => element("option", { value: JSON.stringify(direction) }, direction.map(languages.nameOf).join(" → ")));
+  find("direction").replaceChildren(...named);
+  if (named.some(option => option.value === chosen)) find("direction").value = chosen;
+  find("direction").disabled = directions.length < 2;
+  directionChosen();
+}
+
+function reversed() {
+  const chosen = find("direction").value;
+  if (!chosen) return null;
+  const back = JSON.stringify(JSON.parse(chosen).reverse());
+  return [...find("direction").options].some(option => option.value === back) ? back : null;
+}
+
+function directionChosen() {
+  find("swap").hidden = reversed() === null;
+  find("swap").setAttribute("aria-label", words().swap);
+  find("swap").title = words().swap;
+  if (find("direction").value) [find("source").lang, find("answer").lang] = JSON.parse(find("direction").value);
+}
+
+function swap() {
+  const back = reversed(), answer = state.last?.best?.text;
+  if (back === null) return;
+  find("direction").value = back;
+  directionChosen();
+  if (answer) source.write(answer);
+  startAgain();
+  counted();
+}
+
+// ---- the frame -------------------------------------------------------------------------------------------------------
+
+function counted() {
+  const length = Array.from(source.text()).length;
+  find("count").textContent = length ? words().characters(length) : "";
+  find("ask").disabled = !ready();
+}
+
+function edited() {
+  if (state.last && !state.asking && state.model.task !== "dialogue") find("answer").classList.add("stale");
+  card.hide();
+  counted();
+}
+
+async function fileGiven(file) {
+  if (media.READS_FILES.has(state.model?.task)) await media.take(file);
+  else await media.textOf(file).then(text => { source.write(text); edited(); }, problem => failed(new api.Trouble({ status: 1, message: problem.message })));
+  counted();
+}
+
+async function copy() {
+  await navigator.clipboard.writeText(state.last?.copied ?? "").catch(() => {});
+  find("saved").textContent = words().copied;
+}
+
+const THEMES = ["system", "light", "dark"];
+
+function showTheme(theme) {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  find("theme").setAttribute("aria-label", words().theme[theme]);
+  find("theme").title = words().theme[theme];
+}
+
+const theme = () => (THEMES.includes(recall("theme")) ? recall("theme") : "system");
+
+function listen() {
+  find("asking").addEventListener("submit", event => { event.preventDefault(); ask(); });
+  find("cancel").addEventListener("click", cancel);
+  find("copy").addEventListener("click", copy);
+  find("swap").addEventListener("click", swap);
+  find("again").addEventListener("click", () => { talk.begin(); startAgain(); find("source").focus(); });
+  find("direction").addEventListener("change", () => { directionChosen(); edited(); });
+  picker.addEventListener("change", () => choose(state.models.find(model => model.name === picker.value)));
+  other.addEventListener("input", edited);
+  source.watch(edited, card.lookedAt);
+  media.watch(fileGiven, problem => failed(new api.Trouble({ status: 1, message: problem })));
+  find("theme").addEventListener("click", () => {
+    const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+    remember("theme", next === "system" ? null : next);
+    showTheme(next);
+  });
+  find("language").addEventListener("click", () => languages.choose(languages.current() === "zh" ? "en" : "zh"));
+  find("key-form").addEventListener("submit", event => {
+    event.preventDefault();
+    api.keepKey(find("key").value.trim());
+    find("key").value = "";
+    load();
+  });
+  addEventListener("keydown", event => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); ask(); }
+    if (event.key === "Escape") { if (state.asking) cancel(); else card.hide(); }
+  });
+  languages.onChange(() => {
+    find("language").textContent = languages.current() === "zh" ? "EN" : "中文";
+    find("language").lang = languages.current() === "zh" ? "en" : "zh-Hans";
+    find("language").setAttribute("aria-label", words().languageSwitch);
+    showTheme(theme());
+    describe();
+  });
+}
+
+listen();
+languages.sayAll();
+load();

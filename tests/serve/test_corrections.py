@@ -1,0 +1,157 @@
+"""What people mend: on the disk, whole, bounded, and read again as training data of its task."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
+
+from running import Running
+
+from headway.config import CorpusConfig, DataConfig
+from headway.serve.corrections import FORMS, Corrected, Corrections, record
+from headway.serve.problems import Problem
+from headway.tasks import TASKS
+
+RunOf = Callable[[str], Path]
+ODD = 'a\tb\nc "d" \u2028 é 日本 \x85 \\ {"x": 1}'
+COLUMNS: dict[str, dict[str, str]] = {
+    "translation": {"source": "source", "target": "target"},
+    "summarisation": {"source": "source", "target": "target"},
+    "dialogue": {"source": "turns"},
+    "language_model": {"source": "text"},
+    "classification": {"source": "text", "target": "label"},
+    "pair_classification": {"source": "first", "second": "second", "target": "label"},
+    "question_answering": {"source": "context"},
+}
+
+
+@pytest.mark.parametrize("task", FORMS)
+def test_what_is_saved_is_read_as_training_data_of_its_task(task: str, tmp_path: Path) -> None:
+    corrections, right = Corrections(tmp_path / "kept", 1 << 20), "in 1874"
+    for text in (f"when?\t{ODD} in 1874", "who?\tbuilt in 1874"):
+        example = record(task, (), Corrected(text, "a wrong answer", right, ("en", "de")))
+        corrections.save("model", example)
+    corpus = CorpusConfig(path=str(tmp_path / "kept" / "model.jsonl"), **COLUMNS[task])
+    data = DataConfig(train=corpus, validation=corpus, **({"documents": "file"} if task == "language_model" else {}))
+    found: list[Any] = list(TASKS[task].preparation.read(corpus, data))
+    assert len(found) >= 2
+    if task in ("translation", "summarisation"):
+        assert [pair[:2] for pair in found] == [(f"when?\t{ODD} in 1874", right), ("who?\tbuilt in 1874", right)]
+    elif task == "question_answering":
+        assert [found[0].passage[answer.start :] for answer in found[0].answers] == [right]
+    elif task == "dialogue":
+        assert found[-1].target == right
+    else:
+        assert right in str(found[-1])
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "correction", "told"),
+    [
+        ("tagging", "a", "b", "cannot be mended"),
+        ("translation", " ", "b", "text: is blank"),
+        ("translation", "a", "\n", "correction: is blank"),
+        ("translation", "a\0", "b", "NUL"),
+        ("classification", "a", "hapy", "no label"),
+        ("pair_classification", "a", "happy", "no tab"),
+        ("question_answering", "a\tb", "c", "does not stand"),
+    ],
+)
+def test_what_could_not_be_learned_from_is_refused(task: str, text: str, correction: str, told: str) -> None:
+    with pytest.raises(Problem, match=told) as refused:
+        record(task, ("happy", "sad"), Corrected(text, "x", correction))
+    assert refused.value.status == 422
+
+
+def test_many_at_once_are_whole_lines(tmp_path: Path) -> None:
+    both = Corrections(tmp_path, 1 << 24), Corrections(tmp_path, 1 << 24)  # as if of two servers
+    with ThreadPoolExecutor(16) as pool:
+        counts = list(pool.map(lambda n: both[n % 2].save("m", {"n": n, "text": "é" * 5000}), range(200)))
+    lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
+    assert sorted(line["n"] for line in lines) == list(range(200))
+    assert max(counts) == 200
+
+
+def test_a_line_without_an_end_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text('{"by": "hand"}')
+    assert Corrections(tmp_path, 1000).save("m", {"n": 1}) == 2
+    assert (tmp_path / "m.jsonl").read_text() == '{"by": "hand"}\n{"n": 1}\n'
+
+
+def test_what_does_not_fit_is_told_and_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corrections = Corrections(tmp_path, 40)
+    corrections.save("m", {"n": 1})
+    with pytest.raises(Problem, match="may have no more") as full:
+        corrections.save("m", {"n": "x" * 40})
+    assert (full.value.status, full.value.code) == (507, "corrections_full")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:5]))
+    with pytest.raises(Problem, match="disk is full"):
+        corrections.save("m", {"n": 2})
+    monkeypatch.undo()
+    assert (tmp_path / "m.jsonl").read_text() == '{"n": 1}\n'
+    assert corrections.save("m", {"n": 3}) == 2
+
+
+def test_only_a_plain_file_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("kept")
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "other")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for name in ("link", "pipe"):
+        with pytest.raises(Problem, match="could not be written") as refused:
+            Corrections(tmp_path, 1000).save(name, {})
+        assert refused.value.status == 507
+    assert (tmp_path / "other").read_text() == "kept"
+
+
+@pytest.fixture(scope="module")
+def server(run_of: RunOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+    kept = tmp_path_factory.mktemp("served") / "corrections"
+    limits = ["limits.characters=200", "limits.corrections_bytes=2000", "--workers", "1", "--threads", "1"]
+    with Running(f"mt={run_of('translation')}", f"mood={run_of('classification')}", "--corrections", kept, *limits) as running:
+        yield running, kept
+
+
+def test_the_route(server: tuple[Running, Path]) -> None:
+    running, kept = server
+    secret = "zeitgeist4712"
+    right = {"text": secret, "answer": "a", "correction": "b"}
+    assert not kept.exists()
+    assert running.ask("/corrections/mt", right).json() == {"saved": 1}
+    assert running.ask("/corrections/mt", {**right, "from": "en", "to": "de"}).json() == {"saved": 2}
+    asked = [
+        ("mt", {**right, "to": "fr"}, 422, "no direction"),
+        ("mt", {**right, "text": "a" * 201}, 422, "text: 201 characters, more than 200"),
+        ("mt", {**right, "correction": "a" * 201}, 422, "correction: 201"),
+        ("mt", {**right, "more": 1}, 422, "more"),
+        ("mt", {"text": "a"}, 422, "correction"),
+        ("mood", {**right, "correction": "nolabel"}, 422, "no label"),
+        ("none", right, 404, "no model"),
+        ("..%2fmt", right, 404, ""),
+    ]
+    for name, body, status, told in asked:
+        answer = running.ask(f"/corrections/{name}", body)
+        assert (answer.status, told in answer.json()["error"]["message"]) == (status, True), answer
+    first = json.loads((kept / "mt.jsonl").read_text("utf-8").splitlines()[0])
+    assert first == {"source": secret, "target": "b", "from": "en", "to": "de", "answer": "a"}
+    assert [path.name for path in kept.iterdir()] == ["mt.jsonl"]
+    while (answer := running.ask("/corrections/mt", {**right, "answer": "a" * 200})).status == 200:
+        pass
+    assert (answer.status, answer.json()["error"]["code"]) == (507, "corrections_full")
+    assert secret not in "".join(running.log) + running.ask("/metrics").content.decode()
+
+
+def test_a_directory_that_cannot_be_made_is_no_fault(run_of: RunOf, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Running(f"mt={run_of('translation')}", "--corrections", tmp_path / "file" / "x", "--workers", "1") as running:
+        answer = running.ask("/corrections/mt", {"text": "a", "correction": "b"})
+        assert (answer.status, answer.json()["error"]["code"]) == (507, "not_saved")
+        assert str(tmp_path) not in answer.content.decode()
