@@ -14,10 +14,11 @@ from typing import Any
 
 from headway.data.dialogues import history
 from headway.errors import HeadwayError, UsageError
+from headway.inference.embedder import Vector
 from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
-from headway.inference.predictor import Predictor
-from headway.inference.writer import Writer
+from headway.inference.predictor import Predictor, Translation
+from headway.inference.writer import Writer, Written
 from headway.model_dir import LoadedModel
 from headway.serve.explaining import Explaining
 
@@ -178,16 +179,38 @@ class Engine:
             if len(jobs) == 1:
                 return [Reply.failed(jobs[0], error)]
             return [reply for job in jobs for reply in self._answered([job])]
-        return [_replied(job, predictor, answers) for job, answers in zip(jobs, found, strict=True)]
+        return [_replied(job, predictor, answers, _full(predictor, answers)) for job, answers in zip(jobs, found, strict=True)]
 
 
 def _nothing_to_explain() -> LoadedModel:
     raise UsageError("explain: the model is not at hand", remedy="leave it out")
 
 
-def _replied(job: Job, predictor: Any, answers: Sequence[Any]) -> Reply:
+def _replied(job: Job, predictor: Any, answers: Sequence[Any], full: Sequence[bool] = ()) -> Reply:
+    """
+    Args:
+        full: whether each answer had to end where it does, because it may not be longer.
+    """
     job.found = answers[0] if answers else None
-    return Reply(job.number, [predictor.details(answer) for answer in answers])
+    told = [{**predictor.details(answer), **_counts(answer)} for answer in answers]
+    for one, had_to in zip(told, full, strict=False):
+        one["ends"] = "length" if had_to else "stop"
+    return Reply(job.number, told)
+
+
+def _full(predictor: Any, answers: Sequence[Any]) -> list[bool]:
+    """Of what is written, as far as it is known without its search."""
+    longest = predictor.options.maximum_length if isinstance(predictor, Predictor | Writer) else 0
+    return [_counts(answer)["written"] >= longest for answer in answers] if longest else []
+
+
+def _counts(answer: Any) -> dict[str, int]:
+    """Pieces that were read and written."""
+    if isinstance(answer, Translation):
+        return {"read": len(answer.source_ids), "written": len(answer.ids)}
+    if isinstance(answer, Written):
+        return {"read": answer.prompt_pieces, "written": len(answer.ids) - answer.prompt_pieces}
+    return {"read": answer.pieces} if isinstance(answer, Vector) else {}
 
 
 class _Passengers:
@@ -230,7 +253,7 @@ class _Passengers:
             self._lane.leave(gone)
 
     def _replied(self, ticket: Ticket) -> Reply:
-        return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or ())
+        return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or (), ticket.full)
 
     def _one_by_one(self, error: Exception) -> list[Reply]:
         """One of them cannot be answered: it is found by asking each alone."""
