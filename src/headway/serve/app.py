@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from headway import __version__
-from headway.serve import health_routes, openai_routes, predict_routes
+from headway.serve import file_routes, health_routes, openai_routes, predict_routes
 from headway.serve.guards import Guards
 from headway.serve.problems import Problem
 from headway.serve.service import Service
@@ -28,7 +28,7 @@ def build_app(service: Service, *, hosts: Collection[str], keys: Collection[str]
     """
     app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.limits = service, service.limits
-    for routes in (predict_routes, openai_routes, health_routes):
+    for routes in (predict_routes, file_routes, openai_routes, health_routes):
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))
