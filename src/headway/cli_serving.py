@@ -37,8 +37,8 @@ def serve(arguments: Arguments) -> None:
       headway serve multi30k-int8 --engine ctranslate2
       headway serve runs/multi30k --host 0.0.0.0 --host-name mt.example.org --key-file keys.txt limits.texts=64
     """
+    from headway.serve.model_source import ModelSource
     from headway.serve.server import Address, Settings, serve
-    from headway.serve.workers import ModelSource
 
     settings = [part for part in arguments.rest if re.match(r"(decoding|limits)\.", part)]
     named = _named([part for part in arguments.rest if part not in settings])

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from headway.serve.limits import Limits
-from headway.serve.workers import Busy, Crew, ModelSource, NotReady, Task
+from headway.serve.model_source import ModelSource
+from headway.serve.workers import Busy, Crew, NotReady, Task
 
 LOOK_SECONDS = 0.1  # between two looks at whether the workers live
 MOST_DEATHS = 3  # of a newer model's workers, before it is given up

@@ -91,6 +91,9 @@ class ModelFacts(BaseModel):
     labels: list[str] | None = None
     directions: list[list[str]] = Field(default_factory=list, description="from and to, of a translator")
     max_length: int | None = Field(None, description="pieces of a text that it reads")
+    reads: str | None = Field(None, description="text; or image, video, audio: files, at /predict/{model}/file")
+    text_beside: bool = Field(False, description="whether it reads a text beside a file, such as a question")
+    language: str | None = Field(None, description="that it writes")
 
 
 class Models(BaseModel):

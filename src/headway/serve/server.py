@@ -21,9 +21,10 @@ from headway.serve.app import CORRECTIONS, build_app
 from headway.serve.connections import BoundedProtocol
 from headway.serve.journal import journal
 from headway.serve.limits import Limits
+from headway.serve.model_source import ModelSource
 from headway.serve.pool import Pool
 from headway.serve.service import Service
-from headway.serve.workers import ModelSource, worker_context
+from headway.serve.workers import worker_context
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LAST_CALL = 0.25  # seconds, for those who knocked before the end: their connections are taken, and each is answered

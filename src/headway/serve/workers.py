@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.serve.limits import Limits
+from headway.serve.model_source import ModelSource
 
 SILENT_SECONDS = 15.0  # without a beat: it is dead
 SLOW_SECONDS = 1.2  # without a beat, or in a step that is SLOW_TIMES longer than any before: nothing new is given to it
@@ -48,16 +49,6 @@ class Refused(Exception):
     def __init__(self, problem: str, remedy: str | None, *, of_request: bool) -> None:
         self.problem, self.remedy, self.of_request = problem, remedy, of_request
         super().__init__(problem)
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """What a worker loads, and how it computes."""
-
-    path: Path
-    engine: str | None = None
-    overrides: tuple[str, ...] = ()  # such as decoding.beam_size=1
-    threads: int = 1
 
 
 @dataclass(eq=False)
@@ -108,10 +99,15 @@ class Crew:
             self.waiting.remove(task)
         self.hand_out()
 
+    @property
+    def room(self) -> int:
+        """Jobs of a worker. A file may be one that kills it, and no other should be lost with it."""
+        return self.limits.at_a_time if (self.facts or {}).get("reads", "text") == "text" else 1
+
     def hand_out(self) -> None:
         """Waiting jobs to workers that have room, the one with the fewest first."""
         while self.waiting:
-            free = [worker for worker in self.workers if worker.flowing and len(worker.tasks) < self.limits.at_a_time]
+            free = [worker for worker in self.workers if worker.flowing and len(worker.tasks) < self.room]
             if not free:
                 return
             task = self.waiting.popleft()
@@ -162,9 +158,8 @@ class Worker:
 
     async def _new_process(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         ours, theirs = socket.socketpair()
-        source, limits = self.crew.source, self.crew.limits
         pipe = Connection(theirs.detach())
-        arguments = (pipe, str(source.path), source.engine, list(source.overrides), source.threads, limits.at_a_time)
+        arguments = (pipe, self.crew.source, self.crew.limits)
         self._process = self.crew.context.Process(target=run_worker, args=arguments, daemon=True)
 
         def start() -> None:
@@ -217,15 +212,17 @@ class Worker:
             refused = Refused(reply["problem"], reply["remedy"], of_request=reply["fault_of"] == "request")
             task.answers.set_exception(refused)
 
-    def _send(self, message: list[Any]) -> None:
-        content = json.dumps(message).encode()
+    def _send(self, message: list[Any], file: bytes | None = None) -> None:
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(struct.pack("!i", len(content)) + content)
+            for content in (json.dumps(message).encode(), *(() if file is None else (file,))):
+                self._writer.write(struct.pack("!i", len(content)) + content)
 
     def give(self, task: Task) -> None:
         task.worker = self
         self.tasks[task.number] = task
-        self._send(["job", {"number": task.number, **task.job}])
+        job = {key: value for key, value in task.job.items() if key != "content"}
+        file = task.job.get("content")
+        self._send(["job", {"number": task.number, **job} | ({} if file is None else {"file": True})], file)
 
     def give_up(self, task: Task) -> None:
         if self.tasks.pop(task.number, None) is not None:
