@@ -18,6 +18,7 @@ from headway.data.words import folded, in_word, squeezed
 
 _LAST = "\U0010ffff"  # sorts behind every character
 _REPLACED = "\ufffd"
+_OPENINGS = "([{«„“‚‘¿¡"
 
 
 class Surfaces:
@@ -25,6 +26,7 @@ class Surfaces:
 
     Attributes:
         begins, ends: pieces whose first, or last, character is part of a word; half a character may be.
+        openings: pieces behind which a word follows without a blank.
     """
 
     def __init__(self, bytes_of_piece: list[bytes]) -> None:
@@ -34,6 +36,7 @@ class Surfaces:
         first, last = [text[:1] for text in texts], [text[-1:] for text in texts]
         self.begins = frozenset(number for number, one in enumerate(first) if one == _REPLACED or (one and in_word(one)))
         self.ends = frozenset(number for number, one in enumerate(last) if one == _REPLACED or (one and in_word(one)))
+        self.openings = frozenset(number for number, one in enumerate(last) if one and (one.isspace() or one in _OPENINGS))
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Self:

@@ -252,7 +252,9 @@ def _refuse_conditions(conditions: Sequence[Conditions | None]) -> None:
     for own in conditions:
         if own is not None and (own.phrases or own.forbidden is not None):
             where = "glossary" if own.phrases else "forbidden"
-            problem = "the engine that runs this model searches by itself, and cannot be told what an answer must or must not have"
+            problem = (
+                "the engine that runs this model searches by itself, and cannot be told what an answer must or must not have"
+            )
             raise UsageError(problem, where=where, remedy="ask the model of Headway that it was made from, or its ONNX export")
 
 

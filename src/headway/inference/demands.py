@@ -36,12 +36,14 @@ class Progress(NamedTuple):
     Attributes:
         missing: how often each must still come. node: of the trie, as far as one has been begun.
         ended: the phrase that ends here, if the next token does not go on with its word. within: the last word has not ended.
+        fresh: a word may follow without a blank.
     """
 
     missing: tuple[int, ...]
     node: int
     ended: int
     within: bool
+    fresh: bool
 
 
 class Going(NamedTuple):
@@ -65,7 +67,8 @@ class Demand:
     def __init__(
         self, phrases: Sequence[Phrase], surfaces: Surfaces, *, written: Sequence[int], limit: int, eos_id: int, beams: int
     ) -> None:
-        self._begins, self._ends, self._spoiling = surfaces.begins, surfaces.ends, surfaces.spoiling
+        self._begins, self._ends, self._openings = surfaces.begins, surfaces.ends, surfaces.openings
+        self._spoiling = surfaces.spoiling
         self._eos_id, self._beams = eos_id, beams
         distinct = list(dict.fromkeys(phrases))
         self._costs = [min(map(len, self._anywhere(phrase.variants))) for phrase in distinct]
@@ -108,7 +111,7 @@ class Demand:
     def _otherwise(self, path: tuple[int, ...]) -> int:
         """The node of the longest end of a path that begins a phrase, too."""
         for start in range(1, len(path)):
-            if not (path[start - 1] in self._ends and path[start] in self._begins):
+            if path[start] not in self._begins or path[start - 1] in self._openings:
                 node: int | None = 0
                 for token in path[start:]:
                     node = self._children[node].get(token) if node is not None else None
@@ -117,7 +120,7 @@ class Demand:
         return 0
 
     def _begun(self, counts: Sequence[int], written: Sequence[int]) -> Progress:
-        state = Progress(tuple(counts), 0, NONE, within=False)
+        state = Progress(tuple(counts), 0, NONE, within=False, fresh=True)
         for token in written:
             state = self.advanced(state, token)
         return state
@@ -130,11 +133,11 @@ class Demand:
             missing = (*missing[: state.ended], missing[state.ended] - 1, *missing[state.ended + 1 :])
         while node and token not in self._children[node]:
             node = self._fallback[node] if state.ended == NONE else 0
-        node = self._children[node].get(token, 0) if node or not goes_on else 0
+        node = self._children[node].get(token, 0) if node or state.fresh or token not in self._begins else 0
         ended = self._phrase_of[node]
         if ended != NONE and missing[ended] == 0:
             ended = NONE
-        return Progress(missing, node, ended, token in self._ends)
+        return Progress(missing, node, ended, token in self._ends, token in self._openings)
 
     def tokens_missing(self, state: Progress) -> int:
         """Tokens of phrases that must still be written, at least."""
@@ -148,7 +151,7 @@ class Demand:
         if found and state.ended == NONE:
             return found
         begun = [token for token, node in self._children[0].items() if self._leads(node, state)]
-        return [*found, *(token for token in begun if not (state.within and token in self._begins))]
+        return [*found, *(token for token in begun if state.fresh or token not in self._begins)]
 
     def word_goes_on(self, state: Progress, token: int) -> bool:
         """Whether a phrase goes on with the word that a demanded token ends in."""
@@ -171,9 +174,7 @@ class Demand:
         """The tokens [n] that go on with the last word, where they would spoil a phrase."""
         return self._spoiling if state.ended != NONE and state.within else None
 
-    def choose(
-        self, open_ones: Iterable[Going], ends: Iterable[Going], room: int
-    ) -> tuple[list[Going], list[Going]]:
+    def choose(self, open_ones: Iterable[Going], ends: Iterable[Going], room: int) -> tuple[list[Going], list[Going]]:
         """Which beams end and which stay open, best first; remembers what the open ones have written.
 
         Args:

@@ -49,7 +49,9 @@ class Forbidden:
         blank, text = text[-1:].isspace(), squeezed(text.strip())[-self._longest - 1 :]
         key = tuple(frozenset(side.begun(text, blank, self._longest)) for side in self._sides)
         if key not in self._known:
-            found = {number for side, begun in zip(self._sides, key, strict=True) for one in begun for number in side.ending(*one)}
+            found = {
+                number for side, begun in zip(self._sides, key, strict=True) for one in begun for number in side.ending(*one)
+            }
             self._known[key] = torch.tensor(sorted(found), dtype=torch.long)
         if not _within_character(content):
             return self._known[key]
@@ -103,7 +105,7 @@ class _Side:
                 continue
             if apart and blank:
                 rest, apart = rest[1:], False
-            after_blank = not apart and not joined(begun[-1], rest[0]) or blank
+            after_blank = (not apart and not joined(begun[-1], rest[0])) or blank
             for number, left in self._table.beginning(rest, after_blank=after_blank):
                 if not joined(text[-1], left[:1]):
                     yield number

@@ -221,7 +221,8 @@ class _Demanding:
             ended = [self._candidate(beam, eos, scores[beam, eos]) for beam in self._alive[:1]]
         idle = Going(NEVER, 0, int(eos == 0), NEVER)
         row_C = [*ended, *kept, *[idle] * (chosen[0].shape[1] - len(ended) - len(kept))]
-        for tensor, values in zip(chosen, zip(*((c.parent, c.token, c.score, c.total) for c in row_C)), strict=True):
+        columns = [one.parent for one in row_C], [one.token for one in row_C], [one.score for one in row_C]
+        for tensor, values in zip(chosen, (*columns, [one.total for one in row_C]), strict=True):
             tensor[row] = torch.tensor(values, dtype=tensor.dtype, device=tensor.device)
 
     def _best_of_each(self, logits_KV: Tensor, normaliser_K: Tensor) -> dict[tuple[int, int], float]:

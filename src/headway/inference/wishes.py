@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -51,6 +51,12 @@ def wish(glossary: Mapping[str, str] | None = None, forbidden: Sequence[str] | N
     if not isinstance(prefix, str):
         raise UsageError(f"is {short(prefix)}, not a text", where="prefixes", remedy="give one text for each text")
     return Wish(tuple(terms.items()), tuple(forbidden or ()), prefix)
+
+
+def refusal(asked: Wish, whom: str, remedy: str = "leave it out") -> UsageError:
+    """The mistake of asking this of a model that cannot be asked."""
+    where = "glossary" if asked.glossary else "forbidden" if asked.forbidden else "prefixes"
+    return UsageError(f"{whom} cannot be asked this", where=where, remedy=remedy)
 
 
 def wishes(
@@ -202,9 +208,3 @@ class _Terms:
                 phrase = node[""].get(text[start : place + 1]) or node[""].get(None)
                 found = (place + 1, phrase) if phrase is not None else found
         return found
-
-
-def repeated(asked: Wish) -> Iterable[Wish]:
-    """The same wish for every text."""
-    while True:
-        yield asked
