@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from headway.errors import HeadwayError, UsageError
 from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor
+from headway.inference.wishes import Wish, refusal
 from headway.inference.writer import Writer
 
 TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
@@ -31,6 +32,7 @@ class Job:
     Attributes:
         said: of a conversation, in place of a text: what is to be answered comes last.
         stream: what has been written is told at every step.
+        glossary, forbidden, prefix: what is asked of the answer; texts that differ in it share a lane.
     """
 
     number: int
@@ -41,6 +43,13 @@ class Job:
     decoding: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     stream: bool = False
+    glossary: dict[str, str] = field(default_factory=dict)
+    forbidden: list[str] = field(default_factory=list)
+    prefix: str = ""
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(tuple(self.glossary.items()), tuple(self.forbidden), self.prefix)
 
     @property
     def way(self) -> str:
@@ -137,6 +146,14 @@ class Engine:
             predictor = predictor.with_options(**job.decoding)
         return predictor.towards(job.to, job.from_) if isinstance(predictor, Predictor) else predictor
 
+    def _wishes(self, jobs: Sequence[Job]) -> Iterator[list[Wish]]:
+        """Of a model that writes, what is asked of its answers. Raises UsageError where another is asked so."""
+        asked = [job.wish for job in jobs]
+        if self._writes:
+            yield asked
+        elif any(asked):
+            raise refusal(next(filter(None, asked)), "a model that writes no text")
+
     def _board(self, way: str, lane: _Passengers) -> list[Reply]:
         """Those that wait begin together: a few at a time, so that the first pass over them is worth its while."""
         jobs, room = self._waiting[way], self._at_a_time - lane.open
@@ -163,7 +180,7 @@ class Engine:
             return []
         try:
             predictor = self._asked(jobs[0])
-            found = list(predictor.answer_pieces([[job.text for job in jobs]]))
+            found = list(predictor.answer_pieces([[job.text for job in jobs]], *self._wishes(jobs)))
         except Exception as error:
             if len(jobs) == 1:
                 return [Reply.failed(jobs[0], error)]
@@ -189,7 +206,8 @@ class _Passengers:
 
     def join(self, jobs: Sequence[Job]) -> list[Reply]:
         try:
-            tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs])
+            wishes = [job.wish for job in jobs]
+            tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs], wishes)
         except Exception as error:
             if len(jobs) == 1:
                 return [Reply.failed(jobs[0], error)]

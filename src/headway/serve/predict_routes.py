@@ -11,6 +11,7 @@ from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import StrictRoute
+from headway.serve.wishes import Wishes
 
 Name = Annotated[str, Path(max_length=200, description="of a model, as GET /models tells it")]
 Language = Annotated[str, StringConstraints(max_length=35, strict=True)]
@@ -40,7 +41,7 @@ class Decoding(_Given):
     top_p: Annotated[StrictFloat | StrictInt | None, _bounded("top_p")] = None
 
 
-class Question(_Given):
+class Question(Wishes, _Given):
     """Texts for a model: of a reader `question TAB passage`, of a language model prompts."""
 
     texts: list[Annotated[str, StringConstraints(strict=True)]] = Field(min_length=1)
@@ -64,7 +65,8 @@ class Question(_Given):
             "decoding": self.decoding.model_dump(exclude_none=True),
             "seed": self.seed,
         }
-        return [{"text": text, **shared} for text in self.texts]
+        wishes = self.wishes(len(self.texts), limits)
+        return [{"text": text, **shared, **wish} for text, wish in zip(self.texts, wishes, strict=True)]
 
 
 class Answered(BaseModel):
@@ -93,7 +95,7 @@ class Models(BaseModel):
 
 
 router = APIRouter(route_class=StrictRoute, responses=RESPONSES)
-SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains")
+SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains", "missed")
 
 
 @router.get("/models", summary="what models there are")
