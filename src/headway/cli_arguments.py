@@ -87,6 +87,9 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--precision", {"type": float, "metavar": "P", "help": "`?` where it is not so sure that this share is right"}),
         ("--details", {"action": "store_true", "help": "an object of JSON for each answer"}),
         ("--engine", {"metavar": "NAME", "help": "what must run it: headway, ctranslate2, onnx (default: what RUN is for)"}),
+        ("--glossary", {"metavar": "FILE", "help": "`term TAB translation` a line: what answers must have"}),
+        ("--forbid", {"metavar": "FILE", "help": "a text a line: what no answer has as whole words"}),
+        ("--prefix", {"metavar": "TEXT", "help": "what every answer begins with"}),
     ],
     "chat": [RUN, DECODING],
     "explain": [

@@ -111,24 +111,21 @@ def predict(arguments: Arguments) -> None:
 
     A line is a text; of pictures, clips and recordings a path, and after a tab the question. With --scores an answer is
     `score TAB text`, with --n-best `line TAB score TAB text`. A translator into several languages is asked for one of them: --to.
-    For a language model a line is a prompt, which may be empty; each text that goes on from it is followed by an empty line.
-    The vectors of sentence_embedding are numbers set apart by blanks; that of an empty line is all zeros.
-
-    The score of a label is its probability, of several labels that of the least likely one; where none applies it is 1 − the
-    probability of the likeliest. A blank line has no label. Tags, numbers (data.labels=number) and vectors have no scores.
-    With --precision 0.95 a calibrated classifier (headway evaluate RUN --calibrate) answers `?` where it is not sure enough for
-    95 % of its answers to be right. --details tells the probabilities of labels, of each tag, of each piece that was written.
+    For a language model a line is a prompt, or empty; each text that goes on from it is followed by an empty line. A vector is
+    numbers set apart by blanks; that of an empty line is all zeros. Of --glossary, --forbid and --prefix: docs/constraints.md.
+    The score of a label is its probability, of several that of the least likely; where none applies 1 − that of the likeliest.
+    Tags, numbers (data.labels=number) and vectors have none. With --precision 0.95 a calibrated classifier (headway evaluate RUN
+    --calibrate) answers `?` where it is not so sure. --details tells the probabilities of labels, tags and pieces.
 
     examples:
       echo "A man is riding a horse." | headway predict runs/multi30k
-      headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
-      headway predict runs/tatoeba_en-zh input.en --to zh
+      headway predict runs/tatoeba_en-zh input.en --to zh --n-best 5 --glossary terms.tsv decoding.beam_size=10
       headway predict runs/scenes photo.png other.jpg
     """
     from headway import load
     from headway.data.lines import read_line_blocks
     from headway.data.media_files import media_kind_of
-    from headway.inference.answering import Form, asked_for
+    from headway.inference.answering import Form, asked_for, wished
 
     overrides = [part for part in arguments.rest if part.startswith("decoding.")]
     inputs = [part for part in arguments.rest if not part.startswith("decoding.")]
@@ -153,8 +150,9 @@ def predict(arguments: Arguments) -> None:
         raise UsageError("is no text, and this model reads text", where=inputs[0], remedy=remedy)
     form.refuse_misfits(predictor)
     predictor = asked_for(predictor, arguments.run, (arguments.to, arguments.from_), arguments.precision)
+    asked = wished(predictor, arguments.glossary, arguments.forbid, arguments.prefix)
     with output_lines(arguments.output) as write:
-        for line in form.lines(predictor, predictor.answer_pieces(pieces)):
+        for line in form.lines(predictor, predictor.answer_pieces(pieces, *asked)):
             write(line)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headway.data.lines import read_lines
+from headway.data.preprocessing import is_blank
 from headway.errors import UsageError
 from headway.inference.labeller import Labeller
 from headway.inference.predictor import Predictor
+from headway.inference.wishes import Wish, read_glossary, wish
+from headway.inference.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,22 @@ def asked_for(predictor: Any, run: str, direction: tuple[str | None, str | None]
     if any(direction):
         raise UsageError("is no translator: it has no languages to choose", where=run, remedy="leave out --to and --from")
     return predictor
+
+
+def wished(predictor: Any, glossary: str | None, forbidden: str | None, prefix: str | None) -> list[Iterator[Wish]]:
+    """What is asked of every answer, as `answer_pieces` takes it; nothing where nothing is.
+
+    Args:
+        glossary, forbidden: files. prefix: a text.
+
+    Raises DataError for a file that is none, UsageError for a model that writes no text.
+    """
+    given = {"--glossary": glossary, "--forbid": forbidden, "--prefix": prefix}
+    option = next((name for name, value in given.items() if value is not None), None)
+    if option is None:
+        return []
+    if not isinstance(predictor, Predictor | Writer):
+        raise UsageError("is for models that write texts", where=option, remedy="leave it out")
+    barred = [line.strip() for line in read_lines(forbidden)] if forbidden else []
+    terms = read_glossary(glossary) if glossary else None
+    return [itertools.repeat(wish(terms, [text for text in barred if not is_blank(text)], prefix or ""))]

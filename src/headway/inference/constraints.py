@@ -1,4 +1,4 @@
-"""What may be said next: by forced prefix, length, repetition and forbidden ids. Letters as in `decoding.py`."""
+"""What may be said next: by forced prefix, length, repetition, forbidden ids and texts. Letters as in `decoding.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from headway.config import DecodingConfig
+from headway.inference.demands import Demand
+from headway.inference.forbidden import Forbidden
 from headway.inference.hypothesis import Hypothesis
 
 NEVER = float("-inf")
@@ -23,6 +25,7 @@ class Sentence:
         limit: tokens that it may add to its prefix.
         draws: what its samples are drawn with.
         begun: tokens of the histories in its batch that stand before its first; they are padding.
+        forbidden: texts that it must not have. demand: phrases that it must have.
     """
 
     prefix: list[int]
@@ -30,10 +33,12 @@ class Sentence:
     draws: np.random.Generator | None = None
     begun: int = 0
     found: list[Hypothesis] = field(default_factory=list)
+    forbidden: Forbidden | None = None
+    demand: Demand | None = None
 
 
 class Constraints:
-    """What may be said next, by forced prefix, length, repetition and forbidden ids."""
+    """What may be said next, by forced prefix, length, repetition, forbidden ids and texts."""
 
     def __init__(
         self,
@@ -54,6 +59,8 @@ class Constraints:
         logits_BKV.index_fill_(2, self.forbidden_ids.to(logits_BKV.device), NEVER)
         if len(self.forbidden_first) and (begun := [row for row, length in enumerate(lengths) if length == 0]):
             logits_BKV[begun] = logits_BKV[begun].index_fill(2, self.forbidden_first.to(logits_BKV.device), NEVER)
+        if barred := [row for row, sentence in enumerate(sentences) if sentence.forbidden is not None]:
+            self._forbid_texts(logits_BKV, ids_BKT, sentences, barred)
         if self.options.no_repeat_ngram:
             self._forbid_repeats(logits_BKV, ids_BKT)
         if short := [row for row, length in enumerate(lengths) if length < self.options.minimum_length]:
@@ -61,13 +68,20 @@ class Constraints:
         if full := [row for row, length in enumerate(lengths) if length >= sentences[row].limit]:
             logits_BKV[full] = NEVER
             logits_BKV[full, :, eos] = end_BK[full]
-        if self.may_get_stuck:  # where nothing is left to say, the sentence ends
+        if self.may_get_stuck or barred:  # where nothing is left to say, the sentence ends
             stuck_BK = logits_BKV.amax(-1) == NEVER
             logits_BKV[..., eos] = torch.where(stuck_BK, end_BK, logits_BKV[..., eos])
         if forced := [row for row, length in enumerate(lengths) if length < 0]:
             tokens = [sentences[row].prefix[T - sentences[row].begun] for row in forced]
             logits_BKV[forced] = NEVER
             logits_BKV[forced, :, tokens] = normaliser_BK[forced]
+
+    def _forbid_texts(self, logits_BKV: Tensor, ids_BKT: Tensor, sentences: list[Sentence], rows: list[int]) -> None:
+        for row in rows:
+            sentence = sentences[row]
+            assert sentence.forbidden is not None
+            for query, ids in enumerate(ids_BKT[row, : logits_BKV.shape[1], sentence.begun :].tolist()):
+                logits_BKV[row, query, sentence.forbidden.after(ids).to(logits_BKV.device)] = NEVER
 
     def _forbid_repeats(self, logits_BKV: Tensor, ids_BKT: Tensor) -> None:
         n, T = self.options.no_repeat_ngram, ids_BKT.shape[2]

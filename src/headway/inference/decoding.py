@@ -29,6 +29,7 @@ from torch import Tensor
 
 from headway.config import DecodingConfig
 from headway.errors import UsageError
+from headway.inference.conditions import Conditions
 from headway.inference.constraints import Constraints, Sentence
 from headway.inference.hypothesis import Hypothesis, OwnSearch, Wanted, without_padding
 from headway.inference.search import BeamSearch, Candidate, Search, Walk
@@ -52,6 +53,7 @@ def generate(
     sentence_numbers: Sequence[int] | None = None,
     context_length: int | None = None,
     history: list[list[Candidate]] | None = None,
+    conditions: Sequence[Conditions | None] | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` answers to each source, best first (greedy: one; fewer where fewer exist).
 
@@ -64,9 +66,10 @@ def generate(
         context_length: tokens, start included, that the decoder learned to look back on. Each position sees so many; where
             positions are absolute the answer ends there. None for no bound.
         history: of the beam search for one source: gets what each step weighed, best first; open ones are the next beams.
+        conditions: what each answer must contain, which needs beam search, and what it must not.
 
     Raises:
-        UsageError: a prefix leaves no room, or the number of prefixes is not that of the sources.
+        UsageError: a prefix leaves no room, the number of prefixes is not that of the sources, or a condition cannot be kept.
         ModelError: the model's scores are not numbers.
     """
     if source_ids_BS is None and prefixes is None:
@@ -78,13 +81,14 @@ def generate(
     if B == 0:
         return []
     if isinstance(model, OwnSearch):
+        _refuse_conditions(conditions or ())
         limits = _limits(model, source_mask_BS, options, given, context_length)
         sources = without_padding(source_ids_BS, source_mask_BS)
         return model.search(Wanted(sources, options, given, limits, forbidden_ids, forbidden_first))
     constraints = Constraints(options, eos_id, (forbidden_ids, forbidden_first))
     decoding = Decoding(model, constraints, bos_id=bos_id, context_length=context_length, history=history)
     numbers = list(sentence_numbers) if sentence_numbers is not None else list(range(B))
-    sentences = decoding.join(source_ids_BS, source_mask_BS, given, numbers)
+    sentences = decoding.join(source_ids_BS, source_mask_BS, given, numbers, conditions)
     while decoding.open:
         decoding.step()
     return [answers_of(sentence, options) for sentence in sentences]
@@ -124,15 +128,21 @@ class Decoding:
 
     @torch.inference_mode()
     def join(
-        self, source_ids_BS: Tensor | None, source_mask_BS: Tensor | None, prefixes: list[list[int]], numbers: list[int]
+        self,
+        source_ids_BS: Tensor | None,
+        source_mask_BS: Tensor | None,
+        prefixes: list[list[int]],
+        numbers: list[int],
+        conditions: Sequence[Conditions | None] | None = None,
     ) -> list[Sentence]:
         """Begins sentences beside those that are under way, and returns them.
 
         Args:
             numbers: what the samples of each are seeded with beside `options.seed`.
+            conditions: of each, see `generate`.
 
         Raises:
-            UsageError: a prefix leaves no room. ModelError: the model's scores are not numbers.
+            UsageError: a prefix leaves no room, or a condition cannot be kept. ModelError: the model's scores are not numbers.
         """
         options = self.options
         limits = _limits(self.model, source_mask_BS, options, prefixes, self.context_length)
@@ -140,6 +150,7 @@ class Decoding:
             Sentence(prefix, limit, np.random.Generator(np.random.PCG64((options.seed, number))))
             for prefix, limit, number in zip(prefixes, limits, numbers, strict=True)
         ]
+        self._bind(sentences, conditions)
         shared = min(map(len, prefixes))  # so much of every prefix is read at once, the rest is forced token by token
         start = [[self.bos_id, *prefix[:shared]] for prefix in prefixes]
         start_BT = torch.tensor(start, device=next(self.model.parameters()).device)
@@ -157,6 +168,16 @@ class Decoding:
                 before.join(self._running)
             self._running = before
         return sentences
+
+    def _bind(self, sentences: list[Sentence], conditions: Sequence[Conditions | None] | None) -> None:
+        """Tells each what it must, and must not, contain."""
+        for sentence, own in zip(sentences, conditions or (), strict=conditions is not None):
+            if own is None:
+                continue
+            if own.phrases and self.options.method != "beam":
+                raise phrases_need_beams(self.options.method)
+            sentence.forbidden = own.forbidden
+            sentence.demand = own.demand(limit=sentence.limit, eos_id=self.constraints.eos_id, beams=self.options.beam_size)
 
     @torch.inference_mode()
     def step(self) -> list[Sentence]:
@@ -218,6 +239,23 @@ class _Running:
         self.search.join(other.search)
         self.steps.join(other.steps)
         self.tokens_BK = torch.cat((self.tokens_BK, other.tokens_BK))
+
+
+def phrases_need_beams(method: str) -> UsageError:
+    """The mistake of a glossary for another search than beam search."""
+    problem = f"only beam search can write what a glossary demands, and the search is {method}"
+    return UsageError(problem, where="glossary", remedy="add decoding.method=beam")
+
+
+def _refuse_conditions(conditions: Sequence[Conditions | None]) -> None:
+    """Raises UsageError for what the search of another engine cannot be told; prefixes it can."""
+    for own in conditions:
+        if own is not None and (own.phrases or own.forbidden is not None):
+            where = "glossary" if own.phrases else "forbidden"
+            problem = (
+                "the engine that runs this model searches by itself, and cannot be told what an answer must or must not have"
+            )
+            raise UsageError(problem, where=where, remedy="ask the model of Headway that it was made from, or its ONNX export")
 
 
 def _limits(

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from headway.config import DecodingConfig
 from headway.inference.constraints import Sentence
 from headway.inference.decoding import Decoding, answers_of
+from headway.inference.wishes import Wish
 
 
 class Speaker(Protocol):
@@ -27,8 +28,8 @@ class Speaker(Protocol):
         """A new batch, with nobody in it."""
         ...
 
-    def read(self, texts: Sequence[str]) -> list[Any]:
-        """What the model reads of each text; None of a blank one."""
+    def read(self, texts: Sequence[str], asked: Sequence[Wish] | None = None) -> list[Any]:
+        """What the model reads of each text, with what is asked of its answer; None of a blank one."""
         ...
 
     def join(self, decoding: Decoding, readings: Sequence[Any], numbers: Sequence[int]) -> list[Sentence]: ...
@@ -65,12 +66,15 @@ class Lane:
     def open(self) -> int:
         return len(self._open) + len(self._blank)
 
-    def join(self, texts: Sequence[str], numbers: Sequence[int]) -> list[Ticket]:
+    def join(self, texts: Sequence[str], numbers: Sequence[int], asked: Sequence[Wish] | None = None) -> list[Ticket]:
         """Begins to answer; `numbers` are what the samples of each text are seeded with beside `options.seed`.
+
+        Args:
+            asked: of each answer.
 
         Raises UsageError and ModelError as `Decoding.join`; then none of them has begun.
         """
-        tickets = [Ticket(reading) for reading in self._speaker.read(texts)]
+        tickets = [Ticket(reading) for reading in self._speaker.read(texts, asked)]
         begun = [(ticket, number) for ticket, number in zip(tickets, numbers, strict=True) if ticket.reading is not None]
         if begun:
             readings = [ticket.reading for ticket, _ in begun]

@@ -25,10 +25,12 @@ from headway.data.media_preparation import MediaPreparation, row_of
 from headway.data.media_rows import MediaRow, unpack
 from headway.data.sound import split_at_quiet
 from headway.errors import DataError, UsageError
+from headway.inference.conditions import Conditions
 from headway.inference.ctc import spell
 from headway.inference.hypothesis import Hypothesis
 from headway.inference.predictor import NOTHING, Predictor, Source, Translation, list_of_files
 from headway.inference.translator import SOURCE_STEP, Translator
+from headway.inference.wishes import Wish, refusal, wishes
 from headway.languages import writes_spaces
 
 _HELD_BYTES = 1 << 28  # of windows that are answered together
@@ -52,9 +54,12 @@ class MediaPredictor(Predictor):
         other.refuses = True
         return other
 
-    def predict(self, lines: Sequence[str | bytes], *, to: str | None = None, from_: str | None = None) -> list[str]:
-        """The best answer to each file. Raises UsageError for what is no list of paths, or of bytes."""
-        return list(self.predict_stream(list_of_files(lines)))
+    def predict(
+        self, lines: Sequence[str | bytes], *, to: str | None = None, from_: str | None = None, **asked: Any
+    ) -> list[str]:
+        """The best answer to each file. Raises UsageError for what is no list of files, and for a glossary or the like."""
+        files = list_of_files(lines)
+        return [found[0].text for found in self.answer_pieces([files], wishes(len(files), **asked))]
 
     @cached_property
     def _preparation(self) -> MediaPreparation:
@@ -64,7 +69,9 @@ class MediaPredictor(Predictor):
     def _translator(self) -> Translator:
         return _MediaTranslator(self._loaded, self.options)
 
-    def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
+    def _translate(self, lines: list[str], first: int, asked: Sequence[Wish] | None) -> list[list[Translation]]:
+        if asked is not None and any(asked):
+            raise refusal(next(filter(None, asked)), "a model that reads files")
         parts: list[list[list[Translation]]] = [[] for _ in lines]
         lasting: list[list[float]] = [[] for _ in lines]
         for windows, owners in self._held_together(lines):
@@ -164,8 +171,8 @@ class _MediaTranslator(Translator):
         source_BSF, mask_BS = map(torch.from_numpy, padded_positions(rows, self.model.media, step))
         return source_BSF, mask_BS
 
-    def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:
+    def generate(self, rows: list[Any], numbers: list[int], conditions: Sequence[Conditions | None]) -> list[list[Hypothesis]]:
         if self.options.method != "ctc":
-            return super().generate(rows, numbers)
+            return super().generate(rows, numbers, conditions)
         source_BSF, mask_BS = self.batch(rows)
         return spell(self.model, source_BSF.to(self.device), mask_BS.to(self.device), self.options)

@@ -11,7 +11,7 @@ import itertools
 import logging
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,19 +28,20 @@ from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
 from headway.data.tokenizer import Tokenizers
 from headway.errors import UsageError
+from headway.inference.conditions import Conditions
 from headway.inference.constraints import Sentence
-from headway.inference.decoding import Decoding
+from headway.inference.decoding import Decoding, phrases_need_beams
 from headway.inference.direction import choose_direction
+from headway.inference.grouping import in_batches
 from headway.inference.hypothesis import Hypothesis, OwnSearch
 from headway.inference.precision import choose_inference_precision, prepare
 from headway.inference.translator import Translator, positions_of_model
+from headway.inference.wishes import Wish, WishReader, wishes
 from headway.model.transformer import Transformer
 from headway.model_dir import LoadedModel, load_model
 from headway.training.parallel import choose_device, keep_freed_memory
 
 PIECE_LINES = 2048  # lines that are sorted and held together
-MOST_QUERIES = 320  # sentences × beams decoded at a time: of more, logits and caches outgrow the processor's own memory
-SMALLEST_SHARE = 8  # sentences: fewer are translated as fast by one worker
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which is no character
 _LINE_BREAK = re.compile("[\r\n]+")
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Translation:
     token_scores: list[float]  # log-probability of each piece and, last, of the end
     cut: bool  # the line was longer than the model reads
     windows: tuple[tuple[float, str], ...] = ()  # of a recording: seconds of each, and what was written of it
+    missed: tuple[str, ...] = ()  # translations of the glossary for which there was no room
 
     @property
     def log_probability(self) -> float:
@@ -94,6 +96,7 @@ class Source:
     place: int
     ids: Any  # of pieces; of media the positions [S, F]
     cut: bool
+    conditions: Conditions | None = None  # of its answer
 
 
 def decoding_options(config: Config, given: dict[str, Any]) -> DecodingConfig:
@@ -175,16 +178,28 @@ class Predictor:
         self._asked: tuple[str | None, str | None] = (None, None)  # into which language, and from which
         self._others: dict[tuple[str | None, str | None], Predictor] = {}  # the same, asked for other languages
 
-    def predict(self, lines: Sequence[str], *, to: str | None = None, from_: str | None = None) -> list[str]:
+    def predict(
+        self,
+        lines: Sequence[str],
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        glossary: Mapping[str, str] | None = None,
+        forbidden: Sequence[str] | None = None,
+        prefixes: Sequence[str] | None = None,
+    ) -> list[str]:
         """The best translation of each line; an empty line for an empty one.
 
         Args:
             to, from_: the languages, as `towards` takes them.
+            glossary, forbidden, prefixes: see docs/constraints.md.
 
-        Raises UsageError for what is no list of texts, and as `towards` does.
+        Raises UsageError for what is no list of texts, or cannot be asked of the model, and as `towards` does.
         """
         texts = list_of_texts(lines)
-        return list((self.towards(to, from_) if to or from_ else self).predict_stream(texts))
+        asked = wishes(len(texts), glossary, forbidden, prefixes)
+        speaker = self.towards(to, from_) if to or from_ else self
+        return [found[0].text for found in speaker.answer_pieces([texts], asked)]
 
     def towards(self, to: str | None = None, from_: str | None = None) -> Predictor:
         """The same model in one of its directions.
@@ -199,6 +214,7 @@ class Predictor:
             other = copy.copy(self)
             other._asked = (to, from_)
             other._ends = other._choose_ends()
+            other.__dict__.pop("_wish_reader", None)
             other._translator = self._translator  # its weights are laid out once
             self._others[to, from_] = other
         return self._others[to, from_]
@@ -231,11 +247,13 @@ class Predictor:
         """The `n_best` translations of each line, best first, in order."""
         return self._answers(_pieces(lines, piece_lines))
 
-    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
-        """The same for lines that come in lists: the answers to a list do not wait for the next one. Says how many were cut."""
+    def answer_pieces(self, pieces: Iterable[list[str]], asked: Iterable[Wish] | None = None) -> Iterator[list[Translation]]:
+        """The same for lines that come in lists, and what is `asked` of each. Says how many were cut, and what had no room."""
         with CutTexts(self._loaded.config.data.max_length) as cut:
-            for found in self._answers(pieces):
+            for number, found in enumerate(self._answers(pieces, asked), 1):
                 cut.add(found[0].cut, 1)
+                if found[0].missed:
+                    _log.warning("text %d: its answer has no room for %s", number, ", ".join(found[0].missed))
                 yield found
 
     def details(self, answer: Translation) -> dict[str, Any]:
@@ -246,31 +264,31 @@ class Predictor:
             "confidence": mean_probability(answer.token_scores),
             "tokens": probabilities_of(answer.pieces, answer.token_scores),
             "cut": answer.cut,
+            **({"missed": list(answer.missed)} if answer.missed else {}),
         }
 
-    def _answers(self, pieces: Iterable[list[str]]) -> Iterator[list[Translation]]:
-        first = 0
+    def _answers(self, pieces: Iterable[list[str]], asked: Iterable[Wish] | None = None) -> Iterator[list[Translation]]:
+        first, remaining = 0, None if asked is None else iter(asked)
         for lines in pieces:
             for start in range(0, len(lines), self.piece_lines):
                 piece = lines[start : start + self.piece_lines]
-                yield from self._translate(piece, first)
+                own = None if remaining is None else list(itertools.islice(remaining, len(piece)))
+                yield from self._translate(piece, first, own)
                 first += len(piece)
 
-    def _translate(self, lines: list[str], first: int) -> list[list[Translation]]:
+    def _translate(self, lines: list[str], first: int, asked: Sequence[Wish] | None) -> list[list[Translation]]:
         answers = [[NOTHING] for _ in lines]
-        for source, found in self._answered(self._read(lines), first):
+        sources = [source for source in self.read(lines, asked) if source is not None]
+        for source, found in self._answered(sources, first):
             answers[source.place] = found
         return answers
 
     def _answered(self, sources: list[Source], first: int) -> Iterator[tuple[Source, list[Translation]]]:
         """Each source with its answers, in any order."""
-        batches = list(_batches(sources, self.options, self._workers))
+        batches = list(in_batches(sources, self.options, self._workers))
         for batch, found in zip(batches, self._generate_all(batches, first), strict=True):
             for source, hypotheses in zip(batch, found, strict=True):
                 yield source, [self._written(hypothesis, source) for hypothesis in hypotheses]
-
-    def _read(self, lines: list[str]) -> list[Source]:
-        return [source for source in self.read(lines) if source is not None]
 
     # ---- a lane: texts that come one after another (inference/lanes.py) ----
 
@@ -285,19 +303,34 @@ class Predictor:
         """A batch that texts join and leave; the model must take steps."""
         return self._translator.decoding()
 
-    def read(self, texts: Sequence[str]) -> list[Source | None]:
-        """What the model reads of each text; None of a blank one."""
+    def read(self, texts: Sequence[str], asked: Sequence[Wish] | None = None) -> list[Source | None]:
+        """What the model reads of each text, with what is asked of its answer; None of a blank one."""
         ends = self._ends
         prepared = [ends.source_steps.apply(whole_characters(text)) for text in texts]
         found: list[Source | None] = []
         for place, ids in enumerate(self._loaded.tokenizers.source.encode_many(prepared)):
             kept = ids[-ends.longest :] if self._keeps_end else ids[: ends.longest]
             blank = not ids or is_blank(prepared[place])
-            found.append(None if blank else Source(place, [*ends.tag, *kept], len(ids) > ends.longest))
+            cut = len(ids) > ends.longest
+            own = self._conditions(asked[place], kept if cut else prepared[place]) if asked and asked[place] else None
+            found.append(None if blank else Source(place, [*ends.tag, *kept], cut, own))
         return found
 
+    def _conditions(self, asked: Wish, source: str | list[int]) -> Conditions | None:
+        """What is asked of the answer to a source, in pieces. Raises UsageError for what cannot be asked of this model."""
+        if asked.glossary and self.options.method != "beam":
+            raise phrases_need_beams(self.options.method)
+        read = source if isinstance(source, str) else self._loaded.tokenizers.source.decode(source)
+        return self._wish_reader.conditions(asked, read)
+
+    @cached_property
+    def _wish_reader(self) -> WishReader:
+        ends = self._ends
+        return WishReader(self._loaded.tokenizers, ends.source_steps, ends.target_steps, ends.longest)
+
     def join(self, decoding: Decoding, readings: Sequence[Source], numbers: Sequence[int]) -> list[Sentence]:
-        return self._translator.join(decoding, [source.ids for source in readings], numbers)
+        conditions = [source.conditions for source in readings]
+        return self._translator.join(decoding, [source.ids for source in readings], numbers, conditions)
 
     def partly(self, ids: list[int], source: Source) -> str:
         """The text of an answer that is not done, whose ids are these so far."""
@@ -320,14 +353,15 @@ class Predictor:
             score=hypothesis.score,
             token_scores=hypothesis.token_scores,
             cut=source.cut,
+            missed=() if source.conditions is None else tuple(source.conditions.missed(text)),
         )
 
     def _generate_all(self, batches: list[list[Source]], first: int) -> Iterator[list[list[Hypothesis]]]:
         rows = [[source.ids for source in batch] for batch in batches]
         numbers = [[first + source.place for source in batch] for batch in batches]
-        generate = self._translator.generate
+        conditions = [[source.conditions for source in batch] for batch in batches]
         one_by_one = self._workers == 1 or len(rows) == 1
-        return map(generate, rows, numbers) if one_by_one else self._pool.map(generate, rows, numbers)
+        return (map if one_by_one else self._pool.map)(self._translator.generate, rows, numbers, conditions)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -364,20 +398,3 @@ class _Ends:
 def _pieces(lines: Iterable[str], most: int) -> Iterator[list[str]]:
     remaining = iter(lines)
     return iter(lambda: list(itertools.islice(remaining, most)), [])
-
-
-def _batches(sources: list[Source], options: DecodingConfig, workers: int) -> Iterator[list[Source]]:
-    """Sources of like length together, the longest first, at most `batch_tokens` padded tokens and `MOST_QUERIES` a batch.
-
-    What fits in one batch is shared among the workers, if each gets enough to be worth it.
-    """
-    queries = {"beam": options.beam_size, "sample": options.n_best}.get(options.method, 1)
-    most_rows = max(1, min(MOST_QUERIES // queries, max(SMALLEST_SHARE, -(-len(sources) // workers))))
-    batch: list[Source] = []
-    for source in sorted(sources, key=lambda source: -len(source.ids)):
-        if batch and (len(batch) == most_rows or (len(batch) + 1) * (len(batch[0].ids) + 1) > options.batch_tokens):
-            yield batch
-            batch = []
-        batch.append(source)
-    if batch:
-        yield batch

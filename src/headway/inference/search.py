@@ -13,6 +13,7 @@ from torch import Tensor
 
 from headway.errors import ModelError
 from headway.inference.constraints import NEVER, Constraints, Sentence
+from headway.inference.demands import Going
 from headway.inference.hypothesis import Hypothesis
 from headway.inference.ranking import best_continuations, best_tokens, log_normaliser
 
@@ -109,12 +110,15 @@ class BeamSearch(Search):
 
     def choose(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor, list[bool]]:
         V, beams = logits_BKV.shape[2], self.options.beam_size
+        demanding = [_Demanding(self, row, logits_BKV) for row in range(len(self.sentences)) if self._demands(row)]
         logits_BKV, normaliser_BK = self.constrained(logits_BKV)
         offsets_BK = (self.totals_BK - normaliser_BK).float()
         places_BC = best_continuations(logits_BKV, offsets_BK, 2 * beams)
         parents_BC, tokens_BC = places_BC // V, places_BC % V
         scores_BC = (logits_BKV.flatten(1).gather(1, places_BC) - normaliser_BK.gather(1, parents_BC)).double()
         totals_BC = self.totals_BK.gather(1, parents_BC) + scores_BC
+        for one in demanding:
+            one.share_out(logits_BKV, normaliser_BK, (parents_BC, tokens_BC, scores_BC, totals_BC))
 
         ends_BC = tokens_BC == self.constraints.eos_id
         rows, places = (ends_BC & (totals_BC > NEVER))[:, :beams].nonzero(as_tuple=True)
@@ -127,6 +131,11 @@ class BeamSearch(Search):
         self.extend(tokens_BK, parents_BK, scores_BC.gather(1, open_BK))
         best_open = self.totals_BK[:, 0].tolist()
         return tokens_BK, parents_BK, [self._done(*pair) for pair in zip(self.sentences, best_open, strict=True)]
+
+    def _demands(self, row: int) -> bool:
+        """Whether phrases are demanded of a sentence, and it is past its forced prefix."""
+        sentence = self.sentences[row]
+        return sentence.demand is not None and sentence.begun + len(sentence.prefix) <= self.ids_BKT.shape[2]
 
     def _remember(self, parents_BC: Tensor, tokens_BC: Tensor, totals_BC: Tensor, ends_BC: Tensor, open_BK: Tensor) -> None:
         if self.history is None:
@@ -161,6 +170,80 @@ class BeamSearch(Search):
     def join(self, other: Self) -> None:
         super().join(other)
         self.totals_BK = torch.cat((self.totals_BK, other.totals_BK))
+
+
+class _Demanding:
+    """One step of a sentence of which phrases are demanded; see `demands.py`.
+
+    Args:
+        logits_BKV: before anything is forbidden: a demanded token is allowed though it repeats.
+    """
+
+    def __init__(self, search: BeamSearch, row: int, logits_BKV: Tensor) -> None:
+        sentence = search.sentences[row]
+        assert sentence.demand is not None
+        self._sentence, self._demand, self._row, self._eos_id = sentence, sentence.demand, row, search.constraints.eos_id
+        length = search.ids_BKT.shape[2] - sentence.begun - len(sentence.prefix)
+        self._room, self._beams = sentence.limit - length - 1, search.options.beam_size
+        self._totals = search.totals_BK[row, : logits_BKV.shape[1]].tolist()
+        self._alive = [beam for beam, total in enumerate(self._totals) if total > NEVER]
+        self._bound: set[int] = set()  # beams that must go on with a phrase, lest a forbidden word stay behind
+        self._wanted = [(beam, token) for beam in self._alive for token in self._may_want(beam, search.ids_BKT[row, beam])]
+        beams, tokens = zip(*self._wanted, strict=True) if self._wanted else ((), ())
+        self._logits_N = logits_BKV[row, list(beams), list(tokens)].float()
+
+    def _may_want(self, beam: int, ids_T: Tensor) -> list[int]:
+        """The end, and the demanded tokens that may follow."""
+        state, barred = self._demand.states[beam], self._sentence.forbidden
+        wanted = self._demand.wanted(state)
+        if barred is not None:
+            ids = ids_T[self._sentence.begun :].tolist()
+            never = set(barred.after(ids).tolist())
+            wanted = [token for token in wanted if token not in never or self._demand.word_goes_on(state, token)]
+            if barred.at_the_end_of(ids):
+                self._bound.add(beam)
+                wanted = [token for token in wanted if self._demand.is_within_word(token)]
+        return [self._eos_id, *wanted]
+
+    def share_out(self, logits_BKV: Tensor, normaliser_BK: Tensor, chosen: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+        """Puts what goes on into the row of parents, tokens, scores and totals [B, C]: first what ends, then what stays open."""
+        row, eos = self._row, self._eos_id
+        raw = (self._logits_N - normaliser_BK[row, [beam for beam, _ in self._wanted]]).double().tolist()
+        end = (logits_BKV[row, :, eos] - normaliser_BK[row]).double().tolist()
+        scores = self._best_of_each(logits_BKV[row].clone(), normaliser_BK[row])
+        scores |= {pair: score for pair, score in zip(self._wanted, raw, strict=True) if pair[1] != eos}
+        free = [beam for beam in self._alive if beam not in self._bound]
+        may_end = [beam for beam in free if self._demand.may_end(self._demand.states[beam]) and end[beam] > NEVER]
+        open_ones = [self._candidate(beam, token, score) for (beam, token), score in scores.items()]
+        ended, kept = self._demand.choose(open_ones, [self._candidate(beam, eos, end[beam]) for beam in may_end], self._room)
+        if not (ended or kept or self._sentence.found) and self._alive:  # what is forbidden leaves no way: it ends as it is
+            scores = dict(zip(self._wanted, raw, strict=True))
+            ended = [self._candidate(beam, eos, scores[beam, eos]) for beam in self._alive[:1]]
+        idle = Going(NEVER, 0, int(eos == 0), NEVER)
+        row_C = [*ended, *kept, *[idle] * (chosen[0].shape[1] - len(ended) - len(kept))]
+        columns = [one.parent for one in row_C], [one.token for one in row_C], [one.score for one in row_C]
+        for tensor, values in zip(chosen, (*columns, [one.total for one in row_C]), strict=True):
+            tensor[row] = torch.tensor(values, dtype=tensor.dtype, device=tensor.device)
+
+    def _best_of_each(self, logits_KV: Tensor, normaliser_K: Tensor) -> dict[tuple[int, int], float]:
+        """The best tokens of each beam but the end, as many as there are beams."""
+        logits_KV[:, self._eos_id] = NEVER
+        for beam in self._alive:
+            if (spoiling := self._demand.spoiling(self._demand.states[beam])) is not None:
+                logits_KV[beam, spoiling.to(logits_KV.device)] = NEVER
+        tokens_KC = best_tokens(logits_KV, self._beams)
+        scores_KC = (logits_KV.gather(1, tokens_KC) - normaliser_K[:, None]).double().tolist()
+        found = zip(tokens_KC.tolist(), scores_KC, strict=True)
+        return {
+            (beam, token): score
+            for beam, pairs in enumerate(found)
+            if beam in self._alive and beam not in self._bound
+            for token, score in zip(*pairs, strict=True)
+            if score > NEVER
+        }
+
+    def _candidate(self, beam: int, token: int, score: float) -> Going:
+        return Going(self._totals[beam] + score, beam, token, score)
 
 
 class Walk(Search):

@@ -14,6 +14,7 @@ from headway.config import DecodingConfig, ModelConfig, TrainingConfig
 from headway.data.opening import target_opening
 from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from headway.inference.conditions import Conditions
 from headway.inference.constraints import Constraints, Sentence
 from headway.inference.decoding import Decoding, answers_of, generate
 from headway.inference.hypothesis import Hypothesis, OwnSearch
@@ -40,8 +41,12 @@ class Translator:
         """Rows as what the encoder reads, and its mask."""
         return _padded(rows, positions_of_model(self.model.config))
 
-    def generate(self, rows: list[Any], numbers: list[int]) -> list[list[Hypothesis]]:
-        """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch."""
+    def generate(self, rows: list[Any], numbers: list[int], conditions: Sequence[Conditions | None]) -> list[list[Hypothesis]]:
+        """`numbers` are those of the lines: a sample belongs to its line, not to its place in a batch.
+
+        Args:
+            conditions: of each answer.
+        """
         ids_BS, mask_BS = self.batch(rows)
         found = generate(
             self.model,
@@ -50,12 +55,16 @@ class Translator:
             self.options,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            prefixes=[self.opening] * len(rows),
+            prefixes=self._prefixes(conditions),
             forbidden_ids=self.forbidden_ids,
             forbidden_first=self.forbidden_first,
             sentence_numbers=numbers,
+            conditions=conditions,
         )
         return [[one.without(len(self.opening)) for one in answers] for answers in found]
+
+    def _prefixes(self, conditions: Sequence[Conditions | None]) -> list[list[int]]:
+        return [[*self.opening, *(own.prefix if own is not None else ())] for own in conditions]
 
     def with_options(self, options: DecodingConfig) -> Translator:
         """The same model, its search told otherwise; precision and what it may say stay."""
@@ -69,9 +78,11 @@ class Translator:
         constraints = Constraints(self.options, EOS_ID, (self.forbidden_ids, self.forbidden_first))
         return Decoding(self.model, constraints, bos_id=BOS_ID)
 
-    def join(self, decoding: Decoding, rows: list[Any], numbers: Sequence[int]) -> list[Sentence]:
+    def join(
+        self, decoding: Decoding, rows: list[Any], numbers: Sequence[int], conditions: Sequence[Conditions | None]
+    ) -> list[Sentence]:
         ids_BS, mask_BS = (tensor.to(self.device) for tensor in self.batch(rows))
-        return decoding.join(ids_BS, mask_BS, [list(self.opening) for _ in rows], list(numbers))
+        return decoding.join(ids_BS, mask_BS, self._prefixes(conditions), list(numbers), conditions)
 
     def answers(self, sentence: Sentence) -> list[Hypothesis]:
         return [one.without(len(self.opening)) for one in answers_of(sentence, self.options)]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from typing import Any, Self
 
 from headway.data.pairs import forbidden_first, forbidden_ids
 from headway.data.preprocessing import Preprocessor
 from headway.data.tokenizer import BOS_ID, EOS_ID, UNK_ID
+from headway.inference.conditions import Conditions
 from headway.inference.constraints import Constraints, Sentence
 from headway.inference.decoding import Decoding, answers_of, generate
+from headway.inference.grouping import MOST_QUERIES
 from headway.inference.hypothesis import Hypothesis, OwnSearch
 from headway.inference.predictor import (
-    MOST_QUERIES,
     decoding_options,
     list_of_texts,
     mean_probability,
@@ -24,6 +27,7 @@ from headway.inference.predictor import (
     ready_to_compute,
     whole_characters,
 )
+from headway.inference.wishes import Wish, WishReader, refusal, wishes
 from headway.model_dir import LoadedModel, load_model
 
 _log = logging.getLogger(__name__)
@@ -47,6 +51,7 @@ class Prompt:
 
     ids: list[int]
     prefix: list[int]
+    conditions: Conditions | None = None  # of what follows
 
 
 class Writer:
@@ -67,7 +72,7 @@ class Writer:
         loaded = path if isinstance(path, LoadedModel) else load_model(path)
         config = loaded.config
         self.options = decoding_options(config, decoding)
-        self._tokenizer = loaded.tokenizers.target
+        self._tokenizers, self._tokenizer = loaded.tokenizers, loaded.tokenizers.target
         self._steps = Preprocessor(config.data.preprocessing, config.data.source_language)
         self._context_length = config.data.max_length
         asked = config.model_copy(update={"decoding": self.options})
@@ -81,9 +86,16 @@ class Writer:
         other.options = decoding_options(self._config, {**self.options.model_dump(), **decoding})
         return other
 
-    def predict(self, prompts: Sequence[str]) -> list[str]:
-        """The best text for each prompt; an empty one leaves the model free. Raises UsageError as `write`."""
-        return [found[0].text for found in self.write(prompts)]
+    def predict(self, prompts: Sequence[str], *, forbidden: Sequence[str] | None = None, **asked: Any) -> list[str]:
+        """The best text for each prompt; an empty one leaves the model free.
+
+        Args:
+            forbidden: texts that nothing has which follows.
+
+        Raises UsageError as `write`, and for a glossary or prefixes, which are for texts that are put in other words.
+        """
+        texts = list_of_texts(prompts)
+        return [found[0].text for found in self.answer_pieces([texts], wishes(len(texts), forbidden=forbidden, **asked))]
 
     def write(self, prompts: Sequence[str]) -> Iterator[list[Written]]:
         """The `n_best` texts for each prompt, best first, in order. Raises UsageError for what is no list of texts."""
@@ -99,18 +111,20 @@ class Writer:
             "tokens": probabilities_of(answer.pieces[answer.prompt_pieces :], scores),
         }
 
-    def answer_pieces(self, pieces: Iterable[list[str]]) -> Iterator[list[Written]]:
-        """The same for prompts that come in lists: the answers to a list do not wait for the next one."""
+    def answer_pieces(self, pieces: Iterable[list[str]], asked: Iterable[Wish] | None = None) -> Iterator[list[Written]]:
+        """The same for prompts that come in lists: the answers to a list do not wait for the next one; `asked`: of each."""
         queries = {"beam": self.options.beam_size, "sample": self.options.n_best, "greedy": 1}[self.options.method]
         together, first = max(1, MOST_QUERIES // queries), 0
+        remaining = None if asked is None else iter(asked)
         for prompts in pieces:
             for start in range(0, len(prompts), together):
                 batch = prompts[start : start + together]
-                yield from self._write(batch, first)
+                own = None if remaining is None else list(itertools.islice(remaining, len(batch)))
+                yield from self._write(batch, first, own)
                 first += len(batch)
 
-    def _write(self, prompts: list[str], first: int) -> Iterator[list[Written]]:
-        readings = self.read(prompts, first)
+    def _write(self, prompts: list[str], first: int, asked: Sequence[Wish] | None) -> Iterator[list[Written]]:
+        readings = self.read(prompts, asked, first)
         found = generate(
             self._model,
             None,
@@ -123,6 +137,7 @@ class Writer:
             forbidden_first=self._never_first,
             sentence_numbers=range(first, first + len(prompts)),
             context_length=self._context_length,
+            conditions=[reading.conditions for reading in readings],
         )
         for reading, hypotheses in zip(readings, found, strict=True):
             yield [self._written(hypothesis, reading) for hypothesis in hypotheses]
@@ -152,14 +167,26 @@ class Writer:
         constraints = Constraints(self.options, EOS_ID, (self._never, self._never_first))
         return Decoding(self._model, constraints, bos_id=BOS_ID, context_length=self._context_length)
 
-    def read(self, prompts: Sequence[str], first: int = 0) -> list[Prompt]:
-        """What the model reads of each; `first` is the number of the first, for warnings."""
+    def read(self, prompts: Sequence[str], asked: Sequence[Wish] | None = None, first: int = 0) -> list[Prompt]:
+        """What the model reads of each, with what is asked of its answer; `first` is the number of the first, for warnings."""
         texts = [self._steps.apply(whole_characters(prompt)) for prompt in prompts]
         rows = self._tokenizer.encode_many(texts)
-        return [Prompt(row, self._fitting(row, first + place)) for place, row in enumerate(rows)]
+        own = [self._conditions(one) for one in asked] if asked is not None else [None] * len(rows)
+        return [Prompt(row, self._fitting(row, first + place), own[place]) for place, row in enumerate(rows)]
+
+    def _conditions(self, asked: Wish) -> Conditions | None:
+        if asked.glossary or asked.prefix.strip():
+            remedy = "begin the prompt with it" if not asked.glossary else "leave it out"
+            raise refusal(replace(asked, forbidden=()), "a language model, which goes on from a text,", remedy)
+        return self._wish_reader.conditions(asked, "")
+
+    @cached_property
+    def _wish_reader(self) -> WishReader:
+        return WishReader(self._tokenizers, self._steps, self._steps, self._context_length)
 
     def join(self, decoding: Decoding, readings: Sequence[Prompt], numbers: Sequence[int]) -> list[Sentence]:
-        return decoding.join(None, None, [list(reading.prefix) for reading in readings], list(numbers))
+        conditions = [reading.conditions for reading in readings]
+        return decoding.join(None, None, [list(reading.prefix) for reading in readings], list(numbers), conditions)
 
     def partly(self, ids: list[int], reading: Prompt) -> str:
         """The text of an answer that is not done, prompt included, whose ids are these so far."""

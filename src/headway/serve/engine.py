@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from headway.inference.embedder import Vector
 from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor, Translation
+from headway.inference.wishes import Wish, refusal
 from headway.inference.writer import Writer, Written
 from headway.model_dir import LoadedModel
 from headway.serve.explaining import Explaining
@@ -25,7 +26,9 @@ from headway.serve.file_jobs import answers_to_file, reads_files, text_of
 
 TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
 PATIENCE = 4  # steps that a text waits for others to begin with it
-SHORT = ("text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains")
+SHORT = (
+    "text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains", "missed",
+)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +42,7 @@ class Job:
         stream: what has been written is told at every step.
         details: how sure each part of an answer is is told too.
         explain: the best answer is explained. found: that answer, once it is there.
+        glossary, forbidden, prefix: what is asked of the answer; texts that differ in it share a lane.
     """
 
     number: int
@@ -53,6 +57,13 @@ class Job:
     details: bool = False
     explain: bool = False
     found: Any = None
+    glossary: dict[str, str] = field(default_factory=dict)
+    forbidden: list[str] = field(default_factory=list)
+    prefix: str = ""
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(tuple(self.glossary.items()), tuple(self.forbidden), self.prefix)
 
     @property
     def way(self) -> str:
@@ -163,6 +174,14 @@ class Engine:
             predictor = predictor.with_options(**job.decoding)
         return predictor.towards(job.to, job.from_) if isinstance(predictor, Predictor) else predictor
 
+    def _wishes(self, jobs: Sequence[Job]) -> Iterator[list[Wish]]:
+        """Of a model that writes, what is asked of its answers. Raises UsageError where another is asked so."""
+        asked = [job.wish for job in jobs]
+        if self._writes:
+            yield asked
+        elif any(asked):
+            raise refusal(next(filter(None, asked)), "a model that writes no text")
+
     def _board(self, way: str, lane: _Passengers) -> list[Reply]:
         """Those that wait begin together: a few at a time, so that the first pass over them is worth its while."""
         jobs, room = self._waiting[way], self._at_a_time - lane.open
@@ -193,7 +212,7 @@ class Engine:
             if self._reads_files:
                 found = [answers_to_file(predictor, jobs[0], self._seconds)]
             else:
-                found = list(predictor.answer_pieces([list(map(text_of, jobs))]))
+                found = list(predictor.answer_pieces([list(map(text_of, jobs))], *self._wishes(jobs)))
         except Exception as error:
             if len(jobs) == 1:
                 return [Reply.failed(jobs[0], error)]
@@ -249,7 +268,8 @@ class _Passengers:
 
     def join(self, jobs: Sequence[Job]) -> list[Reply]:
         try:
-            tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs])
+            wishes = [job.wish for job in jobs]
+            tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs], wishes)
         except Exception as error:
             if len(jobs) == 1:
                 return [Reply.failed(jobs[0], error)]

@@ -18,6 +18,7 @@ class Limits:
         body_bytes: of a request. file_bytes: of a file that is sent. files: that are received or answered at the same time.
         texts: of a request. characters: of a text.
         explained: characters of a text whose answer is explained.
+        terms: of a glossary, and texts that a request forbids. term_characters: of each, of a translation, and of a prefix.
         waiting: texts that are accepted and not answered yet, of a model; more are refused.
         at_a_time: texts that one worker has at the same time; the others wait their turn.
         seconds: until a request is given up. read_seconds: for the head of a request, and for each part of its body.
@@ -31,6 +32,8 @@ class Limits:
     texts: int = 256
     characters: int = 20_000
     explained: int = 2_000
+    terms: int = 200
+    term_characters: int = 200
     waiting: int = 512
     at_a_time: int = 64
     seconds: float = 60.0

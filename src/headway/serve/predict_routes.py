@@ -13,6 +13,7 @@ from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import StrictRoute
+from headway.serve.wishes import Wishes
 
 Name = Annotated[str, Path(max_length=200, description="of a model, as GET /models tells it")]
 Language = Annotated[str, StringConstraints(max_length=35, strict=True)]
@@ -42,7 +43,7 @@ class Decoding(_Given):
     top_p: Annotated[StrictFloat | StrictInt | None, _bounded("top_p")] = None
 
 
-class Question(_Given):
+class Question(Wishes, _Given):
     """Texts for a model: of a reader `question TAB passage`, of a language model prompts."""
 
     texts: list[Annotated[str, StringConstraints(strict=True)]] = Field(min_length=1)
@@ -70,7 +71,8 @@ class Question(_Given):
             "seed": self.seed,
             "details": self.details,
         } | ({"explain": True} if self.explain else {})
-        return [{"text": text, **shared} for text in self.texts]
+        wishes = self.wishes(len(self.texts), limits)
+        return [{"text": text, **shared, **wish} for text, wish in zip(self.texts, wishes, strict=True)]
 
 
 class Answered(BaseModel):
