@@ -11,7 +11,7 @@ from headway.errors import UsageError
 class Limits:
     """
     Attributes:
-        body_bytes: of a request. texts: of a request. characters: of a text.
+        body_bytes: of a request. texts: of a request. characters: of a text. sentences: of all documents of a request.
         waiting: texts that are accepted and not answered yet, of a model; more are refused.
         at_a_time: texts that one worker has at the same time; the others wait their turn.
         seconds: until a request is given up. read_seconds: for the head of a request, and for each part of its body.
@@ -22,6 +22,7 @@ class Limits:
     body_bytes: int = 2 << 20
     texts: int = 256
     characters: int = 20_000
+    sentences: int = 1024
     waiting: int = 512
     at_a_time: int = 64
     seconds: float = 60.0

@@ -46,7 +46,7 @@ class Service:
             async with asyncio.timeout(self.limits.seconds), asyncio.TaskGroup() as group:
                 asked = [group.create_task(pool.ask(job)) for job in jobs]
         except TimeoutError:
-            raise self._too_long() from None
+            raise self.too_long() from None
         except BaseExceptionGroup as several:
             raise _told(several.exceptions[0]) from None
         self.metrics.texts(name, len(jobs))
@@ -64,14 +64,15 @@ class Service:
                     yield text
             yield asked.result()[0]["text"]
         except TimeoutError:
-            raise self._too_long() from None
+            raise self.too_long() from None
         except (Busy, NotReady, Refused) as error:
             raise _told(error) from None
         finally:
             asked.cancel()
         self.metrics.texts(name, 1)
 
-    def _too_long(self) -> Problem:
+    def too_long(self) -> Problem:
+        """What a request ends with whose time is over."""
         problem = f"there was no answer within {self.limits.seconds:g} seconds"
         return Problem(504, "too_long", problem, "send shorter texts, or fewer")
 
