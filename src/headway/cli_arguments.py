@@ -86,7 +86,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--scores", {"action": "store_true", "help": "with their scores"}),
         ("--precision", {"type": float, "metavar": "P", "help": "`?` where it is not so sure that this share is right"}),
         ("--details", {"action": "store_true", "help": "an object of JSON for each answer"}),
-        ("--format", {"choices": ("text",), "help": "the input is one document to translate; what lies between its sentences stays"}),
+        ("--format", {"choices": ("text", "html"), "help": "the input is one document to translate; blanks, lines, tags stay"}),
         ("--engine", {"metavar": "NAME", "help": "what must run it: headway, ctranslate2, onnx"}),
     ],
     "chat": [RUN, DECODING],

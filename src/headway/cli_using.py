@@ -121,9 +121,9 @@ def predict(arguments: Arguments) -> None:
     95 % of its answers to be right. --details tells the probabilities of labels, of each tag, of each piece that was written.
 
     examples:
-      echo "A man is riding a horse." | headway predict runs/multi30k
       headway predict runs/multi30k input.txt --n-best 5 decoding.beam_size=10
       headway predict runs/tatoeba_en-zh letter.txt --to zh --format text
+      headway predict runs/multi30k page.html --format html -o seite.html
       headway predict runs/scenes photo.png other.jpg
     """
     from headway import load
@@ -178,7 +178,7 @@ def _translated(predictor: Any, arguments: Arguments, inputs: list[str]) -> str:
     blocks = blocks_of_stdin("a document, Ctrl-D ends") if from_stdin else read_blocks(inputs[0])
     name = STANDARD_INPUT if from_stdin else str(resolve(inputs[0]))
     text = document_of(blocks, name, "translate it in parts")
-    return translate(predictor, [text])[0]
+    return translate(predictor, [text], arguments.format)[0]
 
 
 def chat(arguments: Arguments) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ import headway
 from headway.cli import main
 from headway.errors import UsageError
 from headway.inference.documents import Answer, Document, translate
+from headway.inference.links import places_of, word_links
 
 RunOf = Callable[[str], Path]
 
@@ -21,8 +24,8 @@ def answered(text: str, source: str = "en", target: str = "de", longest: int = 1
     """Every sentence in capital letters; one that has more than `longest` characters was cut."""
     document, asked = Document(text, source, target), []
     while questions := document.questions():
-        asked += questions
-        document.answer([Answer(question.upper(), len(question) > longest) for question in questions])
+        asked += [question.text for question in questions]
+        document.answer([Answer(question.text.upper(), len(question.text) > longest) for question in questions])
     return document.translation(), asked
 
 
@@ -37,7 +40,7 @@ def test_what_lies_between_sentences_stays() -> None:
 def test_nothing_but_sentences_is_changed(text: str) -> None:
     document = Document(text, "en", "de")
     questions = document.questions()
-    document.answer([Answer(question) for question in questions])
+    document.answer([Answer(question.text) for question in questions])
     assert "".join(document.translation().split()) == "".join(text.split())
 
 
@@ -81,3 +84,41 @@ def test_a_model_translates_documents(run_of: RunOf, tmp_path: Path, capsys: pyt
 def test_only_a_translator_does(run_of: RunOf) -> None:
     with pytest.raises(UsageError, match="translates no documents"):
         translate(headway.load(str(run_of("dialogue"))), ["hello ."])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "expected"),
+    [
+        (["A", "man", "."], "A  man.", [(0, 1), (3, 6), (6, 7)]),
+        (["der", "“Hund”", "Straße"], 'Der "Hund" STRASSE', [(0, 3), (4, 10), (11, 18)]),
+        (["a", "<unk>", "b"], "a ☃ b", [(0, 1), (2, 3), (4, 5)]),
+        (["<2de>", "a"], "a", [None, (0, 1)]),
+        (["他", "说"], "他说", [(0, 1), (1, 2)]),
+        (["ab", "x", "y"], "ab", [(0, 2), None, None]),
+    ],
+)
+def test_words_are_found_in_the_text(words: list[str], text: str, expected: list[tuple[int, int] | None]) -> None:
+    assert places_of(words, text) == expected
+
+
+def test_only_sentences_with_a_tag_inside_are_aligned() -> None:
+    document = Document("<p><b>One.</b> Two <i>three</i>.</p><li>Four</li>", "en", "de", "html")
+    assert [(question.text, question.align) for question in document.questions()] == [
+        ("One.", False), ("Two three.", True), ("Four", False),
+    ]  # fmt: skip
+
+
+def test_tags_survive_translation(run_of: RunOf) -> None:
+    translator: Any = headway.load(str(run_of("translation")), precision="fp32", minimum_length=6)
+    page = "<p>the <b>red cat</b> sees <i class='x'>a dog</i> .</p>\n<p>a bird <img src=y> sings .</p>"
+    plain = re.sub("<[^p/][^>]*>|</[^p]>", "", page)
+    (found,) = translate(translator, [page], "html")
+    assert sorted(re.findall("<[^>]*>", found)) == sorted(re.findall("<[^>]*>", page))
+    one, two = translator.predict(["the red cat sees a dog .", "a bird sings ."])
+    assert re.sub("<[^>]*>", "", found).split() == f"{one} {two}".split()
+    assert translate(translator, [plain], "html") == [f"<p>{one.strip()}</p>\n<p>{two.strip()}</p>"]
+    text = "the red cat sees a dog ."
+    (answer,) = translator.translate_detailed([text])
+    links = word_links(translator, text, answer)
+    assert [text[link[2] : link[3]] for link in links if not link[4]] == text.split()
+    assert "".join(answer.text[link[0] : link[1]] for link in links if link[4]) == "".join(answer.text.split())

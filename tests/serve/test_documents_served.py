@@ -44,6 +44,14 @@ def test_documents_are_those_of_predict(server: Running, runs: dict[str, Path]) 
     assert [best[0]["text"] for best in answer.json()["answers"]] == translate(translator, [TEXT, "", "a dog ."])
 
 
+def test_tags_are_where_predict_puts_them(server: Running, runs: dict[str, Path]) -> None:
+    translator: Any = headway.load(str(runs["mt"]), precision="fp32")
+    page = "<h1>a dog</h1><p>the <b>red cat</b> sees <a href='x'>a dog</a> . a <i>bird</i> sings .</p>" + "<b>x" * 200
+    answer = server.ask("/predict/mt", {"texts": [page], "format": "html"})
+    assert answer.status == 200
+    assert answer.json()["answers"][0][0]["text"] == translate(translator, [page], "html")[0]
+
+
 def test_more_sentences_than_may_wait_are_answered_one_after_another(server: Running) -> None:
     with ThreadPoolExecutor(3) as clients:
         found = list(clients.map(lambda _: asked(server, "a dog sleeps .\n" * 70), range(2)))

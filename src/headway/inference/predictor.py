@@ -219,6 +219,10 @@ class Predictor:
         return _Ends.of(config.in_direction(choose_direction(config.data, *self._asked)), self._loaded.tokenizers)
 
     @property
+    def loaded(self) -> LoadedModel:
+        return self._loaded
+
+    @property
     def languages(self) -> tuple[str, str]:
         """What a translator reads and writes, in the direction that it was told. Raises UsageError where it must be told."""
         if self._loaded.config.task != "translation":

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from headway.inference.documents import Answer, Document
+from headway.inference.documents import Answer, Document, Form, Question
 from headway.serve.problems import Problem
 from headway.serve.service import Service
 
@@ -15,7 +15,7 @@ PAUSE = 0.1  # seconds, before a document that is under way asks for room again
 
 
 async def translate(
-    service: Service, model: str, texts: Sequence[str], job: dict[str, Any], to: str | None, from_: str | None
+    service: Service, model: str, texts: Sequence[str], form: Form, job: dict[str, Any], to: str | None, from_: str | None
 ) -> list[str]:
     """The translations of whole texts by a model.
 
@@ -28,15 +28,13 @@ async def translate(
     job = {**job, "to": to, "from_": from_}
     try:
         async with asyncio.timeout(service.limits.seconds):
-            documents = await asyncio.to_thread(lambda: [Document(text, source, target) for text in texts])
+            documents = await asyncio.to_thread(lambda: [Document(text, source, target, form) for text in texts])
             asked = 0
-            while questions := await asyncio.to_thread(lambda: [document.questions() for document in documents]):
-                sentences = [sentence for of_one in questions for sentence in of_one]
-                asked += len(sentences)
-                if not sentences:
-                    break
+            while any(questions := await asyncio.to_thread(lambda: [document.questions() for document in documents])):
+                every = [question for of_one in questions for question in of_one]
+                asked += len(every)
                 _refuse_many(asked, service.limits.sentences)
-                answers = iter(await _answers(service, model, [{**job, "text": sentence} for sentence in sentences]))
+                answers = iter(await _answers(service, model, job, every))
                 for document, of_one in zip(documents, questions, strict=True):
                     document.answer([next(answers) for _ in of_one])
             return await asyncio.to_thread(lambda: [document.translation() for document in documents])
@@ -44,20 +42,21 @@ async def translate(
         raise service.too_long() from None
 
 
-async def _answers(service: Service, model: str, jobs: list[dict[str, Any]]) -> list[Answer]:
+async def _answers(service: Service, model: str, shared: dict[str, Any], questions: Sequence[Question]) -> list[Answer]:
     """In order; as soon as one is there the next takes its place. What is accepted once is not refused for want of room."""
-    waiting = iter(enumerate(jobs))
-    found: list[Answer | None] = [None] * len(jobs)
+    waiting = iter(enumerate(questions))
+    found: list[Answer | None] = [None] * len(questions)
 
     async def one_after_another(patient: bool) -> None:
-        for place, job in waiting:
+        for place, question in waiting:
+            job = {**shared, "text": question.text, "align": question.align}
             best = (await _ask(service, model, job, patient=patient))[0]
-            found[place] = Answer(best["text"], best["cut"])
+            found[place] = Answer(best["text"], best["cut"], best.get("links", ()))
             patient = True
 
     try:
         async with asyncio.TaskGroup() as group:
-            for number in range(min(AT_A_TIME, len(jobs))):
+            for number in range(min(AT_A_TIME, len(questions))):
                 group.create_task(one_after_another(patient=number > 0))
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None

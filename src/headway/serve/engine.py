@@ -15,6 +15,7 @@ from typing import Any
 from headway.data.dialogues import history
 from headway.errors import HeadwayError, UsageError
 from headway.inference.lanes import Lane, Ticket
+from headway.inference.links import word_links
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
@@ -31,6 +32,7 @@ class Job:
     Attributes:
         said: of a conversation, in place of a text: what is to be answered comes last.
         stream: what has been written is told at every step.
+        align: which words of the text and of the best answer belong together is told, of a translation.
     """
 
     number: int
@@ -41,6 +43,7 @@ class Job:
     decoding: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     stream: bool = False
+    align: bool = False
 
     @property
     def way(self) -> str:
@@ -172,7 +175,11 @@ class Engine:
 
 
 def _replied(job: Job, predictor: Any, answers: Iterable[Any]) -> Reply:
-    return Reply(job.number, [predictor.details(answer) for answer in answers])
+    found = list(answers)
+    told = [predictor.details(answer) for answer in found]
+    if job.align:
+        told[0]["links"] = word_links(predictor, job.text, found[0])
+    return Reply(job.number, told)
 
 
 class _Passengers:

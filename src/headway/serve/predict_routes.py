@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from headway.inference.documents import Form
 from headway.serve import documents
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
@@ -49,8 +50,8 @@ class Question(_Given):
     from_: Language | None = Field(None, alias="from", description="the one that is read, where it must be known")
     decoding: Decoding = Field(default_factory=Decoding)
     seed: Annotated[StrictInt, _bounded("seed", "of samples: the same seed, the same answer")] = 0
-    format: Literal["sentence", "text"] = Field(
-        "sentence", description="a text is one sentence; or a document for a translator: what lies between its sentences stays"
+    format: Literal["sentence", "text", "html"] = Field(
+        "sentence", description="a text is one sentence; or a document for a translator, whose blanks, lines and tags stay"
     )
     details: StrictBool = Field(False, description="how sure each part of an answer is")
 
@@ -120,17 +121,18 @@ async def predict(request: Request, model: Name, question: Question) -> Answered
     service.pool(model)
     jobs = question.jobs(service.limits)
     if question.format != "sentence":
-        return Answered(model=model, answers=[[{"text": text}] for text in await _translated(service, model, question)])
+        texts = await _translated(service, model, question, question.format)
+        return Answered(model=model, answers=[[{"text": text}] for text in texts])
     answers = await service.ask(model, jobs)
     if not question.details:
         answers = [[{key: one[key] for key in SHORT if key in one} for one in best] for best in answers]
     return Answered(model=model, answers=answers)
 
 
-async def _translated(service: Service, model: str, question: Question) -> list[str]:
+async def _translated(service: Service, model: str, question: Question, form: Form) -> list[str]:
     """Raises Problem where a field is of sentences alone."""
     if question.details or (question.decoding.n_best or 1) > 1:
         where = "details" if question.details else "decoding.n_best"
         raise Problem(422, "not_valid", f"{where}: is of sentences, and a document has one answer", "leave it out")
     job = {"decoding": question.decoding.model_dump(exclude_none=True), "seed": question.seed}
-    return await documents.translate(service, model, question.texts, job, question.to, question.from_)
+    return await documents.translate(service, model, question.texts, form, job, question.to, question.from_)
