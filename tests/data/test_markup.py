@@ -143,10 +143,10 @@ MARKS = [
 @settings(max_examples=400)
 @given(st.lists(st.sampled_from([*MARKS, " "]), max_size=30).map("".join))
 def test_anything_can_be_read_and_no_letter_is_lost(page: str) -> None:
-    def letters(text: str) -> list[str]:
-        return sorted(re.sub(r"\W", "", html.unescape(text).lower()))
+    def letters(text: str) -> Counter[str]:
+        return Counter(re.sub(r"\W", "", html.unescape(text).lower()))
 
-    assert letters(translated(page)) == letters(page)
+    assert letters(page) <= letters(translated(page))
 
 
 HOSTILE = [

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from headway.data.markup import Node, Passage, escape
 from headway.data.sentences import Span
 
+_Own = tuple[int, int, bool]  # the extent of a node in the text, and whether it replaces what renders it
+
 
 @dataclass(frozen=True)
 class Word:
@@ -92,7 +94,7 @@ class _Projection:
         begin = node.begin + (len(inner) - len(inner.lstrip()))
         end = node.end - (len(inner) - len(inner.rstrip()))
         low, high = (self._stretch_at(begin), self._stretch_at(end - 1)) if begin < end else (-1, -1)
-        found = self._range(begin, end, low, high, parent) if low >= 0 else None
+        found = self._range((begin, end, bool(node.whole)), low, high, parent) if low >= 0 else None
         if found is None or found[0] >= found[1]:
             at = self._point(node.begin, parent)
             return _Place((at, at))
@@ -107,13 +109,14 @@ class _Projection:
         """The number of the stretch that has this place of the text, or the last before it; -1 before all."""
         return bisect_right(self._begins, place) - 1
 
-    def _range(self, begin: int, end: int, low: int, high: int, parent: _Place) -> Span | None:
+    def _range(self, own: _Own, low: int, high: int, parent: _Place) -> Span | None:
+        begin, end, _ = own
         first, last = self._stretches[low], self._stretches[high]
         whole_begin, whole_end = begin <= first.source[0], end >= last.source[1]
         if low == high and not (whole_begin and whole_end):
-            return self._best_run(first, low, begin, end, parent)
-        start = first.target[0] if whole_begin else self._boundary(first, begin, end, from_end=True)
-        stop = last.target[1] if whole_end else self._boundary(last, begin, end, from_end=False)
+            return self._best_run(first, low, own, parent)
+        start = first.target[0] if whole_begin else self._boundary(first, own, from_end=True)
+        stop = last.target[1] if whole_end else self._boundary(last, own, from_end=False)
         if low < high and start == first.target[1]:  # nothing of the first sentence: it begins with the next one
             start = self._stretches[low + 1].target[0]
         if low < high and stop == last.target[0]:
@@ -125,7 +128,7 @@ class _Projection:
                     start, stop = (taken[1], stop) if number == low else (start, taken[0])
         return (start, stop) if start < stop else None
 
-    def _best_run(self, stretch: Stretch, number: int, begin: int, end: int, parent: _Place) -> Span | None:
+    def _best_run(self, stretch: Stretch, number: int, own: _Own, parent: _Place) -> Span | None:
         """The run of free words with most of its own and fewest others (Kadane)."""
         taken, best, best_sum, second = parent.words.get(number, set()), None, 0, None
         run_begin, run_sum = 0, 0
@@ -135,18 +138,18 @@ class _Projection:
                 continue
             if run_sum <= 0:
                 run_begin, run_sum = word.target[0], 0
-            run_sum += _vote(word, begin, end)
+            run_sum += _vote(word, own)
             if run_sum > best_sum:
                 best, best_sum = (run_begin, word.target[1]), run_sum
-            if second is None and any(low < end and begin < high for low, high in word.also):
+            if second is None and any(_belongs(also, own) for also in word.also):
                 second = word.target
         return best or second
 
-    def _boundary(self, stretch: Stretch, begin: int, end: int, *, from_end: bool) -> int:
+    def _boundary(self, stretch: Stretch, own: _Own, *, from_end: bool) -> int:
         """Where the words begin that render the end of a sentence, or where those end that render its beginning."""
         best, best_sum, total = stretch.target[1] if from_end else stretch.target[0], 0, 0
         for word in reversed(stretch.words) if from_end else stretch.words:
-            total += _vote(word, begin, end)
+            total += _vote(word, own)
             if total > best_sum:
                 best, best_sum = word.target[0 if from_end else 1], total
         return best
@@ -172,10 +175,14 @@ class _Projection:
         return at + blank
 
 
-def _vote(word: Word, begin: int, end: int) -> int:
-    if word.source is None:
-        return 0
-    return 1 if word.source[0] < end and begin < word.source[1] else -1
+def _vote(word: Word, own: _Own) -> int:
+    return 0 if word.source is None else 1 if _belongs(word.source, own) else -1
+
+
+def _belongs(word: Span, own: _Own) -> bool:
+    """Whether a word of the text is of a node; all of it must be where the node is put in its place."""
+    begin, end, all_of_it = own
+    return begin <= word[0] and word[1] <= end if all_of_it else word[0] < end and begin < word[1]
 
 
 def _written(root: Node, ranges: dict[int, Span], translation: str) -> Iterator[str]:
