@@ -29,6 +29,7 @@ PREDICT_INPUT = "name a file, headway predict RUN input.txt, or pipe lines in: â
 EXTRAS = {
     "sacremoses": "moses", "matplotlib": "plots", "tensorboard": "tensorboard", "pyarrow": "tables", "zstandard": "zstd",
     "optuna": "tune", "gguf": "gguf", "fastapi": "serve", "uvicorn": "serve", "httptools": "serve", "prometheus_client": "serve",
+    "py3langid": "detect",
 }  # fmt: skip
 
 

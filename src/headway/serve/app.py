@@ -11,8 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from headway import __version__
-from headway.serve import health_routes, openai_routes, predict_routes
-from headway.serve.guards import Guards
+from headway.serve import health_routes, libretranslate_routes, openai_routes, predict_routes
+from headway.serve.detection import Detector
+from headway.serve.guards import Guards, Keys
 from headway.serve.problems import Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import mistakes_of
@@ -28,7 +29,8 @@ def build_app(service: Service, *, hosts: Collection[str], keys: Collection[str]
     """
     app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.limits = service, service.limits
-    for routes in (predict_routes, openai_routes, health_routes):
+    app.state.keys, app.state.detector = Keys(keys), Detector()
+    for routes in (predict_routes, openai_routes, libretranslate_routes, health_routes):
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))

@@ -16,8 +16,8 @@ PAUSE = 0.1  # seconds, before a document that is under way asks for room again
 
 async def translate(
     service: Service, model: str, texts: Sequence[str], form: Form, job: dict[str, Any], to: str | None, from_: str | None
-) -> list[str]:
-    """The translations of whole texts by a model.
+) -> list[list[str]]:
+    """The translations of whole texts by a model, best first: as many as are asked for of a sentence.
 
     Args:
         job: what is asked of every sentence, without its text.
@@ -28,30 +28,33 @@ async def translate(
     job = {**job, "to": to, "from_": from_}
     try:
         async with asyncio.timeout(service.limits.seconds):
-            documents = await asyncio.to_thread(lambda: [Document(text, source, target, form) for text in texts])
+            ranks = range(job["decoding"].get("n_best", 1))
+            documents = await asyncio.to_thread(lambda: [[Document(text, source, target, form) for _ in ranks] for text in texts])
             asked = 0
-            while any(questions := await asyncio.to_thread(lambda: [document.questions() for document in documents])):
+            while any(questions := await asyncio.to_thread(lambda: [of_ranks[0].questions() for of_ranks in documents])):
                 every = [question for of_one in questions for question in of_one]
                 asked += len(every)
                 _refuse_many(asked, service.limits.sentences)
                 answers = iter(await _answers(service, model, job, every))
-                for document, of_one in zip(documents, questions, strict=True):
-                    document.answer([next(answers) for _ in of_one])
-            return await asyncio.to_thread(lambda: [document.translation() for document in documents])
+                for of_ranks, of_one in zip(documents, questions, strict=True):
+                    own = [next(answers) for _ in of_one]
+                    for rank, document in enumerate(of_ranks):
+                        document.answer([best[min(rank, len(best) - 1)] for best in own])
+            return await asyncio.to_thread(lambda: [[document.translation() for document in of_ranks] for of_ranks in documents])
     except TimeoutError:
         raise service.too_long() from None
 
 
-async def _answers(service: Service, model: str, shared: dict[str, Any], questions: Sequence[Question]) -> list[Answer]:
+async def _answers(service: Service, model: str, shared: dict[str, Any], questions: Sequence[Question]) -> list[list[Answer]]:
     """In order; as soon as one is there the next takes its place. What is accepted once is not refused for want of room."""
     waiting = iter(enumerate(questions))
-    found: list[Answer | None] = [None] * len(questions)
+    found: list[list[Answer]] = [[] for _ in questions]
 
     async def one_after_another(patient: bool) -> None:
         for place, question in waiting:
             job = {**shared, "text": question.text, "align": question.align}
-            best = (await _ask(service, model, job, patient=patient))[0]
-            found[place] = Answer(best["text"], best["cut"], best.get("links", ()))
+            best = await _ask(service, model, job, patient=patient)
+            found[place] = [Answer(one["text"], best[0]["cut"], one.get("links", ())) for one in best]
             patient = True
 
     try:
@@ -60,7 +63,7 @@ async def _answers(service: Service, model: str, shared: dict[str, Any], questio
                 group.create_task(one_after_another(patient=number > 0))
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
-    return [answer for answer in found if answer is not None]
+    return found
 
 
 async def _ask(service: Service, model: str, job: dict[str, Any], *, patient: bool) -> list[dict[str, Any]]:

@@ -122,14 +122,14 @@ async def predict(request: Request, model: Name, question: Question) -> Answered
     jobs = question.jobs(service.limits)
     if question.format != "sentence":
         texts = await _translated(service, model, question, question.format)
-        return Answered(model=model, answers=[[{"text": text}] for text in texts])
+        return Answered(model=model, answers=[[{"text": best}] for best, *_ in texts])
     answers = await service.ask(model, jobs)
     if not question.details:
         answers = [[{key: one[key] for key in SHORT if key in one} for one in best] for best in answers]
     return Answered(model=model, answers=answers)
 
 
-async def _translated(service: Service, model: str, question: Question, form: Form) -> list[str]:
+async def _translated(service: Service, model: str, question: Question, form: Form) -> list[list[str]]:
     """Raises Problem where a field is of sentences alone."""
     if question.details or (question.decoding.n_best or 1) > 1:
         where = "details" if question.details else "decoding.n_best"

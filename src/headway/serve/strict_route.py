@@ -18,7 +18,7 @@ from headway.serve.strict_json import BadJson, parse
 class _StrictRequest(Request):
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = await _read(self)
+            self._body = await read_body(self, "application/json")
         return self._body
 
     async def json(self) -> Any:
@@ -30,13 +30,13 @@ class _StrictRequest(Request):
         return self._json
 
 
-async def _read(request: Request) -> bytes:
-    """Raises Problem for a body that is too large, too slow, or no plain JSON."""
+async def read_body(request: Request, *kinds: str) -> bytes:
+    """The body of one of these content types. Raises Problem for one that is of another, too large, too slow, or compressed."""
     limits: Limits = request.app.state.limits
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "encoded_body", "the body is compressed", "send it as it is")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "not_json", "the body is not application/json", "set content-type: application/json")
+    if kind_of(request) not in kinds:
+        raise Problem(415, "not_json", f"the body is not {' or '.join(kinds)}", f"set content-type: {kinds[0]}")
     content = bytearray()
     parts = request.stream()
     while True:
@@ -49,6 +49,11 @@ async def _read(request: Request) -> bytes:
         content += part
         if len(content) > limits.body_bytes:
             raise Problem(413, "too_large", f"the body has more than {limits.body_bytes:,} bytes", "send less at a time")
+
+
+def kind_of(request: Request) -> str:
+    """The type of the body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class StrictRoute(APIRoute):
