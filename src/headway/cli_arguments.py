@@ -14,7 +14,7 @@ DECODING = (
     {"nargs": "*", "default": [], "metavar": "decoding.KEY=VALUE", "help": "settings, such as decoding.beam_size=1"},
 )
 RUN = ("run", {"metavar": "RUN", "help": "a run directory or a model directory"})
-TO = ("--to", {"metavar": "LANGUAGE", "help": "what is written, for a translator into several languages"})
+TO = ("--to", {"metavar": "LANGUAGE", "help": "what a translator into several languages writes"})
 FROM = ("--from", {"dest": "from_", "metavar": "LANGUAGE", "help": "what is read, where the preprocessing must know it"})
 SPLIT = ("--split", {"default": "test", "choices": ("train", "validation", "test"), "help": "the data set (default: test)"})
 
@@ -78,7 +78,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         RUN,
         ("rest", {
             "nargs": "*", "default": [], "metavar": "INPUT decoding.KEY=VALUE",
-            "help": "a text file, or pictures, clips, recordings; - or none: standard input",
+            "help": "a text, or media files; - or none: standard input",
         }),
         ("-o", "--output", {"default": "-", "metavar": "FILE", "help": "a file; it appears when all is written"}),
         TO, FROM,
@@ -86,7 +86,8 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
         ("--scores", {"action": "store_true", "help": "with their scores"}),
         ("--precision", {"type": float, "metavar": "P", "help": "`?` where it is not so sure that this share is right"}),
         ("--details", {"action": "store_true", "help": "an object of JSON for each answer"}),
-        ("--engine", {"metavar": "NAME", "help": "what must run it: headway, ctranslate2, onnx (default: what RUN is for)"}),
+        ("--format", {"choices": ("text", "html"), "help": "translate a document: its blanks and tags stay"}),
+        ("--engine", {"metavar": "NAME", "help": "what runs it: headway, ctranslate2, onnx"}),
         ("--glossary", {"metavar": "FILE", "help": "`term TAB translation` a line: what answers must have"}),
         ("--forbid", {"metavar": "FILE", "help": "a text a line: what no answer has as whole words"}),
         ("--prefix", {"metavar": "TEXT", "help": "what every answer begins with"}),

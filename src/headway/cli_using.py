@@ -12,11 +12,13 @@ from headway.cli_settings import with_decoding
 from headway.command_line import (
     PREDICT_INPUT,
     Arguments,
+    blocks_of_stdin,
     lines_of_stdin,
     output_lines,
     refuse_output,
     say,
     wait_asleep_beside_others,
+    write_text,
 )
 from headway.errors import UsageError
 
@@ -109,17 +111,15 @@ def compare(arguments: Arguments) -> int:
 def predict(arguments: Arguments) -> None:
     """Answer lines from a file or standard input; line n of the output answers line n of the input.
 
-    A line is a text; of pictures, clips and recordings a path, and after a tab the question. With --scores an answer is
-    `score TAB text`, with --n-best `line TAB score TAB text`. A translator into several languages is asked for one of them: --to.
-    For a language model a line is a prompt, or empty; each text that goes on from it is followed by an empty line. A vector is
-    numbers set apart by blanks; that of an empty line is all zeros. Of --glossary, --forbid and --prefix: docs/constraints.md.
-    The score of a label is its probability, of several that of the least likely; where none applies 1 − that of the likeliest.
-    Tags, numbers (data.labels=number) and vectors have none. With --precision 0.95 a calibrated classifier (headway evaluate RUN
-    --calibrate) answers `?` where it is not so sure. --details tells the probabilities of labels, tags and pieces.
+    A line is a text, of a language model a prompt, of pictures, clips and recordings a path, and after a tab the question.
+    With --scores an answer is `score TAB text`, with --n-best `line TAB score TAB text`; the score of a label is its probability,
+    of several that of the least likely; tags, numbers and vectors have none. --precision 0.95 needs a calibrated classifier
+    (headway evaluate RUN --calibrate). Of --glossary, --forbid and --prefix: docs/constraints.md.
 
     examples:
       echo "A man is riding a horse." | headway predict runs/multi30k
       headway predict runs/tatoeba_en-zh input.en --to zh --n-best 5 --glossary terms.tsv decoding.beam_size=10
+      headway predict runs/multi30k page.html --format html -o seite.html
       headway predict runs/scenes photo.png other.jpg
     """
     from headway import load
@@ -151,9 +151,31 @@ def predict(arguments: Arguments) -> None:
     form.refuse_misfits(predictor)
     predictor = asked_for(predictor, arguments.run, (arguments.to, arguments.from_), arguments.precision)
     asked = wished(predictor, arguments.glossary, arguments.forbid, arguments.prefix)
+    if arguments.format:
+        write_text(arguments.output, _translated(predictor, arguments, inputs))
+        return
     with output_lines(arguments.output) as write:
         for line in form.lines(predictor, predictor.answer_pieces(pieces, *asked)):
             write(line)
+
+
+def _translated(predictor: Any, arguments: Arguments, inputs: list[str]) -> str:
+    """The input as one document, translated. Raises UsageError for a model, or an option, that has none."""
+    from headway.data.files import read_blocks, resolve
+    from headway.data.lines import STANDARD_INPUT, document_of
+    from headway.inference.documents import translate
+    from headway.inference.predictor import Predictor
+
+    given = {"--scores": arguments.scores, "--n-best": arguments.n_best is not None, "--details": arguments.details}
+    if misfits := [option for option, is_given in given.items() if is_given]:
+        raise UsageError("is of lines, and --format of a whole document", where=misfits[0], remedy="leave one of them out")
+    if not isinstance(predictor, Predictor):
+        raise UsageError("only a translator translates a document", where="--format", remedy="leave it out")
+    from_stdin = inputs in ([], ["-"])
+    blocks = blocks_of_stdin("a document, Ctrl-D ends") if from_stdin else read_blocks(inputs[0])
+    name = STANDARD_INPUT if from_stdin else str(resolve(inputs[0]))
+    text = document_of(blocks, name, "translate it in parts")
+    return translate(predictor, [text], arguments.format)[0]
 
 
 def chat(arguments: Arguments) -> None:

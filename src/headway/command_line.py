@@ -29,6 +29,7 @@ PREDICT_INPUT = "name a file, headway predict RUN input.txt, or pipe lines in: â
 EXTRAS = {
     "sacremoses": "moses", "matplotlib": "plots", "tensorboard": "tensorboard", "pyarrow": "tables", "zstandard": "zstd",
     "optuna": "tune", "gguf": "gguf", "fastapi": "serve", "uvicorn": "serve", "httptools": "serve", "prometheus_client": "serve",
+    "py3langid": "detect",
 }  # fmt: skip
 
 
@@ -49,6 +50,11 @@ def lines_of_stdin(hint: str = "a sentence a line, Ctrl-D ends", prompt: str = "
     """
     from headway.data.lines import STANDARD_INPUT, split_lines
 
+    yield from split_lines(blocks_of_stdin(hint, prompt), STANDARD_INPUT)
+
+
+def blocks_of_stdin(hint: str, prompt: str = "") -> Iterator[bytes]:
+    """Bytes as they arrive; `hint` and `prompt` as of `lines_of_stdin`."""
     if sys.stdin is None:
         raise UsageError("standard input is closed", remedy=PREDICT_INPUT)
     asks = sys.stdin.isatty()
@@ -62,7 +68,7 @@ def lines_of_stdin(hint: str = "a sentence a line, Ctrl-D ends", prompt: str = "
         return stream.read1(1 << 16)
 
     try:
-        yield from split_lines(iter(read, b""), STANDARD_INPUT)
+        yield from iter(read, b"")
     except OSError as error:
         raise UsageError(f"standard input cannot be read: {error.strerror or error}", remedy=PREDICT_INPUT) from None
     finally:
@@ -99,6 +105,17 @@ def output_lines(name: str) -> Iterator[Callable[[str], None]]:
 
     with written_aside(name) as aside, open(aside, "w", encoding="utf-8", newline="\n") as file:
         yield lambda line: print(" ".join(line.split("\n")), file=file)
+
+
+def write_text(name: str, text: str) -> None:
+    """Writes a text as it stands, line ends included; a file appears under its name only when all is written."""
+    if name == "-":
+        print(text, end="", flush=True)
+        return
+    from headway.data.files import written_aside
+
+    with written_aside(name) as aside, open(aside, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
 # ---- surroundings --------------------------------------------------------------------------------------------------

@@ -48,12 +48,20 @@ def read_whole(path: str | os.PathLike[str], too_large: str) -> str:
 
     Raises DataError as `read_lines`, but not for a long line.
     """
-    name, blocks, size = str(resolve(path)), [], 0
-    for block in _without_mark(read_blocks(path), name):
-        blocks.append(block)
+    return document_of(read_blocks(path), str(resolve(path)), too_large).replace("\r\n", "\n")
+
+
+def document_of(blocks: Iterable[bytes], name: str, too_large: str) -> str:
+    """The text of blocks of bytes as it stands, ends of lines included. `name` stands in the errors.
+
+    Raises DataError as `read_whole`.
+    """
+    held, size = [], 0
+    for block in _without_mark(blocks, name):
+        held.append(block)
         if (size := size + len(block)) > MAX_WHOLE_BYTES:
             raise DataError(f"is larger than {MAX_WHOLE_BYTES:,} bytes and read as a whole", where=name, remedy=too_large)
-    return "\n".join(_decode(b"".join([*blocks, b"\n"]), name, 1))
+    return _text(b"".join(held), name, 1)
 
 
 def count_lines(path: str | os.PathLike[str]) -> int:
@@ -116,6 +124,15 @@ def _strip_mark(head: bytes, name: str) -> bytes:
 
 def _decode(whole: bytes, name: str, first_line: int) -> list[str]:
     """Lines of a piece that ends with a line feed and whose first line has the number `first_line`."""
+    text = _text(whole, name, first_line)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    lines.pop()
+    return lines
+
+
+def _text(whole: bytes, name: str, first_line: int) -> str:
     if (nul := whole.find(b"\0")) >= 0:
         # English in UTF-16 without its mark has a NUL at every other byte.
         if whole[:4096].count(b"\0") * 4 > len(whole[:4096]):
@@ -123,15 +140,10 @@ def _decode(whole: bytes, name: str, first_line: int) -> list[str]:
         remedy = "remove it: " + _command(r"tr -d '\0'", name)
         raise DataError("a NUL character", where=_place(whole, nul, name, first_line), remedy=remedy)
     try:
-        text = whole.decode("utf-8")
+        return whole.decode("utf-8")
     except UnicodeDecodeError as error:
         problem, remedy = _explain_bytes(whole[error.start : error.start + 4], name)
         raise DataError(problem, where=_place(whole, error.start, name, first_line), remedy=remedy) from None
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-    lines = text.split("\n")
-    lines.pop()
-    return lines
 
 
 def _place(whole: bytes, at: int, name: str, first_line: int) -> str:

@@ -235,6 +235,18 @@ class Predictor:
         config = self._loaded.config
         return _Ends.of(config.in_direction(choose_direction(config.data, *self._asked)), self._loaded.tokenizers)
 
+    @property
+    def loaded(self) -> LoadedModel:
+        return self._loaded
+
+    @property
+    def languages(self) -> tuple[str, str]:
+        """What a translator reads and writes, in the direction that it was told. Raises UsageError where it must be told."""
+        if self._loaded.config.task != "translation":
+            raise UsageError(f"a model of {self._loaded.config.task} translates no documents", remedy="give it a text a line")
+        direction = choose_direction(self._loaded.config.data, *self._asked)
+        return direction.source, direction.target
+
     def predict_stream(self, lines: Iterable[str], piece_lines: int = PIECE_LINES) -> Iterator[str]:
         """The best translation of each line, in order, in constant memory."""
         return (found[0].text for found in self.answer_pieces(_pieces(lines, piece_lines)))

@@ -12,9 +12,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from headway import __version__
-from headway.serve import corrections_routes, file_routes, health_routes, openai_routes, page_routes, predict_routes
+from headway.serve import (
+    corrections_routes,
+    file_routes,
+    health_routes,
+    libretranslate_routes,
+    openai_routes,
+    page_routes,
+    predict_routes,
+)
 from headway.serve.corrections import Corrections
-from headway.serve.guards import Guards
+from headway.serve.detection import Detector
+from headway.serve.guards import Guards, Keys
 from headway.serve.problems import Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import mistakes_of
@@ -34,7 +43,10 @@ def build_app(
     app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.limits = service, service.limits
     app.state.corrections = Corrections(corrections, service.limits.corrections_bytes)
-    for routes in (predict_routes, file_routes, openai_routes, corrections_routes, health_routes, page_routes):
+    app.state.keys, app.state.detector = Keys(keys), Detector()
+    for routes in (
+        predict_routes, file_routes, openai_routes, libretranslate_routes, corrections_routes, health_routes, page_routes,
+    ):  # fmt: skip
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))

@@ -16,6 +16,7 @@ from headway.data.dialogues import history
 from headway.errors import HeadwayError, UsageError
 from headway.inference.embedder import Vector
 from headway.inference.lanes import Lane, Ticket
+from headway.inference.links import word_links
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor, Translation
 from headway.inference.wishes import Wish, refusal
@@ -43,6 +44,7 @@ class Job:
         details: how sure each part of an answer is is told too.
         explain: the best answer is explained. found: that answer, once it is there.
         glossary, forbidden, prefix: what is asked of the answer; texts that differ in it share a lane.
+        align: which words of the text and of the best answer belong together is told, of a translation.
     """
 
     number: int
@@ -64,6 +66,7 @@ class Job:
     @property
     def wish(self) -> Wish:
         return Wish(tuple(self.glossary.items()), tuple(self.forbidden), self.prefix)
+    align: bool = False
 
     @property
     def way(self) -> str:
@@ -236,7 +239,11 @@ def _replied(job: Job, predictor: Any, answers: Sequence[Any], full: Sequence[bo
         return Reply.failed(job, error)
     for one, had_to in zip(told, full, strict=False):
         one["ends"] = "length" if had_to else "stop"
-    return Reply(job.number, told if job.details else [{key: one[key] for key in SHORT if key in one} for one in told])
+    if not job.details:
+        told = [{key: one[key] for key in SHORT if key in one} for one in told]
+    if job.align:
+        told[0]["links"] = word_links(predictor, job.text, answers[0])
+    return Reply(job.number, told)
 
 
 def _full(predictor: Any, answers: Sequence[Any]) -> list[bool]:

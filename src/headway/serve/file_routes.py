@@ -30,7 +30,7 @@ class _FileRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            strict.kind = None if self.path.endswith(BEHIND) else "multipart/form-data"
+            strict.kinds = () if self.path.endswith(BEHIND) else ("multipart/form-data",)
             service: Service = request.app.state.service
             try:
                 with service.file():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,8 @@ from headway.serve.page_routes import FILES
 from headway.serve.problems import Problem
 
 OPEN_TO_ALL = ("/healthz", "/readyz", *FILES)
+KEY_IN_BODY = ("/translate", "/detect", "/languages")  # routes of LibreTranslate, whose clients send it there
+UNPROVED = "headway.unproved"  # of a scope: no key has been seen yet, and nothing but a refusal may be answered
 LONGEST_KEY = 4096
 HEADERS = {
     "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -24,6 +27,28 @@ HEADERS = {
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+class Keys:
+    """Keys that open a server; compared in a time that tells nothing of them."""
+
+    def __init__(self, keys: Collection[str]) -> None:
+        self._keys = [key.encode() for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def has(self, given: str) -> bool:
+        if len(given) > LONGEST_KEY:
+            return False
+        told = given.strip().encode("utf-8", "replace")
+        return sum(hmac.compare_digest(told, key) for key in self._keys) > 0  # all are compared
+
+    def prove(self, scope: MutableMapping[str, Any], given: str | None) -> None:
+        """Lets a request in whose key came in its body. Raises Problem for a wrong one, or none."""
+        if scope.get(UNPROVED) and not self.has(given or ""):
+            raise Problem(403, "no_key", "api_key is missing or wrong", "send it in the body, or as authorization: Bearer KEY")
+        scope.pop(UNPROVED, None)
 
 
 class Guards:
@@ -38,7 +63,7 @@ class Guards:
     ) -> None:
         self.app, self.limits, self.metrics, self.journal = app, limits, metrics, journal
         self.hosts = {host.lower() for host in hosts}
-        self.keys = [key.encode() for key in keys]
+        self.keys = Keys(keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,6 +73,8 @@ class Guards:
 
             async def send_guarded(message: Message) -> None:
                 if message["type"] == "http.response.start":
+                    if scope.get(UNPROVED) and message["status"] < 400:
+                        raise RuntimeError("an answer to somebody without a key")
                     seen.status = entry.status = message["status"]
                     MutableHeaders(scope=message).update({**HEADERS, "x-request-id": entry.id})
                 await send(message)
@@ -55,7 +82,8 @@ class Guards:
             try:
                 self._look_at(scope)
             except Problem as problem:
-                await problem.response()(scope, receive, send_guarded)
+                answer = problem.plain() if scope["path"] in KEY_IN_BODY else problem.response()
+                await answer(scope, receive, send_guarded)
                 return
             await self.app(scope, receive, send_guarded)
 
@@ -70,11 +98,11 @@ class Guards:
         if not length.isdigit() or int(length[:20]) > most:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
         if self.keys and scope["path"] not in OPEN_TO_ALL and not self._has_key(headers):
+            if scope["path"] in KEY_IN_BODY:
+                scope[UNPROVED] = True
+                return
             raise Problem(401, "no_key", "an API key is missing or wrong", "send authorization: Bearer KEY")
 
     def _has_key(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or len(given) > LONGEST_KEY:
-            return False
-        told = given.strip().encode("latin-1", "replace")
-        return sum(hmac.compare_digest(told, key) for key in self.keys) > 0  # all are compared: the time tells nothing
+        return kind.lower() == "bearer" and self.keys.has(given)

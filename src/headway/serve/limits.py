@@ -16,7 +16,7 @@ class Limits:
     """
     Attributes:
         body_bytes: of a request. file_bytes: of a file that is sent. files: that are received or answered at the same time.
-        texts: of a request. characters: of a text.
+        texts: of a request. characters: of a text. sentences: of all documents of a request.
         explained: characters of a text whose answer is explained.
         terms: of a glossary, and texts that a request forbids. term_characters: of each, of a translation, and of a prefix.
         waiting: texts that are accepted and not answered yet, of a model; more are refused.
@@ -31,6 +31,7 @@ class Limits:
     files: int = 16
     texts: int = 256
     characters: int = 20_000
+    sentences: int = 1024
     explained: int = 2_000
     terms: int = 200
     term_characters: int = 200

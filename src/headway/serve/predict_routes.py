@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
+from headway.inference.documents import Form
+from headway.serve import documents
 from headway.serve.events import as_events
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
@@ -51,6 +53,9 @@ class Question(Wishes, _Given):
     from_: Language | None = Field(None, alias="from", description="the one that is read, where it must be known")
     decoding: Decoding = Field(default_factory=Decoding)
     seed: Annotated[StrictInt, _bounded("seed", "of samples: the same seed, the same answer")] = 0
+    format: Literal["sentence", "text", "html"] = Field(
+        "sentence", description="a text is one sentence; or a document for a translator, whose blanks, lines and tags stay"
+    )
     details: StrictBool = Field(False, description="how sure each part of an answer is")
     explain: StrictBool = Field(False, description="of the best answer to each text, what each word of it is due to")
     stream: StrictBool = Field(False, description="server-sent events with what has been written so far; of one text")
@@ -104,6 +109,7 @@ class Models(BaseModel):
     models: list[ModelFacts]
 
 
+OF_EVERY_SENTENCE = ("decoding", "seed", "glossary", "forbidden")  # of a document, as it is asked for
 router = APIRouter(route_class=StrictRoute, responses=RESPONSES)
 
 
@@ -132,6 +138,8 @@ async def predict(request: Request, model: Name, question: Question) -> Answered
     service: Service = request.app.state.service
     service.pool(model)
     jobs = question.jobs(service.limits)
+    if question.format != "sentence":
+        return await _translated(service, model, question, question.format)
     if question.stream:
         if len(jobs) > 1:
             raise Problem(422, "not_valid", "stream: only the answer to one text is streamed", "send one text")
@@ -147,3 +155,19 @@ async def _told(model: str, written: AsyncIterator[str | list[dict[str, Any]]]) 
         elif found != before:
             before = found
             yield {"text": found}
+
+
+async def _translated(service: Service, model: str, question: Question, form: Form) -> Answered:
+    """Raises Problem where a field is of sentences alone."""
+    of_sentences = {
+        "details": question.details,
+        "decoding.n_best": (question.decoding.n_best or 1) > 1,
+        "explain": question.explain,
+        "stream": question.stream,
+        "prefixes": question.prefixes,
+    }
+    if where := next((name for name, given in of_sentences.items() if given), None):
+        raise Problem(422, "not_valid", f"{where}: is of sentences, and a document has one answer", "leave it out")
+    job = {key: value for key, value in question.jobs(service.limits)[0].items() if key in OF_EVERY_SENTENCE}
+    texts = await documents.translate(service, model, question.texts, form, job, question.to, question.from_)
+    return Answered(model=model, answers=[[{"text": best}] for best, *_ in texts])

@@ -24,12 +24,20 @@ class Problem(Exception):
 
     def response(self) -> JSONResponse:
         """The answer that tells it; where the rest of the body is not read, the last one of its connection."""
+        return JSONResponse(self.as_json(), self.status, self._headers())
+
+    def plain(self) -> JSONResponse:
+        """The same as LibreTranslate tells it: a text, and 400 for what is not valid."""
+        told = f"{self.message}: {self.remedy}" if self.remedy else self.message
+        return JSONResponse({"error": told}, 400 if self.status == 422 else self.status, self._headers())
+
+    def _headers(self) -> dict[str, str]:
         headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         if self.closes:
             headers["connection"] = "close"
-        return JSONResponse(self.as_json(), self.status, headers)
+        return headers
 
 
 class Told(BaseModel):
@@ -49,6 +57,7 @@ class ProblemBody(BaseModel):
 STATUSES = {
     400: "the request is no HTTP, or is for another host",
     401: "an API key is missing or wrong",
+    403: "the API key in the body is missing or wrong",
     404: "there is no such model or page",
     405: "the method is another",
     408: "the request came too slowly",
@@ -57,9 +66,10 @@ STATUSES = {
     422: "a field is not valid",
     429: "too many wait: try again later",
     500: "the model failed on this text",
+    501: "a package that this needs is not installed",
     503: "no worker can answer just now",
     504: "the answer took too long",
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody, "description": told} for status, told in STATUSES.items()
+    status: {"model": ProblemBody, "description": told} for status, told in STATUSES.items() if status not in (403, 501)
 }

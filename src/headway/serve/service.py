@@ -66,7 +66,7 @@ class Service:
             async with asyncio.timeout(self.limits.seconds), asyncio.TaskGroup() as group:
                 asked = [group.create_task(pool.ask(job)) for job in jobs]
         except TimeoutError:
-            raise self._too_long() from None
+            raise self.too_long() from None
         except BaseExceptionGroup as several:
             raise _told(several.exceptions[0]) from None
         self.metrics.texts(name, len(jobs))
@@ -84,7 +84,7 @@ class Service:
                 yield text
             answers = asked.result()
         except TimeoutError:
-            raise self._too_long() from None
+            raise self.too_long() from None
         except (Busy, NotReady, Refused) as error:
             raise _told(error) from None
         finally:
@@ -92,7 +92,8 @@ class Service:
         self.metrics.texts(name, 1)
         yield answers
 
-    def _too_long(self) -> Problem:
+    def too_long(self) -> Problem:
+        """What a request ends with whose time is over."""
         problem = f"there was no answer within {self.limits.seconds:g} seconds"
         return Problem(504, "too_long", problem, "send shorter texts, or fewer")
 

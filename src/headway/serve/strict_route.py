@@ -18,13 +18,13 @@ LEFT = 499  # the status of an answer that nobody waits for
 
 
 class StrictRequest(Request):
-    """One whose body is bounded, and may be of one type only; `kind` None: of any."""
+    """One whose body is bounded, and of one of these types; of any where there are none."""
 
-    kind: str | None = "application/json"
+    kinds: tuple[str, ...] = ("application/json",)
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = await _read(self, self.kind)
+            self._body = await read_body(self, *self.kinds)
         return self._body
 
     async def json(self) -> Any:
@@ -36,14 +36,15 @@ class StrictRequest(Request):
         return self._json
 
 
-async def _read(request: Request, kind: str | None) -> bytes:
-    """Raises Problem for a body that is too large, too slow, compressed, or of another type."""
+async def read_body(request: Request, *kinds: str) -> bytes:
+    """The body, of one of these types where there are any. Raises Problem: too large, too slow, compressed, of another type."""
     limits: Limits = request.app.state.limits
     most = limits.bytes_of(request.scope["path"])
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "encoded_body", "the body is compressed", "send it as it is")
-    if kind is not None and request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
-        raise Problem(415, "not_json" if "json" in kind else "other_type", f"the body is not {kind}", f"set content-type: {kind}")
+    if kinds and kind_of(request) not in kinds:
+        code = "not_json" if "application/json" in kinds else "other_type"
+        raise Problem(415, code, f"the body is not {' or '.join(kinds)}", f"set content-type: {kinds[0]}")
     content = bytearray()
     parts = request.stream()
     while True:
@@ -56,6 +57,11 @@ async def _read(request: Request, kind: str | None) -> bytes:
         content += part
         if len(content) > most:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
+
+
+def kind_of(request: Request) -> str:
+    """The type of the body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class StrictRoute(APIRoute):
