@@ -30,7 +30,7 @@ class Limits:
     files: int = 16
     texts: int = 256
     characters: int = 20_000
-    explained: int = 2_000
+    explained: int = 1_000
     waiting: int = 512
     at_a_time: int = 64
     seconds: float = 60.0
