@@ -103,7 +103,7 @@ def test_a_prompt_is_looked_at_by_what_goes_on_from_it(run_of: RunOf) -> None:
 
 
 def test_what_goes_on_from_a_cut_prompt_stands_behind_all_of_it(run_of: RunOf) -> None:
-    text = "the man saw the man , " * 60
+    text = "the man saw the man " * 60
     answer, told = found_of(load_model(run_of("language_model")), text.strip())
     assert len(told["source"]) < len(text.split())
     assert answer.text.startswith(text.strip())
