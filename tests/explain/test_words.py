@@ -23,7 +23,7 @@ TEXTS = {
     "translation": "The  man saw a dog .",
     "summarisation": "The man saw a dog . The woman bought an apple .",
     "dialogue": "The man saw a dog .",
-    "language_model": "The man saw",
+    "language_model": "The man saw the man ,",
     "classification": "The man saw a dog .",
     "classification_several": "The man saw a dog yesterday .",
     "classification_number": "The man saw a dog .",
@@ -56,6 +56,7 @@ def test_shares_sum_to_one_and_places_are_true(run_of: RunOf, kind: str) -> None
         assert sum(output["weights"]) == pytest.approx(1)
         if kind in WRITTEN:
             assert answer.text[output["start"] : output["end"]] == output["text"]
+            assert kind != "language_model" or output["start"] >= len(text)
         if output["probability"] is not None:
             assert 0 < output["probability"] <= 1
             assert sum(other["probability"] for other in output["alternatives"]) <= 1
@@ -101,6 +102,14 @@ def test_a_prompt_is_looked_at_by_what_goes_on_from_it(run_of: RunOf) -> None:
     assert len(told["source"]) == len(by_word)
 
 
+def test_what_goes_on_from_a_cut_prompt_stands_behind_all_of_it(run_of: RunOf) -> None:
+    text = "the man saw the man " * 60
+    answer, told = found_of(load_model(run_of("language_model")), text.strip())
+    assert len(told["source"]) < len(text.split())
+    assert answer.text.startswith(text.strip())
+    assert [output["start"] for output in told["outputs"] if output["start"] < len(text.strip())] == []
+
+
 def occluded(whole: Explanation, subject_outputs: list[int]) -> np.ndarray:
     values = attribute(whole.subject, "occlusion", subject_outputs).values
     assert whole.subject.source is not None
@@ -143,6 +152,11 @@ def test_a_span_stands_in_the_passage(run_of: RunOf) -> None:
         assert text[output["start"] : output["end"]] == output["text"]
     whole = explain(run_of("question_answering"), text, methods=())
     assert output["probability"] == pytest.approx(math.prod(sure.value for sure in whole.sureness), rel=1e-4)
+
+
+def test_of_a_word_that_is_too_long_to_be_read_there_is_nothing_to_tell(run_of: RunOf) -> None:
+    _, told = found_of(load_model(run_of("tagging")), "x" * 600)
+    assert (told["source"], told["outputs"]) == ([], [])
 
 
 @pytest.mark.parametrize("kind", ["translation", "classification", "tagging"])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from headway.data.opening import source_opening
 from headway.data.preprocessing import Preprocessor
-from headway.data.subwords import Tokenizer
 from headway.explain.alignment import words_of
 from headway.explain.sides import Side
 from headway.model_dir import LoadedModel
@@ -115,34 +114,40 @@ def _words(side: Side, run: Sequence[int], part: str, begins: int, seen: str, sp
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
-    """Without the blanks at both ends."""
+    """Without the blanks at both ends; nothing but blanks stays as it is."""
     own = text[start:end]
+    if not own.strip():
+        return start, end
     first = start + len(own) - len(own.lstrip())
     return first, max(first, start + len(own.rstrip()))
 
 
-def words_written(tokenizer: Tokenizer, text: str, side: Side, positions: Sequence[int]) -> list[Word]:
-    """The words of an answer that a model has written at these positions of a side; what is nothing but a blank is none."""
+def words_written(loaded: LoadedModel, text: str, answer: str, side: Side, positions: Sequence[int]) -> list[Word]:
+    """The words of the answer to a text that a model has written at these positions of a side; a mere blank is none."""
+    tokenizer, begin = loaded.tokenizers.target, 0
+    if not loaded.model.encoder:  # the answer begins with the text, as far as the tokenizer knows it
+        config = loaded.config
+        prompt = Preprocessor(config.data.preprocessing, config.data.source_language).apply(text)
+        begin = len(tokenizer.decode(tokenizer.encode(prompt)))
     groups: dict[int, list[int]] = {}
     for place in positions:
         if not side.marks[place]:
             groups.setdefault(side.words[place], []).append(place)
     named = [(tokenizer.decode([side.ids[place] for place in places]).strip(), places) for places in groups.values()]
     named = [(name, places) for name, places in named if name]
-    found = located([name for name, _ in named], text)
+    found = located([name for name, _ in named], answer, begin)
     return [
-        Word(text[span[0] : span[1]], *span, places) if span is not None else Word(name, None, None, places)
+        Word(answer[span[0] : span[1]], *span, places) if span is not None else Word(name, None, None, places)
         for span, (name, places) in zip(found, named, strict=True)
     ]
 
 
-def located(words: Sequence[str], text: str) -> list[Span | None]:
-    """Where words stand in a text that they were made from, or that was made from them, in their order.
+def located(words: Sequence[str], text: str, place: int = 0) -> list[Span | None]:
+    """Where words stand in a text that they were made from, or that was made from them, in their order, from a place on.
 
     Case, composed characters and blanks may differ. None for a word that is not found near the one before it.
     """
     found: list[Span | None] = []
-    place = 0
     for word in words:
         span = _next(word, text, place)
         found.append(span)

@@ -75,7 +75,7 @@ def _written(loaded: LoadedModel, subject: Subject, text: str) -> dict[str, Any]
     given = sum(output.given for output in subject.outputs)
     kind = "cross_attention" if source is not None else "self_attention"
     read = words_read(loaded, text, source or target, range(len(source)) if source is not None else range(1, given + 1))
-    said = words_written(loaded.tokenizers.target, subject.answer, target, range(given + 1, len(target)))
+    said = words_written(loaded, text, subject.answer, target, range(given + 1, len(target)))
     weights_TK = looked_at(attention_maps(subject), kind)
     sure = sureness(subject)
     outputs = []
@@ -117,6 +117,8 @@ def _due(loaded: LoadedModel, subject: Subject, text: str, found: Any) -> Steps:
     else:
         read = words_read(loaded, text, source, range(len(source)))
     chosen = _chosen(subject, found, task)
+    if not chosen:  # no word was read to its end
+        return {"kind": "attribution", "source": [], "outputs": []}
     attribution = yield from occlusion(subject, chosen, BATCH_TOKENS)
     values = dict(zip(chosen, attribution.values, strict=True))
     if task == "question_answering":
