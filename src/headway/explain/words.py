@@ -188,9 +188,7 @@ def _output(word: Word, probability: float | None, others: Sequence[Choice], wei
     return {
         **_shown(word),
         "probability": probability,
-        "alternatives": [
-            {"text": other.text.removeprefix(INSIDE), "probability": other.value} for other in others
-        ],
+        "alternatives": [{"text": other.text.removeprefix(INSIDE), "probability": other.value} for other in others],
         "weights": weights,
     }
 

@@ -13,7 +13,7 @@ import * as talk from "./talk.js";
 const { words, told } = languages;
 const WRITERS = new Set(["translation", "summarisation", "dialogue", "language_model"]);
 const MUTE = new Set(["masked_language_model", "span_corruption", "denoising"]); // they learn, and answer nothing
-const TWO_TEXTS = { question_answering: ["question", "passage"], pair_classification: ["first", "second"], sentence_embedding: ["first", "second"] };
+const TWO_TEXTS = new Map([["question_answering", ["question", "passage"]], ["pair_classification", ["first", "second"]], ["sentence_embedding", ["first", "second"]]]);
 const MENDED = new Set(["translation", "summarisation", "dialogue", "language_model", "classification", "pair_classification", "question_answering"]);
 const SEVERAL_SENTENCES = /[.!?…。！？]["'”’»)]?\s+\S|[。！？]["'”’»)]?\S|\n\s*\S/u;
 
@@ -34,27 +34,20 @@ function question(text) {
 }
 
 // Two texts are asked as one with a tab between them; a tab of their own would part them elsewhere.
-function textAsked() {
-  const text = source.text(), first = other.value.replace(/\s+/g, " ").trim();
-  switch (state.model.task) {
-    case "question_answering": return `${first}\t${text}`;
-    case "pair_classification": return `${first}\t${text.replaceAll("\t", " ")}`;
-    default: return text;
-  }
-}
+const textsAsked = () => (TWO_TEXTS.has(state.model.task) ? [other.value.replaceAll("\t", " "), source.text()] : [source.text()]);
 
 function ready() {
   const { task } = state.model ?? {};
   if (!state.model || MUTE.has(task)) return false;
   if (media.READS_FILES.has(task)) return state.able.files && media.file() !== null;
   if (task === "sentence_embedding") return other.value.trim() !== "" || source.text().trim() !== "";
-  return source.text().trim() !== "" && (!(task in TWO_TEXTS) || other.value.trim() !== "");
+  return source.text().trim() !== "" && (!TWO_TEXTS.has(task) || other.value.trim() !== "");
 }
 
 // ---- asking ----------------------------------------------------------------------------------------------------------
 
 async function ask() {
-  if (!ready()) return (find("other").hidden || other.value.trim() ? find("source") : other).focus();
+  if (!ready()) return (find("other-sheet").hidden || other.value.trim() ? find("source") : other).focus();
   state.asking?.abort();
   const asking = state.asking = new AbortController(), { task, name } = state.model;
   begin();
@@ -71,14 +64,18 @@ async function ask() {
 }
 
 async function askOfText(name, heard) {
-  const text = textAsked(), asked = question(text), found = await api.ask(name, asked, heard);
-  showBest(found[0]?.[0] ?? {}, { text: source.text(), passage: source.text(), sent: text, to: asked.to, from: asked.from });
+  const texts = textsAsked(), asked = question(texts.join("\t"));
+  const found = await api.ask(name, asked, heard).catch(trouble => {
+    if (trouble.status !== 422 || !asked.explain) throw trouble;
+    return api.ask(name, { ...asked, explain: false }, heard); // too long to explain, or a model of another engine
+  });
+  showBest(found[0]?.[0] ?? {}, { texts, to: asked.to, from: asked.from });
 }
 
 async function askOfFile(name, heard) {
   const text = media.BESIDE_TEXT.has(state.model.task) ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
   const found = await api.askOfFile(name, media.file(), { text, fields: {}, signal: heard.signal });
-  showBest(found[0]?.[0] ?? {}, { text, passage: text, sent: text, to, from });
+  showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
 }
 
 async function compare(name, heard) {
@@ -111,7 +108,7 @@ function showBest(best, asked) {
   const labels = best.labels ? best.labels.join(", ") : null;
   answers.show(best, asked);
   state.last = { copied: best.text ?? labels ?? best.answer ?? (best.words ?? []).map(one => `${one.word}/${one.tag}`).join(" "), best };
-  offerCorrection({ text: asked.sent, answer: best.text ?? best.answer ?? labels ?? "", to: asked.to, from: asked.from });
+  offerCorrection({ text: asked.texts.join("\t"), answer: best.text ?? best.answer ?? labels ?? "", to: asked.to, from: asked.from });
 }
 
 function offerCorrection(answer) {
@@ -253,13 +250,13 @@ function startAgain() {
 // All that depends on the task and on the language of the interface.
 function describe() {
   if (!state.model) return;
-  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS[task] ?? [], files = media.READS_FILES.has(task);
+  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS.get(task) ?? [], files = media.READS_FILES.has(task);
   find("task").textContent = `${told("tasks", task, task ?? "")}${works ? "" : ` · ${words().notReady}`}`;
   find("ask").textContent = told("verbs", task, words().ask);
   find("source-title").textContent = words()[second ?? (files ? "file" : "text")];
   find("source").placeholder = told("placeholders", task, words().placeholders.translation);
   find("sheet").hidden = files && !media.BESIDE_TEXT.has(task);
-  other.hidden = find("other-label").hidden = !first;
+  find("other-sheet").hidden = find("other-label").hidden = !first;
   if (first) find("other-label").textContent = words()[first];
   describeDirections(directions);
   const note = MUTE.has(task) ? words().notAsked : files && !state.able.files ? words().noFilesHere : null;
@@ -345,7 +342,6 @@ function listen() {
   find("again").addEventListener("click", () => { talk.begin(); startAgain(); find("source").focus(); });
   find("direction").addEventListener("change", () => { directionChosen(); edited(); });
   picker.addEventListener("change", () => choose(state.models.find(model => model.name === picker.value)));
-  other.addEventListener("input", edited);
   source.watch(edited, card.lookedAt);
   media.watch(fileGiven, problem => failed(new api.Trouble({ status: 1, message: problem })));
   find("theme").addEventListener("click", () => {

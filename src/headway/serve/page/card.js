@@ -63,7 +63,7 @@ function told({ output, name }) {
     const sure = output.probability >= 0.8 ? "sure" : output.probability >= 0.5 ? "fairly" : "unsure";
     rows.push(row(words().confidence, output.probability, `own ${sure}`, words()[sure]));
   }
-  const others = (output.alternatives ?? []).filter(other => isNumber(other.probability)).slice(0, 5);
+  const others = (output.alternatives ?? []).filter(other => isNumber(other.probability) && other.probability >= 0.005).slice(0, 4);
   if (others.length) rows.push(element("p", { class: "soft small" }, words().alternatives), ...others.map(other => row(other.text, other.probability)));
   const seen = attended(output.weights);
   if (seen.length) {
