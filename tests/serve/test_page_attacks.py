@@ -72,7 +72,6 @@ class Attacked:
     def _described(self, route: Any) -> None:
         told = route.fetch().json()
         told["components"]["schemas"]["Question"]["properties"] |= {"explain": {}, "stream": {}}
-        told["paths"]["/predict/{model}/file"] = {}
         route.fulfill(json=told)
 
     def open(self, path: str = "") -> None:
@@ -201,7 +200,7 @@ def test_labels_tags_spans_and_vectors(attacked: Attacked) -> None:
 
 
 def test_names_and_texts_of_files(attacked: Attacked) -> None:
-    attacked.models = [model("mt", "translation"), model("see", "captioning")]
+    attacked.models = [model("mt", "translation"), model("see", "captioning", reads="image")]
     attacked.open()
     for payload in PAYLOADS:
         file = {"name": payload, "mimeType": "text/html", "buffer": payload.encode()}

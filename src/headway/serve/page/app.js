@@ -24,10 +24,10 @@ const other = find("other"), picker = find("model");
 
 // The one place that decides which fields a question has.
 function question(text) {
-  const { task, directions } = state.model, able = state.able, asked = { texts: [text], details: true };
-  if (directions.length) [asked.from, asked.to] = JSON.parse(find("direction").value);
-  if (directions.length === 1) delete asked.from, delete asked.to;
+  const { task, directions } = state.model, able = state.able, asked = { texts: [text] };
+  if (directions.length > 1) [asked.from, asked.to] = JSON.parse(find("direction").value);
   if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text)) return { ...asked, format: "text" };
+  asked.details = true;
   if (able.explain && task !== "sentence_embedding") asked.explain = true;
   if (able.stream && WRITERS.has(task)) asked.stream = true;
   return asked;
@@ -39,7 +39,7 @@ const textsAsked = () => (TWO_TEXTS.has(state.model.task) ? [other.value.replace
 function ready() {
   const { task } = state.model ?? {};
   if (!state.model || MUTE.has(task)) return false;
-  if (media.READS_FILES.has(task)) return state.able.files && media.file() !== null;
+  if (media.kindOf(state.model)) return media.file() !== null && (!state.model.text_beside || source.text().trim() !== "");
   if (task === "sentence_embedding") return other.value.trim() !== "" || source.text().trim() !== "";
   return source.text().trim() !== "" && (!TWO_TEXTS.has(task) || other.value.trim() !== "");
 }
@@ -55,7 +55,7 @@ async function ask() {
     const heard = { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } };
     if (task === "dialogue") await sayNext(name, heard);
     else if (task === "sentence_embedding") await compare(name, heard);
-    else if (media.READS_FILES.has(task)) await askOfFile(name, heard);
+    else if (media.kindOf(state.model)) await askOfFile(name, heard);
     else await askOfText(name, heard);
     if (state.asking === asking) finish();
   } catch (trouble) {
@@ -73,8 +73,8 @@ async function askOfText(name, heard) {
 }
 
 async function askOfFile(name, heard) {
-  const text = media.BESIDE_TEXT.has(state.model.task) ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
-  const found = await api.askOfFile(name, media.file(), { text, fields: {}, signal: heard.signal });
+  const text = state.model.text_beside ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
+  const found = await api.askOfFile(name, media.file(), { text, signal: heard.signal });
   showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
 }
 
@@ -231,7 +231,7 @@ function choose(model) {
   picker.value = model.name;
   remember("model", model.name);
   if (state.models.length > 1) history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
-  media.setMode(media.READS_FILES.has(model.task));
+  media.setMode(media.kindOf(model));
   talk.begin();
   startAgain();
   describe();
@@ -250,17 +250,16 @@ function startAgain() {
 // All that depends on the task and on the language of the interface.
 function describe() {
   if (!state.model) return;
-  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS.get(task) ?? [], files = media.READS_FILES.has(task);
+  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS.get(task) ?? [], files = media.kindOf(state.model) !== null;
   find("task").textContent = `${told("tasks", task, task ?? "")}${works ? "" : ` · ${words().notReady}`}`;
   find("ask").textContent = told("verbs", task, words().ask);
   find("source-title").textContent = words()[second ?? (files ? "file" : "text")];
   find("source").placeholder = told("placeholders", task, words().placeholders.translation);
-  find("sheet").hidden = files && !media.BESIDE_TEXT.has(task);
+  find("sheet").hidden = files && !state.model.text_beside;
   find("other-sheet").hidden = find("other-label").hidden = !first;
   if (first) find("other-label").textContent = words()[first];
   describeDirections(directions);
-  const note = MUTE.has(task) ? words().notAsked : files && !state.able.files ? words().noFilesHere : null;
-  if (note) find("answer").replaceChildren(element("p", { class: "soft empty" }, note));
+  if (MUTE.has(task)) find("answer").replaceChildren(element("p", { class: "soft empty" }, words().notAsked));
   counted();
 }
 
@@ -313,7 +312,7 @@ function edited() {
 }
 
 async function fileGiven(file) {
-  if (media.READS_FILES.has(state.model?.task)) await media.take(file);
+  if (media.kindOf(state.model)) await media.take(file);
   else await media.textOf(file).then(text => { source.write(text); edited(); }, problem => failed(new api.Trouble({ status: 1, message: problem.message })));
   counted();
 }

@@ -23,7 +23,7 @@ export const WORDS = {
     copyVector: "Copy the vector", you: "You", newTalk: "New conversation", nothingWritten: "The model wrote nothing.",
     dropFile: "Drop a file here, or open one.", tooLargeText: "This file is too large for a text.", noText: "This file holds no text.",
     record: "Record", stopRecording: "Stop recording", noMicrophone: "The microphone cannot be used.", remove: "Remove the file",
-    picture: name => `Picture ${name}`, sound: name => `Recording ${name}`, noFilesHere: "This model reads files, which this server does not take yet.",
+    picture: name => `Picture ${name}`, sound: name => `Recording ${name}`,
     notAsked: "This model is for further training; it answers nothing by itself.", noModels: "There is no model.", notReady: "not ready",
     tryAgain: "Try again", tryIn: seconds => `Try again in ${seconds} s`, remedy: "What to do",
     tasks: {
@@ -64,7 +64,7 @@ export const WORDS = {
     copyVector: "复制向量", you: "你", newTalk: "新对话", nothingWritten: "模型没有写出内容。",
     dropFile: "将文件拖到这里，或打开一个文件。", tooLargeText: "此文件太大，不能作为文本。", noText: "此文件不是文本。",
     record: "录音", stopRecording: "停止录音", noMicrophone: "无法使用麦克风。", remove: "移除文件",
-    picture: name => `图片 ${name}`, sound: name => `录音 ${name}`, noFilesHere: "此模型读取文件，而此服务器尚不接收文件。",
+    picture: name => `图片 ${name}`, sound: name => `录音 ${name}`,
     notAsked: "此模型用于继续训练，本身不作回答。", noModels: "没有模型。", notReady: "未就绪",
     tryAgain: "重试", tryIn: seconds => `${seconds} 秒后可重试`, remedy: "解决办法",
     tasks: {
