@@ -12,7 +12,6 @@ import torch
 
 import headway
 from headway.data.media_preparation import LabelledMediaPreparation
-from headway.errors import UsageError
 from headway.serve.engine import Engine, Job, Reply
 
 RunOf = Callable[[str], Path]
@@ -121,8 +120,18 @@ def test_other_tasks_are_answered_too(kind: str, run_of: RunOf) -> None:
 def test_no_text_of_a_client_is_taken_for_a_path(run_of: RunOf) -> None:
     reader: Any = headway.load(str(run_of("classification")))
     reader._preparation.__class__ = type("Files", (LabelledMediaPreparation,), {})
-    with pytest.raises(UsageError, match="reads files"):
-        Engine(reader)
+    engine = Engine(reader)
+    engine.add(Job(1, __file__))
+    (reply,) = engine.step()
+    assert (reply.answers, reply.fault_of) == (None, "request")
+    assert "reads files, and this is a text" in reply.problem
+
+
+def test_a_file_is_no_text(run_of: RunOf) -> None:
+    engine = Engine(headway.load(str(run_of("classification"))))
+    engine.add(Job(1, content=b"a"))
+    (reply,) = engine.step()
+    assert (reply.answers, reply.fault_of) == (None, "request")
 
 
 def test_a_question_without_a_passage_is_refused_alone(run_of: RunOf) -> None:

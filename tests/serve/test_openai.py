@@ -13,12 +13,14 @@ from running import Running
 
 import headway
 from headway.inference.chat import Chat
+from headway.model_dir import load_model
 
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 openai = pytest.importorskip("openai", reason="the client of these tests")
 
 RunOf = Callable[[str], Path]
 PROMPT = "the red cat"
+SYSTEM = {"role": "system", "content": "be brief ."}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,53 @@ def test_completions_go_on_from_the_prompt(client: Any, runs: dict[str, Path]) -
     if len(own) > 2:
         cut = client.completions.create(**asked, stop=[own[2]]).choices[0].text
         assert cut == own[: own.index(own[2])]
+
+
+def pieces(run: Path, text: str) -> int:
+    return len(load_model(run).tokenizers.target.encode(text))
+
+
+def test_what_was_read_and_written_is_counted(client: Any, runs: dict[str, Path]) -> None:
+    asked = {"model": "lm", "prompt": [PROMPT, "a dog"], "max_tokens": 7, "temperature": 1.5, "seed": 1, "n": 2}
+    found = client.completions.create(**asked, logprobs=0)
+    lengths = [len(one.logprobs.tokens) - one.logprobs.tokens.count("</s>") for one in found.choices]
+    assert found.usage.prompt_tokens == pieces(runs["lm"], PROMPT) + pieces(runs["lm"], "a dog")
+    assert found.usage.completion_tokens == sum(lengths)
+    assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
+    for one, length in zip(found.choices, lengths, strict=True):
+        assert one.finish_reason == ("length" if length == 7 else "stop")
+        assert all(logprob <= 0 for logprob in one.logprobs.token_logprobs)
+    assert "length" in {one.finish_reason for one in found.choices}
+    embedded = client.embeddings.create(model="vectors", input=[PROMPT, "a dog"])
+    texts = load_model(runs["vectors"]).tokenizers.source.encode_many([PROMPT, "a dog"])
+    assert embedded.usage.prompt_tokens == embedded.usage.total_tokens == sum(map(len, texts))
+
+
+def test_a_stream_tells_how_it_ends_and_what_was_counted(client: Any) -> None:
+    asked = {"model": "lm", "prompt": PROMPT, "max_tokens": 5, "temperature": 0}
+    whole = client.completions.create(**asked)
+    *events, last, counted = client.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    assert last.choices[0].finish_reason == whole.choices[0].finish_reason == "length"
+    assert (counted.choices, counted.usage) == ([], whole.usage)
+    assert all(event.usage is None and event.choices[0].finish_reason is None for event in events)
+    stop = whole.choices[0].text[1:3]
+    assert client.completions.create(**asked, stop=stop).choices[0].finish_reason == "stop"
+    assert list(client.completions.create(**asked, stop=stop, stream=True))[-1].choices[0].finish_reason == "stop"
+
+
+def test_a_system_is_no_part_of_the_conversation(client: Any) -> None:
+    user = {"role": "user", "content": "hello ."}
+    parts = {"role": "user", "content": [{"type": "text", "text": "hello ."}]}
+    asked = {"model": "talk", "temperature": 0, "logprobs": True}
+    plain = client.chat.completions.create(**asked, messages=[user])
+    for messages in (
+        [{"role": "system", "content": "be brief ."}, user],
+        [{"role": "developer", "content": "be brief ."}, parts],
+        [user, {"role": "system", "content": "be brief ."}],
+    ):
+        assert client.chat.completions.create(**asked, messages=messages).choices == plain.choices
+    told = plain.choices[0].logprobs.content
+    assert len(told) - (told[-1].token == "</s>") == plain.usage.completion_tokens
 
 
 def test_samples_are_those_of_the_seed(client: Any) -> None:
@@ -97,8 +146,10 @@ def test_embeddings(client: Any, runs: dict[str, Path]) -> None:
         (lambda client: client.completions.create(model="lm", prompt="a", max_tokens=0), "max_tokens"),
         (lambda client: client.completions.create(model="lm", prompt="a", n=2, stream=True), "only one answer"),
         (lambda client: client.chat.completions.create(model="talk", messages=[]), "messages"),
+        (lambda client: client.chat.completions.create(model="talk", messages=[SYSTEM]), "nothing is said"),
+        (lambda client: client.completions.create(model="lm", prompt="a", logprobs=0, stream=True), "no logprobs"),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_what_is_refused_is_told(client: Any, ask: Callable[[Any], Any], told: str) -> None:
     with pytest.raises(openai.APIStatusError, match=told):

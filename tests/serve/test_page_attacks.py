@@ -155,6 +155,7 @@ def test_streamed_output(attacked: Attacked) -> None:
     attacked.context.route("**/predict/**", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
     attacked.ask("a", {})
     attacked.page.wait_for_selector("text=<b>end</b>")
+    assert attacked.page.inner_text("#answer .written") == "<b>end</b>"
     attacked.check()
 
 

@@ -125,6 +125,7 @@ class MediaPreparation(CutUpOnce):
     """`Preparation` of files that are answered by a text; with `WITH_QUESTION` a text is read beside each."""
 
     piece_examples = 128  # whose pixels are held together
+    refuses = False  # whether a file that is to be answered and cannot be read is an error
     _writes = True
 
     def __init__(self, tokenizers: Tokenizers, config: Config) -> None:
@@ -264,13 +265,18 @@ class MediaPreparation(CutUpOnce):
         return MemoryRows(rows, self.answers(examples))
 
     def rows_to_answer(self, examples: Sequence[MediaExample]) -> tuple[MemoryRows, list[int]]:
-        """Rows of the lines of `predict` whose files can be read, and the places of these; the others are named."""
+        """Rows of the lines of `predict` whose files can be read, and the places of these; the others are named.
+
+        Raises DataError for one of the others with `refuses`.
+        """
         rows: list[Any] = []
         places = []
         for place, (example, row) in enumerate(zip(examples, self._whole(examples), strict=True)):
             if not isinstance(row, UnreadableMedia):
                 rows.append(row)
                 places.append(place)
+            elif self.refuses:
+                raise DataError(str(row), where=example.name)
             elif example.name.strip():
                 _log.warning("%s %s: it has no answer", example.name, row)
         return MemoryRows(rows, [[] for _ in rows]), places

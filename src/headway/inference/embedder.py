@@ -22,6 +22,7 @@ class Vector:
     """What stands for a text: numbers whose squares add up to 1, or zeros for a blank one."""
 
     values: NDArray[np.float32]
+    pieces: int = 0  # that were read
 
     @property
     def text(self) -> str:
@@ -58,12 +59,12 @@ class Embedder:
         Raises UsageError for what is no list of texts.
         """
         with CutTexts(self._max_length) as cut:
-            return self._vectors(list_of_texts(texts), side, cut)
+            return row_vectors(self._model, self._rows(list_of_texts(texts), side, cut))
 
-    def _vectors(self, texts: Sequence[str], side: str, cut: CutTexts) -> NDArray[np.float32]:
+    def _rows(self, texts: Sequence[str], side: str, cut: CutTexts) -> list[list[int]]:
         rows, too_long = self._preparation.rows_of_side([whole_characters(text) for text in texts], SIDES.index(side))
         cut.add(too_long, len(rows))
-        return row_vectors(self._model, rows)
+        return rows
 
     def similarity(self, sources: Sequence[str], targets: Sequence[str]) -> NDArray[np.float32]:
         """The cosine of every source and every target, from -1 to 1, float32 [N, M]; 0 where one is blank."""
@@ -82,5 +83,6 @@ class Embedder:
         with CutTexts(self._max_length) as cut:
             for texts in pieces:
                 for start in range(0, len(texts), PIECE_LINES):
-                    for values in self._vectors(texts[start : start + PIECE_LINES], "source", cut):
-                        yield [Vector(values)]
+                    rows = self._rows(texts[start : start + PIECE_LINES], "source", cut)
+                    for values, row in zip(row_vectors(self._model, rows), rows, strict=True):
+                        yield [Vector(values, len(row))]

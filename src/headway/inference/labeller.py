@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -57,6 +58,13 @@ class Labeller:
     def scoreless(self) -> str:
         """What it answers with, where that has no score."""
         return "number" if self.labels.kind == "number" else ""
+
+    def refusing(self) -> Labeller:
+        """The same, which raises DataError for a file that cannot be read, where it reads files."""
+        other = copy.copy(self)
+        other._preparation = copy.copy(self._preparation)
+        other._preparation.refuses = True
+        return other
 
     def promise(self, precision: float) -> Threshold:
         """From now on answers only where at least this share of the answers is right, as its validation texts have proven.

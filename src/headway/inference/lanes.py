@@ -7,17 +7,21 @@ is under way, so nobody waits for the end of a batch; what one text gets does no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from headway.config import DecodingConfig
 from headway.inference.constraints import Sentence
-from headway.inference.decoding import Decoding
+from headway.inference.decoding import Decoding, answers_of
 
 
 class Speaker(Protocol):
     """What a lane asks of a predictor of translations, or of a writer."""
 
     nothing: Any  # the answer to a blank text
+
+    @property
+    def options(self) -> DecodingConfig: ...
 
     def decoding(self) -> Decoding:
         """A new batch, with nobody in it."""
@@ -40,11 +44,12 @@ class Speaker(Protocol):
 
 @dataclass(eq=False)
 class Ticket:
-    """A text on its way; `answers`, best first, are there when it is done."""
+    """A text on its way; `answers`, best first, are there when it is done, with whether each had to end where it does."""
 
     reading: Any
     sentence: Sentence | None = None
     answers: list[Any] | None = None
+    full: list[bool] = field(default_factory=list)
 
 
 class Lane:
@@ -84,6 +89,8 @@ class Lane:
         for sentence in self._decoding.step() if self._decoding.open else ():
             ticket = self._open.pop(id(sentence))
             ticket.answers = self._speaker.answers(sentence, ticket.reading)
+            longest = len(sentence.prefix) + sentence.limit
+            ticket.full = [len(found.ids) >= longest for found in answers_of(sentence, self._speaker.options)]
             done.append(ticket)
         return done
 

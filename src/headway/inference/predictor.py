@@ -77,6 +77,7 @@ class Translation:
     score: float  # log-probability / length^length_penalty
     token_scores: list[float]  # log-probability of each piece and, last, of the end
     cut: bool  # the line was longer than the model reads
+    windows: tuple[tuple[float, str], ...] = ()  # of a recording: seconds of each, and what was written of it
 
     @property
     def log_probability(self) -> float:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from headway import __version__
-from headway.serve import corrections_routes, health_routes, openai_routes, page_routes, predict_routes
+from headway.serve import corrections_routes, file_routes, health_routes, openai_routes, page_routes, predict_routes
 from headway.serve.corrections import Corrections
 from headway.serve.guards import Guards
 from headway.serve.problems import Problem
@@ -34,7 +34,7 @@ def build_app(
     app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.service, app.state.limits = service, service.limits
     app.state.corrections = Corrections(corrections, service.limits.corrections_bytes)
-    for routes in (predict_routes, openai_routes, corrections_routes, health_routes, page_routes):
+    for routes in (predict_routes, file_routes, openai_routes, corrections_routes, health_routes, page_routes):
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))

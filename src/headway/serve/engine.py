@@ -14,12 +14,14 @@ from typing import Any
 
 from headway.data.dialogues import history
 from headway.errors import HeadwayError, UsageError
+from headway.inference.embedder import Vector
 from headway.inference.lanes import Lane, Ticket
 from headway.inference.media_predictor import MediaPredictor
-from headway.inference.predictor import Predictor
-from headway.inference.writer import Writer
+from headway.inference.predictor import Predictor, Translation
+from headway.inference.writer import Writer, Written
 from headway.model_dir import LoadedModel
 from headway.serve.explaining import Explaining
+from headway.serve.file_jobs import answers_to_file, reads_files, text_of
 
 TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
 PATIENCE = 4  # steps that a text waits for others to begin with it
@@ -32,6 +34,7 @@ class Job:
 
     Attributes:
         said: of a conversation, in place of a text: what is to be answered comes last.
+        content: of a file, for a model that reads files; a text may be read beside it.
         stream: what has been written is told at every step.
         explain: the best answer is explained. found: that answer, once it is there.
     """
@@ -39,6 +42,7 @@ class Job:
     number: int
     text: str = ""
     said: list[str] | None = None
+    content: bytes | None = field(default=None, repr=False)
     to: str | None = None
     from_: str | None = None
     decoding: dict[str, Any] = field(default_factory=dict)
@@ -80,12 +84,21 @@ class Engine:
         predictor: of any kind that `headway.load` returns.
         at_a_time: texts in a lane. turns: of a conversation, that the model looks back on.
         explaining: what explains answers; None: nothing is explained.
+        seconds: after which a file that is still being answered ends the process.
     """
 
-    def __init__(self, predictor: Any, at_a_time: int = 64, turns: int = 1, explaining: Explaining | None = None) -> None:
-        if getattr(predictor, "reads_files", False):
-            raise UsageError("reads files, and a text of a client is none", remedy="headway predict answers files")
-        self._turns = turns
+    def __init__(
+        self,
+        predictor: Any,
+        at_a_time: int = 64,
+        turns: int = 1,
+        explaining: Explaining | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self._reads_files = reads_files(predictor)
+        if self._reads_files:
+            predictor = predictor.refusing()
+        self._turns, self._seconds = turns, seconds
         self._predictor, self._at_a_time = predictor, at_a_time
         self._writes = isinstance(predictor, Predictor | Writer) and not isinstance(predictor, MediaPredictor)
         self._lanes: dict[str, _Passengers] = {}
@@ -165,29 +178,55 @@ class Engine:
 
     def _together(self, way: str) -> list[Reply]:
         jobs = self._waiting.get(way, [])
-        self._keep_waiting(way, jobs[TOGETHER:])
-        return self._answered(jobs[:TOGETHER])
+        some = 1 if self._reads_files else TOGETHER  # a file may be one that kills
+        self._keep_waiting(way, jobs[some:])
+        return self._answered(jobs[:some])
 
     def _answered(self, jobs: Sequence[Job]) -> list[Reply]:
         if not jobs:
             return []
         try:
             predictor = self._asked(jobs[0])
-            found = list(predictor.answer_pieces([[job.text for job in jobs]]))
+            if self._reads_files:
+                found = [answers_to_file(predictor, jobs[0], self._seconds)]
+            else:
+                found = list(predictor.answer_pieces([list(map(text_of, jobs))]))
         except Exception as error:
             if len(jobs) == 1:
                 return [Reply.failed(jobs[0], error)]
             return [reply for job in jobs for reply in self._answered([job])]
-        return [_replied(job, predictor, answers) for job, answers in zip(jobs, found, strict=True)]
+        return [_replied(job, predictor, answers, _full(predictor, answers)) for job, answers in zip(jobs, found, strict=True)]
 
 
 def _nothing_to_explain() -> LoadedModel:
     raise UsageError("explain: the model is not at hand", remedy="leave it out")
 
 
-def _replied(job: Job, predictor: Any, answers: Sequence[Any]) -> Reply:
+def _replied(job: Job, predictor: Any, answers: Sequence[Any], full: Sequence[bool] = ()) -> Reply:
+    """
+    Args:
+        full: whether each answer had to end where it does, because it may not be longer.
+    """
     job.found = answers[0] if answers else None
-    return Reply(job.number, [predictor.details(answer) for answer in answers])
+    told = [{**predictor.details(answer), **_counts(answer)} for answer in answers]
+    for one, had_to in zip(told, full, strict=False):
+        one["ends"] = "length" if had_to else "stop"
+    return Reply(job.number, told)
+
+
+def _full(predictor: Any, answers: Sequence[Any]) -> list[bool]:
+    """Of what is written, as far as it is known without its search."""
+    longest = predictor.options.maximum_length if isinstance(predictor, Predictor | Writer) else 0
+    return [_counts(answer)["written"] >= longest for answer in answers] if longest else []
+
+
+def _counts(answer: Any) -> dict[str, int]:
+    """Pieces that were read and written."""
+    if isinstance(answer, Translation):
+        return {"read": len(answer.source_ids), "written": len(answer.ids)}
+    if isinstance(answer, Written):
+        return {"read": answer.prompt_pieces, "written": len(answer.ids) - answer.prompt_pieces}
+    return {"read": answer.pieces} if isinstance(answer, Vector) else {}
 
 
 class _Passengers:
@@ -230,7 +269,7 @@ class _Passengers:
             self._lane.leave(gone)
 
     def _replied(self, ticket: Ticket) -> Reply:
-        return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or ())
+        return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or (), ticket.full)
 
     def _one_by_one(self, error: Exception) -> list[Reply]:
         """One of them cannot be answered: it is found by asking each alone."""

@@ -63,9 +63,9 @@ class Guards:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if "*" not in self.hosts and name not in self.hosts:
             raise Problem(400, "other_host", "this server has another name", "start it with --host-name for each of its names")
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length[:20]) > self.limits.body_bytes:
-            raise Problem(413, "too_large", f"the body has more than {self.limits.body_bytes:,} bytes", "send less at a time")
+        length, most = headers.get("content-length", "0"), self.limits.bytes_of(scope["path"])
+        if not length.isdigit() or int(length[:20]) > most:
+            raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
         if self.keys and scope["path"] not in OPEN_TO_ALL and not self._has_key(headers):
             raise Problem(401, "no_key", "an API key is missing or wrong", "send authorization: Bearer KEY")
 

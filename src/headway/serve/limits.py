@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 
 from headway.errors import UsageError
+
+FILE_ALONE, FILE_FORM = re.compile("/predict/[^/]+/file"), re.compile("/v1/audio/transcriptions")
+FORM_BYTES = 16 << 10  # of a form beside its file
 
 
 @dataclass(frozen=True)
 class Limits:
     """
     Attributes:
-        body_bytes: of a request. texts: of a request. characters: of a text.
+        body_bytes: of a request. file_bytes: of a file that is sent. files: that are received or answered at the same time.
+        texts: of a request. characters: of a text.
         explained: characters of a text whose answer is explained.
         waiting: texts that are accepted and not answered yet, of a model; more are refused.
         at_a_time: texts that one worker has at the same time; the others wait their turn.
@@ -21,6 +26,8 @@ class Limits:
     """
 
     body_bytes: int = 2 << 20
+    file_bytes: int = 25 << 20
+    files: int = 16
     texts: int = 256
     characters: int = 20_000
     explained: int = 2_000
@@ -37,6 +44,12 @@ class Limits:
             value = getattr(self, field.name)
             if not value > 0:
                 raise UsageError(f"{value} is no limit", where=field.name, remedy="give a number above 0")
+
+    def bytes_of(self, path: str) -> int:
+        """The most that the body of a request to this path may have; only those that take files may have more than others."""
+        if FILE_FORM.fullmatch(path):
+            return self.file_bytes + FORM_BYTES
+        return self.file_bytes if FILE_ALONE.fullmatch(path) else self.body_bytes
 
 
 # What a client may choose of `decoding`, and the bounds of its numbers.

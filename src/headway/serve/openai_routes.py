@@ -6,7 +6,7 @@ import base64
 import json
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from headway.serve.events import as_events
 from headway.serve.limits import CHOICES, Limits
+from headway.serve.openai_answers import Counted, Cut, as_told, chat_logprobs, completion_logprobs, usage
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import StrictRoute
@@ -21,6 +22,14 @@ from headway.serve.strict_route import StrictRoute
 Number = StrictFloat | StrictInt
 Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=4)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=RESPONSES)
+
+
+class StreamOptions(BaseModel):
+    """What a stream tells beside the answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_usage: StrictBool = False
 
 
 class _Asked(BaseModel):
@@ -35,6 +44,7 @@ class _Asked(BaseModel):
     seed: Annotated[StrictInt, Field(ge=0, le=2**63 - 1)] | None = None
     stop: StrictStr | Stops | None = None
     stream: StrictBool = False
+    stream_options: StreamOptions | None = None
     user: StrictStr | None = None
     frequency_penalty: Literal[0] | None = None
     presence_penalty: Literal[0] | None = None
@@ -56,6 +66,12 @@ class _Asked(BaseModel):
             decoding["maximum_length"] = most_tokens
         return {"decoding": decoding, "seed": self.seed or 0}
 
+    def refuse_stream(self, texts: int, logprobs: bool) -> None:
+        """Raises Problem for what cannot be streamed."""
+        if texts * self.n > 1 or logprobs:
+            problem = "stream: only one answer is streamed, and no logprobs"
+            raise Problem(422, "not_valid", problem, "send one text, n: 1 and no logprobs")
+
 
 MostTokens = Annotated[StrictInt, Field(ge=1, le=int(CHOICES["maximum_length"][1]))] | None
 
@@ -67,17 +83,31 @@ class Completion(_Asked):
     max_tokens: MostTokens = None
     echo: StrictBool = False
     suffix: None = None
-    logprobs: None = None
+    logprobs: Annotated[StrictInt, Field(ge=0, le=0)] | None = None  # of what was written, and of nothing beside it
     best_of: None = None
 
 
-class Message(BaseModel):
-    """Something that was said."""
+class TextPart(BaseModel):
+    """A part of something that was said."""
 
     model_config = ConfigDict(extra="forbid")
 
-    role: Literal["system", "user", "assistant"]
-    content: StrictStr
+    type: Literal["text"]
+    text: StrictStr
+
+
+class Message(BaseModel):
+    """Something that was said. What a system or a developer says is no part of the conversation, and is left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: StrictStr | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    name: StrictStr | None = None
+
+    @property
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
 
 
 class Chat(_Asked):
@@ -86,6 +116,16 @@ class Chat(_Asked):
     messages: Annotated[list[Message], Field(min_length=1, max_length=256)]
     max_tokens: MostTokens = None
     max_completion_tokens: MostTokens = None
+    logprobs: StrictBool = False
+    top_logprobs: Literal[0] | None = None
+
+    @property
+    def said(self) -> list[str]:
+        """Raises Problem where nobody has said anything."""
+        found = [message.text for message in self.messages if message.role in ("user", "assistant")]
+        if not found:
+            raise Problem(422, "not_valid", "messages: nothing is said by a user", "send one with the role user")
+        return found
 
 
 class Embedding(BaseModel):
@@ -117,25 +157,25 @@ async def completions(request: Request, asked: Completion) -> Response:
     prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
     facts = _writer(service, asked.model)
     _refuse_long(prompts, service.limits)
-    goes_on = facts["task"] == "language_model"
+    goes_on = facts["task"] == "language_model" and not asked.echo
     jobs = [{**asked.job(asked.max_tokens), "text": prompt} for prompt in prompts]
-
-    def shown(text: str, prompt: str) -> str:
-        own = text.removeprefix(prompt) if goes_on and not asked.echo else text
-        return _until(own, asked.stops)
-
     frame = {"id": "cmpl-0", "object": "text_completion", "created": int(time.time()), "model": asked.model}
     if asked.stream:
-        if len(prompts) > 1 or asked.n > 1:
-            raise Problem(422, "not_valid", "stream: only one answer is streamed", "send one prompt, and n: 1")
+        asked.refuse_stream(len(prompts), asked.logprobs is not None)
 
         def event(part: str, end: str | None) -> dict[str, Any]:
             return {**frame, "choices": [_choice(0, end, text=part)]}
 
-        return await as_events(_told(service.stream(asked.model, jobs[0]), lambda text: shown(text, prompts[0]), event))
+        told = as_told(service.stream(asked.model, jobs[0]), Cut(prompts[0] if goes_on else "", asked.stops), event)
+        return await as_events(_with_usage(told, asked, frame))
     answers = await service.ask(asked.model, jobs)
-    found = [shown(one["text"], prompt) for prompt, best in zip(prompts, answers, strict=True) for one in best]
-    return _answer({**frame, "choices": [_choice(place, "stop", text=text) for place, text in enumerate(found)]})
+    choices: list[dict[str, Any]] = []
+    for prompt, best in zip(prompts, answers, strict=True):
+        cut = Cut(prompt if goes_on else "", asked.stops)
+        for one in best:
+            logprobs = None if asked.logprobs is None else completion_logprobs(one)
+            choices.append(_choice(len(choices), cut.end(one), logprobs, text=cut(one["text"])))
+    return _answer({**frame, "choices": choices, "usage": usage(answers)})
 
 
 @router.post("/chat/completions", summary="what is said next, as OpenAI tells it")
@@ -143,29 +183,27 @@ async def chat(request: Request, asked: Chat) -> Response:
     """A model of dialogue is given what was said before as far as it looks back; any other that writes, the last message."""
     service: Service = request.app.state.service
     facts = _writer(service, asked.model)
-    said = [message.content for message in asked.messages]
+    said = asked.said
     _refuse_long(said, service.limits)
     job = asked.job(asked.max_completion_tokens or asked.max_tokens)
     job |= {"said": said} if facts["task"] == "dialogue" else {"text": said[-1]}
-    before = said[-1] if facts["task"] == "language_model" else ""
-    frame = {"id": "chatcmpl-0", "created": int(time.time()), "model": asked.model}
-
-    def shown(text: str) -> str:
-        return _until(text.removeprefix(before), asked.stops)
-
+    cut = Cut(said[-1] if facts["task"] == "language_model" else "", asked.stops)
+    frame = {"id": "chatcmpl-0", "object": "chat.completion", "created": int(time.time()), "model": asked.model}
     if asked.stream:
-        if asked.n > 1:
-            raise Problem(422, "not_valid", "stream: only one answer is streamed", "send n: 1")
+        asked.refuse_stream(1, asked.logprobs)
+        frame["object"] = "chat.completion.chunk"
 
         def event(part: str, end: str | None) -> dict[str, Any]:
             delta = {"role": "assistant", "content": part} if end is None else {}
-            return {**frame, "object": "chat.completion.chunk", "choices": [_choice(0, end, delta=delta)]}
+            return {**frame, "choices": [_choice(0, end, delta=delta)]}
 
-        return await as_events(_told(service.stream(asked.model, job), shown, event))
+        return await as_events(_with_usage(as_told(service.stream(asked.model, job), cut, event), asked, frame))
     (best,) = await service.ask(asked.model, [job])
-    told = [{"role": "assistant", "content": shown(one["text"])} for one in best]
-    choices = [_choice(place, "stop", message=message) for place, message in enumerate(told)]
-    return _answer({**frame, "object": "chat.completion", "choices": choices})
+    choices = []
+    for place, one in enumerate(best):
+        message = {"role": "assistant", "content": cut(one["text"])}
+        choices.append(_choice(place, cut.end(one), chat_logprobs(one) if asked.logprobs else None, message=message))
+    return _answer({**frame, "choices": choices, "usage": usage([best])})
 
 
 @router.post("/embeddings", summary="vectors of texts, as OpenAI tells it")
@@ -183,7 +221,7 @@ async def embeddings(request: Request, asked: Embedding) -> Response:
         {"object": "embedding", "index": place, "embedding": _base64(vector) if asked.encoding_format == "base64" else vector}
         for place, vector in enumerate(vectors)
     ]
-    return _answer({"object": "list", "model": asked.model, "data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0}})
+    return _answer({"object": "list", "model": asked.model, "data": data, "usage": usage(answers)})
 
 
 def _writer(service: Service, name: str) -> dict[str, Any]:
@@ -201,34 +239,25 @@ def _refuse_long(texts: list[str], limits: Limits) -> None:
         raise Problem(422, "too_long_text", f"a text of {longest:,} characters, more than {limits.characters:,}", "cut it")
 
 
-def _until(text: str, stops: list[str]) -> str:
-    ends = [place for stop in stops if (place := text.find(stop)) >= 0]
-    return text[: min(ends)] if ends else text
-
-
 def _base64(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def _choice(index: int, end: str | None, **content: Any) -> dict[str, Any]:
-    return {"index": index, **content, "logprobs": None, "finish_reason": end}
+def _choice(index: int, end: str | None, logprobs: dict[str, Any] | None = None, **content: Any) -> dict[str, Any]:
+    return {"index": index, **content, "logprobs": logprobs, "finish_reason": end}
 
 
 def _answer(content: dict[str, Any]) -> Response:
     return Response(json.dumps(content, ensure_ascii=False), media_type="application/json")
 
 
-async def _told(
-    answers: AsyncIterator[str | list[dict[str, Any]]],
-    shown: Callable[[str], str],
-    event: Callable[[str, str | None], dict[str, Any]],
+async def _with_usage(
+    told: AsyncIterator[dict[str, Any] | Counted], asked: _Asked, frame: dict[str, Any]
 ) -> AsyncIterator[dict[str, Any]]:
-    """An event for what each text adds to what was told, and one for the end; half a character waits for its rest."""
-    told = ""
-    async for written in answers:
-        text = written if isinstance(written, str) else written[0]["text"]
-        now = shown(text).rstrip("\ufffd")
-        if now.startswith(told) and now != told:
-            yield event(now[len(told) :], None)
-            told = now
-    yield event("", "stop")
+    """The events, and at last, where it is asked for, one without a choice that counts the pieces."""
+    counts = asked.stream_options is not None and asked.stream_options.include_usage
+    async for event in told:
+        if not isinstance(event, Counted):
+            yield {**event, "usage": None} if counts else event
+        elif counts:
+            yield {**frame, "choices": [], "usage": event.usage}

@@ -89,6 +89,9 @@ class ModelFacts(BaseModel):
     labels: list[str] | None = None
     directions: list[list[str]] = Field(default_factory=list, description="from and to, of a translator")
     max_length: int | None = Field(None, description="pieces of a text that it reads")
+    reads: str | None = Field(None, description="text; or image, video, audio: files, at /predict/{model}/file")
+    text_beside: bool = Field(False, description="whether it reads a text beside a file, such as a question")
+    language: str | None = Field(None, description="that it writes")
 
 
 class Models(BaseModel):
@@ -129,7 +132,7 @@ async def predict(request: Request, model: Name, question: Question) -> Answered
             raise Problem(422, "not_valid", "stream: only the answer to one text is streamed", "send one text")
         return await as_events(_told(model, service.stream(model, jobs[0]), question))
     answers = await service.ask(model, jobs)
-    return Answered(model=model, answers=[_shown(best, question) for best in answers])
+    return Answered(model=model, answers=[shown(best, question.details) for best in answers])
 
 
 async def _told(
@@ -138,11 +141,12 @@ async def _told(
     before = ""
     async for found in written:
         if not isinstance(found, str):
-            yield {"model": model, "answers": [_shown(found, question)]}
+            yield {"model": model, "answers": [shown(found, question.details)]}
         elif found != before:
             before = found
             yield {"text": found}
 
 
-def _shown(best: list[dict[str, Any]], question: Question) -> list[dict[str, Any]]:
-    return best if question.details else [{key: one[key] for key in SHORT if key in one} for one in best]
+def shown(best: list[dict[str, Any]], details: bool) -> list[dict[str, Any]]:
+    """The answers to a text, in short or in detail."""
+    return best if details else [{key: one[key] for key in SHORT if key in one} for one in best]

@@ -15,6 +15,7 @@ class Problem(Exception):
         self, status: int, code: str, message: str, remedy: str | None = None, *, retry_after: int | None = None
     ) -> None:
         self.status, self.code, self.message, self.remedy, self.retry_after = status, code, message, remedy, retry_after
+        self.closes = status in (408, 413, 415)  # the rest of the body is not read
         super().__init__(message)
 
     def as_json(self) -> dict[str, Any]:
@@ -26,7 +27,7 @@ class Problem(Exception):
         headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if self.status in (408, 413, 415):
+        if self.closes:
             headers["connection"] = "close"
         return JSONResponse(self.as_json(), self.status, headers)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,14 @@ from headway.serve.workers import Busy, NotReady, Pool, Refused
 class Service:
     """
     Attributes:
+        files: that are being read or answered.
         draining: the server stops: it answers what it has accepted, and takes nothing new.
     """
 
     pools: dict[str, Pool]
     limits: Limits
     metrics: Metrics = field(default_factory=Metrics)
+    files: int = 0
     draining: bool = False
 
     def pool(self, name: str) -> Pool:
@@ -36,6 +39,17 @@ class Service:
         if self.draining:
             raise Problem(503, "stopping", "the server stops", "try again in a moment", retry_after=5)
         return self.pool(name)
+
+    @contextmanager
+    def file(self) -> Iterator[None]:
+        """Room for one more file, whose bytes are held. Raises Problem."""
+        if self.files >= self.limits.files:
+            raise Problem(429, "too_busy", "too many files wait", "try again later", retry_after=1)
+        self.files += 1
+        try:
+            yield
+        finally:
+            self.files -= 1
 
     async def ask(self, name: str, jobs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """The answers to each job, best first; when one fails the others are given up. Raises Problem."""

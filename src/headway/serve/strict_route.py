@@ -17,10 +17,14 @@ from headway.serve.strict_json import BadJson, parse
 LEFT = 499  # the status of an answer that nobody waits for
 
 
-class _StrictRequest(Request):
+class StrictRequest(Request):
+    """One whose body is bounded, and may be of one type only; `kind` None: of any."""
+
+    kind: str | None = "application/json"
+
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = await _read(self)
+            self._body = await _read(self, self.kind)
         return self._body
 
     async def json(self) -> Any:
@@ -32,13 +36,14 @@ class _StrictRequest(Request):
         return self._json
 
 
-async def _read(request: Request) -> bytes:
-    """Raises Problem for a body that is too large, too slow, or no plain JSON."""
+async def _read(request: Request, kind: str | None) -> bytes:
+    """Raises Problem for a body that is too large, too slow, compressed, or of another type."""
     limits: Limits = request.app.state.limits
+    most = limits.bytes_of(request.scope["path"])
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "encoded_body", "the body is compressed", "send it as it is")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "not_json", "the body is not application/json", "set content-type: application/json")
+    if kind is not None and request.headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
+        raise Problem(415, "not_json" if "json" in kind else "other_type", f"the body is not {kind}", f"set content-type: {kind}")
     content = bytearray()
     parts = request.stream()
     while True:
@@ -49,8 +54,8 @@ async def _read(request: Request) -> bytes:
         except TimeoutError:
             raise Problem(408, "too_slow", f"the body stood still for {limits.read_seconds:g} seconds") from None
         content += part
-        if len(content) > limits.body_bytes:
-            raise Problem(413, "too_large", f"the body has more than {limits.body_bytes:,} bytes", "send less at a time")
+        if len(content) > most:
+            raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
 
 
 class StrictRoute(APIRoute):
@@ -60,7 +65,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            strict = _StrictRequest(request.scope, request.receive)
+            strict = StrictRequest(request.scope, request.receive)
             if self.body_field is None:
                 return await handle(strict)
             await strict.json()

@@ -1,8 +1,8 @@
 """A worker: a process with one model that answers jobs from a pipe, in the order in which they are done.
 
 It is forked from a process that has imported all it needs, so that one that dies is replaced in a moment.
-Messages are JSON, a list each. To the worker: ["job", {…}], ["cancel", number], ["stop"]. From it: ["ready", {…}],
-["broken", problem, remedy], ["replies", [{…}, …]], ["beat"].
+Messages are JSON, a list each. To the worker: ["job", {…}], ["cancel", number], ["stop"]; behind a job with "file": true come
+the bytes of the file. From it: ["ready", {…}], ["broken", problem, remedy], ["replies", [{…}, …]], ["beat"].
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from headway.config import load_config
+from headway.config import WITH_QUESTION, load_config
 from headway.errors import HeadwayError
 from headway.inference.engines import load_for_answers
 from headway.inference.loading import AnyPredictor, predictor_of
@@ -30,11 +30,14 @@ from headway.inference.writer import Writer
 from headway.model_dir import LoadedModel
 from headway.serve.engine import Engine, Job
 from headway.serve.explaining import Explaining, plain_model
+from headway.serve.file_jobs import reads_files
 
 BEAT_SECONDS = 0.5
 
 
-def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], threads: int, at_a_time: int) -> None:
+def run(
+    pipe: Connection, path: str, engine: str | None, overrides: list[str], threads: int, at_a_time: int, seconds: float
+) -> None:
     """What the process does until it is told to stop, or nobody holds the other end of the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -44,7 +47,7 @@ def run(pipe: Connection, path: str, engine: str | None, overrides: list[str], t
         loaded = load_for_answers(path, engine)
         predictor = predictor_of(loaded, **_decoding(loaded, overrides))
         explaining = Explaining(partial(plain_model, loaded))
-        working = Engine(predictor, at_a_time, loaded.config.data.history_turns, explaining)
+        working = Engine(predictor, at_a_time, loaded.config.data.history_turns, explaining, seconds)
     except HeadwayError as error:
         out.send(["broken", error.problem, error.remedy])
         return
@@ -74,15 +77,21 @@ def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:
         "fingerprint": loaded.fingerprint[:16],
         "labels": list(labels.names) if labels is not None else None,
         "directions": [[direction.source, direction.target] for direction in directions],
-        "decodes": isinstance(predictor, Predictor | Writer),
+        "decodes": isinstance(predictor, Predictor | Writer) and not reads_files(predictor),
         "max_length": config.data.max_length,
+        "reads": config.media.kind if reads_files(predictor) else "text",
+        "text_beside": config.task in WITH_QUESTION,
+        "language": config.data.target_language,
     }
 
 
 def _listen(pipe: Connection, inbox: queue.SimpleQueue[list[Any]]) -> None:
     while True:
         try:
-            inbox.put(json.loads(pipe.recv_bytes()))
+            message = json.loads(pipe.recv_bytes())
+            if message[0] == "job" and message[1].pop("file", False):
+                message[1]["content"] = pipe.recv_bytes()  # as it is, behind the job
+            inbox.put(message)
         except (EOFError, OSError):
             os._exit(0)  # the server is gone
 

@@ -126,10 +126,15 @@ class Pool:
             self._waiting.remove(task)
         self._hand_out()
 
+    @property
+    def _room(self) -> int:
+        """Jobs of a worker. A file may be one that kills it, and no other should be lost with it."""
+        return self.limits.at_a_time if (self.facts or {}).get("reads", "text") == "text" else 1
+
     def _hand_out(self) -> None:
         """Waiting jobs to workers that have room, the one with the fewest first."""
         while self._waiting:
-            free = [worker for worker in self._workers if worker.ready and len(worker.tasks) < self.limits.at_a_time]
+            free = [worker for worker in self._workers if worker.ready and len(worker.tasks) < self._room]
             if not free:
                 return
             task = self._waiting.popleft()
@@ -187,6 +192,7 @@ class _Worker:
             target=run_worker,
             args=(
                 pipe, str(source.path), source.engine, list(source.overrides), source.threads, self.pool.limits.at_a_time,
+                self.pool.limits.seconds,
             ),
             daemon=True,
         )  # fmt: skip
@@ -233,15 +239,17 @@ class _Worker:
             refused = Refused(reply["problem"], reply["remedy"], of_request=reply["fault_of"] == "request")
             task.answers.set_exception(refused)
 
-    def _send(self, message: list[Any]) -> None:
-        content = json.dumps(message).encode()
+    def _send(self, message: list[Any], file: bytes | None = None) -> None:
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(struct.pack("!i", len(content)) + content)
+            for content in (json.dumps(message).encode(), *(() if file is None else (file,))):
+                self._writer.write(struct.pack("!i", len(content)) + content)
 
     def give(self, task: _Task) -> None:
         task.worker = self
         self.tasks[task.number] = task
-        self._send(["job", {"number": task.number, **task.job}])
+        job = {key: value for key, value in task.job.items() if key != "content"}
+        file = task.job.get("content")
+        self._send(["job", {"number": task.number, **job} | ({} if file is None else {"file": True})], file)
 
     def give_up(self, task: _Task) -> None:
         if self.tasks.pop(task.number, None) is not None:
