@@ -15,10 +15,12 @@ from running import Running, until
 
 from headway.config import CorpusConfig
 from headway.data.readers import read_pairs
+from made_file_runs import run_of_kind
 
 RunOf = Callable[[str], Path]
 TEXT = "Our cat is waking up five men."
-KINDS = ("translation", "classification", "tagging", "question_answering", "sentence_embedding", "language_model", "dialogue")
+KINDS = ("translation", "classification", "dialogue")
+OTHERS = ("tagging", "question_answering", "sentence_embedding", "language_model", "summarisation", "pair_classification")
 LUMINANCE = """names => {
   const pen = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const light = name => {
@@ -48,8 +50,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(run_of: RunOf, kept: Path) -> Iterator[Running]:
-    named = [f"{kind}={run_of(kind)}" for kind in KINDS]
+def seer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A model of pictures, and one."""
+    return run_of_kind(tmp_path_factory.mktemp("seer"), "media_classification")
+
+
+@pytest.fixture(scope="module")
+def server(run_of: RunOf, kept: Path, seer: tuple[Path, str]) -> Iterator[Running]:
+    named = [*(f"{kind}={run_of(kind)}" for kind in KINDS), f"seer={seer[0]}"]
     with Running(*named, "--corrections", kept, "--workers", "1", "--threads", "1", "decoding.minimum_length=4") as running:
         yield running
 
@@ -173,14 +181,38 @@ def test_escape_ends_a_request_and_frees_its_place(visit: Callable[..., Any], se
     raise AssertionError("its place is not free")
 
 
-def test_every_task_has_its_view(visit: Callable[..., Any]) -> None:
+def test_labels_and_conversations(visit: Callable[..., Any], kept: Path) -> None:
     page = visit()
     ask(page, TEXT, "#answer .bars li", "classification")
     assert max(shades(page)) == 1
     assert page.locator("#answer .share.chosen").count() == 1
+    label = page.inner_text("#answer .share.chosen > span >> nth=0")
     page.click("#correct")
+    assert page.input_value("#correction") == label
     page.click("#correcting [type=submit]")
     page.wait_for_selector("text=Saved. 1 correction")
+    ask(page, "Where is the cat?", "#answer .talk .assistant", "dialogue")
+    ask(page, "And the dog?", "#answer .talk li >> nth=3", "dialogue")
+    assert page.locator("#answer .talk .user").count() == 2
+    page.click("#correct")
+    page.fill("#correction", "It sleeps.")
+    page.click("#correcting [type=submit]")
+    page.wait_for_selector("text=Saved. 1 correction")
+    turns = json.loads((kept / "dialogue.jsonl").read_text("utf-8"))["turns"]
+    assert (turns[0], turns[2:]) == ("Where is the cat?", ["And the dog?", "It sleeps."])
+
+
+@pytest.mark.slow
+def test_every_task_has_its_view(visit: Callable[..., Any], run_of: RunOf, tmp_path: Path) -> None:
+    named = [f"{kind}={run_of(kind)}" for kind in OTHERS]
+    with Running(*named, "--corrections", tmp_path, "--workers", "1", "--threads", "1") as server:
+        look_at_every_task(visit(at=server))
+        page = visit(at=server)  # what was chosen last is chosen again, elsewhere it is the first
+        page.wait_for_selector("#model option", state="attached")
+        assert page.input_value("#model") == OTHERS[0]
+
+
+def look_at_every_task(page: Any) -> None:
     ask(page, TEXT, "#answer .tagged .word", "tagging")
     assert page.inner_text("#answer .tagged .word >> nth=1") == "cat"
     page.hover("#answer .tagged .word >> nth=1")
@@ -188,16 +220,18 @@ def test_every_task_has_its_view(visit: Callable[..., Any]) -> None:
     page.select_option("#model", "question_answering")
     page.fill("#other", "Who wakes up?")
     ask(page, TEXT, "#answer .large", "question_answering")
-    assert page.is_visible("#other")
     page.select_option("#model", "sentence_embedding")
     page.fill("#other", TEXT)
     ask(page, TEXT, "#answer .vector", "sentence_embedding")
     assert "1.000" in page.inner_text("#answer .large")
     ask(page, "The old king", "#answer .written", "language_model")
     assert page.inner_text("#answer .written").startswith("The old king")
-    ask(page, "Where is the cat?", "#answer .talk .assistant", "dialogue")
-    ask(page, "And the dog?", "#answer .talk li >> nth=3", "dialogue")
-    assert page.locator("#answer .talk .user").count() == 2
+    ask(page, TEXT, "#answer .written", "summarisation")
+    page.select_option("#model", "pair_classification")
+    page.fill("#other", TEXT)
+    ask(page, TEXT, "#answer .bars li", "pair_classification")
+    assert len(shades(page)) == 2 * len(TEXT.split()) + 2  # words of both texts, and their full stops
+    assert max(shades(page)) == 1
 
 
 def test_what_goes_wrong_is_told_in_words(visit: Callable[..., Any]) -> None:
@@ -285,6 +319,45 @@ def test_files_become_texts_and_direction_follows_the_text(visit: Callable[..., 
     assert page.input_value("#source") == "שלום עולם"
 
 
+def test_a_picture_that_is_dropped_is_labelled(visit: Callable[..., Any], server: Running, seer: tuple[Path, str]) -> None:
+    page, picture = visit(), Path(seer[1])
+    page.wait_for_selector("#model option[value=seer]", state="attached")
+    page.select_option("#model", "seer")
+    assert not page.is_visible("#source")
+    assert page.is_disabled("#ask")
+    dropped = page.evaluate_handle(
+        """content => {
+          const moved = new DataTransfer();
+          moved.items.add(new File([new Uint8Array(content)], "a <b>picture</b>.png", { type: "image/png" }));
+          return moved;
+        }""",
+        list(picture.read_bytes()),
+    )
+    page.dispatch_event("#asking", "drop", {"dataTransfer": dropped})
+    page.wait_for_selector("#picture")
+    assert page.inner_text("#file-name") == "a <b>picture</b>.png"
+    page.click("#ask")
+    page.wait_for_selector("#answer .share.chosen")
+    told = server.ask("/predict/seer/file", picture.read_bytes()).json()["answers"][0][0]["labels"]
+    assert page.inner_text("#answer .share.chosen > span >> nth=0") == told[0]
+
+
+def test_a_conversation_that_is_left_does_not_come_back(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("#model option", state="attached")
+    page.select_option("#model", "dialogue")
+    held: list[Any] = []
+    page.route("**/v1/chat/completions", lambda route: held.append(route))
+    page.fill("#source", "Where is the cat?")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#answer .talk .user")
+    page.select_option("#model", "translation")
+    until(page, "document.querySelector('#progress').hidden")
+    assert page.inner_text("#answer") == "The answer appears here."
+    assert page.input_value("#source") == ""
+    assert len(held) == 1
+
+
 def test_a_key_is_asked_for_and_kept_in_the_tab(visit: Callable[..., Any], run_of: RunOf, tmp_path: Path) -> None:
     key = "kkkkkkkkkkkkkkkkkkkkkkkk"
     (tmp_path / "keys").write_text(f"{key}\n")
@@ -323,7 +396,7 @@ def test_the_routes_are_explained(visit: Callable[..., Any], server: Running) ->
     page.wait_for_selector("article")
     told = server.ask("/openapi.json").json()["paths"]
     assert page.locator("article").count() == sum(map(len, told.values()))
-    predict = page.locator("article", has_text="/predict/{model}").first.text_content()
+    predict = page.locator("article:has(h2 code:text-is('/predict/{model}'))").text_content()
     for part in ("texts *", "decoding.beam_size", "1 to 16", "greedy", "at most 200 characters", "curl -H 'content-type", "429"):
         assert part in predict
 

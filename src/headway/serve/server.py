@@ -116,6 +116,7 @@ async def _serve(
         )  # fmt: skip
         server = _Server(config)
         running = asyncio.create_task(server.serve([listening]))
+        listening.listen(config.backlog)  # before the address is told: who reads it may come at once
         host, port = listening.getsockname()[:2]
         _log.info("serving %s at http://%s:%d", ", ".join(models), f"[{host}]" if ":" in host else host, port)
         either: list[asyncio.Future[Any]] = [running, told]

@@ -48,6 +48,7 @@ function ready() {
 
 async function ask() {
   if (!ready()) return (find("other-sheet").hidden || other.value.trim() ? find("source") : other).focus();
+  if (state.asking && state.model.task === "dialogue") return; // one after the other
   state.asking?.abort();
   const asking = state.asking = new AbortController(), { task, name } = state.model;
   begin();
@@ -94,7 +95,7 @@ async function sayNext(name, heard) {
   try {
     await talk.say(name, text, heard.signal);
   } catch (trouble) {
-    source.write(text);
+    if (state.model.name === name) source.write(text);
     counted();
     throw trouble;
   }
@@ -225,7 +226,6 @@ async function load() {
 }
 
 function choose(model) {
-  cancel();
   state.model = model;
   state.last = null;
   picker.value = model.name;
@@ -238,13 +238,14 @@ function choose(model) {
 }
 
 function startAgain() {
+  cancel();
+  end();
   clearProblem();
   source.forget();
   answers.showEmpty();
   correcting.offer(null);
   find("again").hidden = true;
   find("actions").hidden = true;
-  find("facts").textContent = "";
 }
 
 // All that depends on the task and on the language of the interface.
@@ -318,7 +319,7 @@ async function fileGiven(file) {
 }
 
 async function copy() {
-  await navigator.clipboard.writeText(state.last?.copied ?? "").catch(() => {});
+  await navigator.clipboard.writeText(state.last?.copied ?? "");
   find("saved").textContent = words().copied;
 }
 
@@ -336,7 +337,8 @@ const theme = () => (THEMES.includes(recall("theme")) ? recall("theme") : "syste
 function listen() {
   find("asking").addEventListener("submit", event => { event.preventDefault(); ask(); });
   find("cancel").addEventListener("click", cancel);
-  find("copy").addEventListener("click", copy);
+  find("copy").hidden = !navigator.clipboard; // which only a safe address has
+  find("copy").addEventListener("click", () => copy().catch(() => {}));
   find("swap").addEventListener("click", swap);
   find("again").addEventListener("click", () => { talk.begin(); startAgain(); find("source").focus(); });
   find("direction").addEventListener("change", () => { directionChosen(); edited(); });

@@ -6,7 +6,7 @@ import { words } from "./languages.js";
 // "image", "video" or "audio" of a model that reads files, else null.
 export const kindOf = model => (["image", "video", "audio"].includes(model?.reads) ? model.reads : null);
 
-const LONGEST_TEXT_FILE = 1 << 20, WIDEST = 640;
+const LONGEST_TEXT_FILE = 1 << 20, WIDEST = 640, LEAST = 240;
 const place = find("file-place"), picture = find("picture"), name = find("file-name"), hint = find("file-hint"), record = find("record");
 let held = null, recorder = null;
 
@@ -35,7 +35,8 @@ export async function take(given) {
 }
 
 async function drawPicture(given) {
-  const bitmap = await createImageBitmap(given), scale = Math.min(1, WIDEST / bitmap.width, 400 / bitmap.height);
+  const bitmap = await createImageBitmap(given), fits = Math.min(WIDEST / bitmap.width, 400 / bitmap.height);
+  const scale = Math.min(fits, Math.max(1, LEAST / bitmap.width));
   picture.width = Math.max(1, bitmap.width * scale);
   picture.height = Math.max(1, bitmap.height * scale);
   picture.getContext("2d").drawImage(bitmap, 0, 0, picture.width, picture.height);
