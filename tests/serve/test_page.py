@@ -319,6 +319,35 @@ def test_files_become_texts_and_direction_follows_the_text(visit: Callable[..., 
     assert page.input_value("#source") == "שלום עולם"
 
 
+def test_what_the_server_has_is_what_it_is_asked_for(visit: Callable[..., Any], server: Running) -> None:
+    page, asked = visit(), []
+    told = server.ask("/openapi.json").json()
+    fields = told["components"]["schemas"]["Question"]["properties"]
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={"answers": [[{"text": "so"}]]})
+
+    page.route("**/predict/**", answer)
+    page.route("**/openapi.json", lambda route: route.fulfill(json=told))
+    for names in ({}, {"format": {}}):
+        for name in ("explain", "stream", "format"):
+            fields.pop(name, None)
+        fields |= names
+        page.reload()
+        for text in ("One sentence, no more.", "One sentence. And another."):
+            ask(page, text, "text=so", "translation")
+    plain, several = ({"texts": [text], "details": True} for text in ("One sentence, no more.", "One sentence. And another."))
+    assert asked == [plain, several, plain, {"texts": several["texts"], "format": "text"}]
+
+
+def test_what_cannot_be_explained_is_answered_all_the_same(visit: Callable[..., Any]) -> None:
+    page = visit()
+    ask(page, "a cat " * 400, "#answer .written")  # more than the characters that are explained
+    assert page.locator("#answer .word").count() == 0
+    assert not page.is_visible("#problem")
+
+
 def test_a_picture_that_is_dropped_is_labelled(visit: Callable[..., Any], server: Running, seer: tuple[Path, str]) -> None:
     page, picture = visit(), Path(seer[1])
     page.wait_for_selector("#model option[value=seer]", state="attached")
