@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 from running import Running
 
 from headway.config import CorpusConfig, DataConfig
+from headway.serve import corrections
 from headway.serve.corrections import FORMS, Corrected, Corrections, record
 from headway.serve.problems import Problem
 from headway.tasks import TASKS
@@ -35,10 +37,10 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("task", FORMS)
 def test_what_is_saved_is_read_as_training_data_of_its_task(task: str, tmp_path: Path) -> None:
-    corrections, right = Corrections(tmp_path / "kept", 1 << 20), "in 1874"
+    kept, right = Corrections(tmp_path / "kept", 1 << 20), "in 1874"
     for text in (f"when?\t{ODD} in 1874", "who?\tbuilt in 1874"):
         example = record(task, (), Corrected(text, "a wrong answer", right, ("en", "de")))
-        corrections.save("model", example)
+        kept.save("model", example)
     corpus = CorpusConfig(path=str(tmp_path / "kept" / "model.jsonl"), **COLUMNS[task])
     data = DataConfig(train=corpus, validation=corpus, **({"documents": "file"} if task == "language_model" else {}))
     found: list[Any] = list(TASKS[task].preparation.read(corpus, data))
@@ -80,6 +82,17 @@ def test_many_at_once_are_whole_lines(tmp_path: Path) -> None:
     assert max(counts) == 200
 
 
+def test_who_keeps_the_file_to_himself_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "PATIENCE", 0.05)
+    (tmp_path / "m.jsonl").touch()
+    with (tmp_path / "m.jsonl").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Problem, match="others write") as refused:
+            Corrections(tmp_path, 1000).save("m", {})
+        assert (refused.value.status, refused.value.retry_after) == (503, 1)
+    assert Corrections(tmp_path, 1000).save("m", {}) == 1
+
+
 def test_a_line_without_an_end_gets_one(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text('{"by": "hand"}')
     assert Corrections(tmp_path, 1000).save("m", {"n": 1}) == 2
@@ -87,18 +100,18 @@ def test_a_line_without_an_end_gets_one(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_told_and_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    corrections = Corrections(tmp_path, 40)
-    corrections.save("m", {"n": 1})
+    kept = Corrections(tmp_path, 40)
+    kept.save("m", {"n": 1})
     with pytest.raises(Problem, match="may have no more") as full:
-        corrections.save("m", {"n": "x" * 40})
+        kept.save("m", {"n": "x" * 40})
     assert (full.value.status, full.value.code) == (507, "corrections_full")
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:5]))
     with pytest.raises(Problem, match="disk is full"):
-        corrections.save("m", {"n": 2})
+        kept.save("m", {"n": 2})
     monkeypatch.undo()
     assert (tmp_path / "m.jsonl").read_text() == '{"n": 1}\n'
-    assert corrections.save("m", {"n": 3}) == 2
+    assert kept.save("m", {"n": 3}) == 2
 
 
 def test_only_a_plain_file_is_written_to(tmp_path: Path) -> None:

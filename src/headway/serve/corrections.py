@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from headway.data.lines import MAX_LINE_BYTES
 from headway.serve.problems import Problem
 
+PATIENCE = 5.0  # seconds, for those who write to the same file
 REMEDY = "ask who runs the server to look at its --corrections directory"
 
 
@@ -115,11 +117,20 @@ class Corrections:
         if len(line) > MAX_LINE_BYTES:
             raise Problem(422, "too_long_text", "the texts are too long for a line of training data", "cut them")
         try:
-            with self._lock, self._opened(f"{name}.jsonl") as file:
+            with self._alone(), self._opened(f"{name}.jsonl") as file:
                 return self._append(name, file, line)
         except OSError as error:
             problem = f"the correction could not be written: {error.strerror or 'the disk fails'}"
             raise Problem(507, "not_saved", problem, REMEDY) from None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise _busy()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[int]:
@@ -130,7 +141,7 @@ class Corrections:
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise Problem(507, "not_saved", "the correction could not be written: there is no plain file", REMEDY)
-            fcntl.flock(file, fcntl.LOCK_EX)  # a second server may have the same directory
+            _lock(file)
             yield file
             if new:
                 _sync_directory(self._directory)
@@ -155,6 +166,23 @@ class Corrections:
         lines = lines + 1 if known_size == size else _count_lines(file)
         self._lines[name] = size + len(line), lines
         return lines
+
+
+def _lock(file: int) -> None:
+    """Against a second server with the same directory. Raises Problem where another keeps it."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise _busy() from None
+            time.sleep(0.01)
+
+
+def _busy() -> Problem:
+    return Problem(503, "too_busy", "others write to the file of corrections", "try again in a moment", retry_after=1)
 
 
 def _count_lines(file: int) -> int:

@@ -66,6 +66,7 @@ class Job:
     @property
     def wish(self) -> Wish:
         return Wish(tuple(self.glossary.items()), tuple(self.forbidden), self.prefix)
+
     align: bool = False
 
     @property

@@ -31,14 +31,10 @@ class Limits:
     files: int = 16
     texts: int = 256
     characters: int = 20_000
-<<<<<<< HEAD
     sentences: int = 1024
-    explained: int = 2_000
+    explained: int = 1_000
     terms: int = 200
     term_characters: int = 200
-=======
-    explained: int = 1_000
->>>>>>> serve-inside
     waiting: int = 512
     at_a_time: int = 64
     seconds: float = 60.0

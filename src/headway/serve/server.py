@@ -27,6 +27,7 @@ from headway.serve.service import Service
 from headway.serve.workers import worker_context
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+BACKLOG = 2048  # connections that the system holds until they are taken
 LAST_CALL = 0.25  # seconds, for those who knocked before the end: their connections are taken, and each is answered
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ def _listen(address: Address) -> socket.socket:
         raise ResourceError(
             f"cannot listen: {error.strerror}", where=place, remedy="choose another: --port 0 takes a free one"
         ) from None
+    listening.listen(BACKLOG)  # who reads the address may come at once
     return listening
 
 

@@ -32,9 +32,9 @@ export function showComing(text) {
 // Which kind of answer it is, by what it holds.
 export function show(best, asked) {
   clear();
-  if (best.explanation?.source) source.showWords(best.explanation.source, asked.text);
+  if (best.explanation?.source) source.showWords(best.explanation.source, ...asked.texts);
   if (best.probabilities || best.labels) showLabels(best);
-  else if (Array.isArray(best.words)) showTags(best, asked.text);
+  else if (Array.isArray(best.words)) showTags(best, asked.texts.at(-1));
   else if (Array.isArray(best.vector)) showVector(best.vector);
   else if (typeof best.answer === "string") showSpan(best, asked);
   else place.append(written(best.text ?? "", best.explanation?.outputs));
@@ -93,7 +93,7 @@ function showTags(best, asked) {
   let open = null;
   best.words.forEach((one, number) => {
     const span = spans.find(some => some.start <= number && number < some.end);
-    const output = { text: String(one.word), probability: one.probability, weights: outputs[number]?.text === one.word ? outputs[number].weights : undefined };
+    const output = outputs.length === best.words.length ? outputs[number] : { text: one.tag, probability: one.probability };
     const made = card.bind(element("span", { class: "word" }, one.word), output, `${one.word} · ${one.tag}`);
     if (gaps[number]) ((span && span.start < number && open) || shown).append(gaps[number]);
     if (!span) shown.append(made);
@@ -128,7 +128,7 @@ function gapsBetween(text, all) {
 }
 
 function showSpan(best, asked) {
-  const output = best.explanation?.outputs?.[0], passage = new Characters(asked.passage ?? "");
+  const output = best.explanation?.outputs?.[0], passage = new Characters(asked.texts.at(-1));
   if (!best.answer) {
     place.append(element("p", { class: "large" }, words().none), element("p", { class: "soft" }, words().notInPassage));
     return;
@@ -136,12 +136,11 @@ function showSpan(best, asked) {
   const bound = output ? card.bind(element("span", { class: "word" }, best.answer), output, best.answer) : best.answer;
   place.append(element("p", { class: "large", dir: "auto" }, bound));
   if (!isNumber(best.start) || best.start < 0) return;
-  const end = best.start + Array.from(best.answer).length, [before, after] = around(passage, best.start, end);
+  const length = output && Number.isInteger(output.end) ? output.end - output.start : Array.from(best.answer).length;
+  const end = best.start + length, [before, after] = around(passage, best.start, end);
   place.append(element("blockquote", { dir: "auto" }, before ? "… " : "", passage.between(before, best.start),
     element("mark", { class: "found" }, passage.between(best.start, end)), passage.between(end, after), after < passage.length ? " …" : ""));
-  if (!best.explanation) source.showWords([{ text: passage.between(best.start, end), start: best.start, end }], asked.passage);
-  if (!best.explanation) source.rest([1]);
-  else if (output?.weights) source.rest(output.weights);
+  if (output?.weights) source.rest(output.weights);
 }
 
 // About this much of a passage on both sides, in whole words.

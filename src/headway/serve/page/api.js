@@ -52,7 +52,6 @@ export async function abilities() {
     explain: "explain" in fields,
     stream: "stream" in fields,
     longTexts: "format" in fields,
-    files: "/predict/{model}/file" in paths,
     corrections: "/corrections/{model}" in paths,
   };
 }
@@ -62,9 +61,8 @@ export async function ask(model, question, { signal, onText }) {
   return answersIn(await asJson(route("predict", model), question, signal), onText);
 }
 
-export async function askOfFile(model, file, { text, fields, signal }) {
-  const asked = new URLSearchParams({ ...(text ? { text } : {}), ...fields });
-  const path = `${route("predict", model)}/file${asked.size ? `?${asked}` : ""}`;
+export async function askOfFile(model, file, { text, signal }) {
+  const asked = new URLSearchParams({ details: true, ...(text ? { text } : {}) }), path = `${route("predict", model)}/file?${asked}`;
   return answersIn(await send(path, { body: file, type: "application/octet-stream", signal }), () => {});
 }
 

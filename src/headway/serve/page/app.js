@@ -13,7 +13,7 @@ import * as talk from "./talk.js";
 const { words, told } = languages;
 const WRITERS = new Set(["translation", "summarisation", "dialogue", "language_model"]);
 const MUTE = new Set(["masked_language_model", "span_corruption", "denoising"]); // they learn, and answer nothing
-const TWO_TEXTS = { question_answering: ["question", "passage"], pair_classification: ["first", "second"], sentence_embedding: ["first", "second"] };
+const TWO_TEXTS = new Map([["question_answering", ["question", "passage"]], ["pair_classification", ["first", "second"]], ["sentence_embedding", ["first", "second"]]]);
 const MENDED = new Set(["translation", "summarisation", "dialogue", "language_model", "classification", "pair_classification", "question_answering"]);
 const SEVERAL_SENTENCES = /[.!?…。！？]["'”’»)]?\s+\S|[。！？]["'”’»)]?\S|\n\s*\S/u;
 
@@ -24,37 +24,31 @@ const other = find("other"), picker = find("model");
 
 // The one place that decides which fields a question has.
 function question(text) {
-  const { task, directions } = state.model, able = state.able, asked = { texts: [text], details: true };
-  if (directions.length) [asked.from, asked.to] = JSON.parse(find("direction").value);
-  if (directions.length === 1) delete asked.from, delete asked.to;
+  const { task, directions } = state.model, able = state.able, asked = { texts: [text] };
+  if (directions.length > 1) [asked.from, asked.to] = JSON.parse(find("direction").value);
   if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text)) return { ...asked, format: "text" };
+  asked.details = true;
   if (able.explain && task !== "sentence_embedding") asked.explain = true;
   if (able.stream && WRITERS.has(task)) asked.stream = true;
   return asked;
 }
 
 // Two texts are asked as one with a tab between them; a tab of their own would part them elsewhere.
-function textAsked() {
-  const text = source.text(), first = other.value.replace(/\s+/g, " ").trim();
-  switch (state.model.task) {
-    case "question_answering": return `${first}\t${text}`;
-    case "pair_classification": return `${first}\t${text.replaceAll("\t", " ")}`;
-    default: return text;
-  }
-}
+const textsAsked = () => (TWO_TEXTS.has(state.model.task) ? [other.value.replaceAll("\t", " "), source.text()] : [source.text()]);
 
 function ready() {
   const { task } = state.model ?? {};
   if (!state.model || MUTE.has(task)) return false;
-  if (media.READS_FILES.has(task)) return state.able.files && media.file() !== null;
+  if (media.kindOf(state.model)) return media.file() !== null && (!state.model.text_beside || source.text().trim() !== "");
   if (task === "sentence_embedding") return other.value.trim() !== "" || source.text().trim() !== "";
-  return source.text().trim() !== "" && (!(task in TWO_TEXTS) || other.value.trim() !== "");
+  return source.text().trim() !== "" && (!TWO_TEXTS.has(task) || other.value.trim() !== "");
 }
 
 // ---- asking ----------------------------------------------------------------------------------------------------------
 
 async function ask() {
-  if (!ready()) return (find("other").hidden || other.value.trim() ? find("source") : other).focus();
+  if (!ready()) return (find("other-sheet").hidden || other.value.trim() ? find("source") : other).focus();
+  if (state.asking && state.model.task === "dialogue") return; // one after the other
   state.asking?.abort();
   const asking = state.asking = new AbortController(), { task, name } = state.model;
   begin();
@@ -62,7 +56,7 @@ async function ask() {
     const heard = { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } };
     if (task === "dialogue") await sayNext(name, heard);
     else if (task === "sentence_embedding") await compare(name, heard);
-    else if (media.READS_FILES.has(task)) await askOfFile(name, heard);
+    else if (media.kindOf(state.model)) await askOfFile(name, heard);
     else await askOfText(name, heard);
     if (state.asking === asking) finish();
   } catch (trouble) {
@@ -71,14 +65,18 @@ async function ask() {
 }
 
 async function askOfText(name, heard) {
-  const text = textAsked(), asked = question(text), found = await api.ask(name, asked, heard);
-  showBest(found[0]?.[0] ?? {}, { text: source.text(), passage: source.text(), sent: text, to: asked.to, from: asked.from });
+  const texts = textsAsked(), asked = question(texts.join("\t"));
+  const found = await api.ask(name, asked, heard).catch(trouble => {
+    if (trouble.status !== 422 || !asked.explain) throw trouble;
+    return api.ask(name, { ...asked, explain: false }, heard); // too long to explain, or a model of another engine
+  });
+  showBest(found[0]?.[0] ?? {}, { texts, to: asked.to, from: asked.from });
 }
 
 async function askOfFile(name, heard) {
-  const text = media.BESIDE_TEXT.has(state.model.task) ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
-  const found = await api.askOfFile(name, media.file(), { text, fields: {}, signal: heard.signal });
-  showBest(found[0]?.[0] ?? {}, { text, passage: text, sent: text, to, from });
+  const text = state.model.text_beside ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
+  const found = await api.askOfFile(name, media.file(), { text, signal: heard.signal });
+  showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
 }
 
 async function compare(name, heard) {
@@ -97,7 +95,7 @@ async function sayNext(name, heard) {
   try {
     await talk.say(name, text, heard.signal);
   } catch (trouble) {
-    source.write(text);
+    if (state.model.name === name) source.write(text);
     counted();
     throw trouble;
   }
@@ -111,7 +109,7 @@ function showBest(best, asked) {
   const labels = best.labels ? best.labels.join(", ") : null;
   answers.show(best, asked);
   state.last = { copied: best.text ?? labels ?? best.answer ?? (best.words ?? []).map(one => `${one.word}/${one.tag}`).join(" "), best };
-  offerCorrection({ text: asked.sent, answer: best.text ?? best.answer ?? labels ?? "", to: asked.to, from: asked.from });
+  offerCorrection({ text: asked.texts.join("\t"), answer: best.text ?? best.answer ?? labels ?? "", to: asked.to, from: asked.from });
 }
 
 function offerCorrection(answer) {
@@ -228,42 +226,41 @@ async function load() {
 }
 
 function choose(model) {
-  cancel();
   state.model = model;
   state.last = null;
   picker.value = model.name;
   remember("model", model.name);
   if (state.models.length > 1) history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
-  media.setMode(media.READS_FILES.has(model.task));
+  media.setMode(media.kindOf(model));
   talk.begin();
   startAgain();
   describe();
 }
 
 function startAgain() {
+  cancel();
+  end();
   clearProblem();
   source.forget();
   answers.showEmpty();
   correcting.offer(null);
   find("again").hidden = true;
   find("actions").hidden = true;
-  find("facts").textContent = "";
 }
 
 // All that depends on the task and on the language of the interface.
 function describe() {
   if (!state.model) return;
-  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS[task] ?? [], files = media.READS_FILES.has(task);
+  const { task, directions, ready: works } = state.model, [first, second] = TWO_TEXTS.get(task) ?? [], files = media.kindOf(state.model) !== null;
   find("task").textContent = `${told("tasks", task, task ?? "")}${works ? "" : ` · ${words().notReady}`}`;
   find("ask").textContent = told("verbs", task, words().ask);
   find("source-title").textContent = words()[second ?? (files ? "file" : "text")];
   find("source").placeholder = told("placeholders", task, words().placeholders.translation);
-  find("sheet").hidden = files && !media.BESIDE_TEXT.has(task);
-  other.hidden = find("other-label").hidden = !first;
+  find("sheet").hidden = files && !state.model.text_beside;
+  find("other-sheet").hidden = find("other-label").hidden = !first;
   if (first) find("other-label").textContent = words()[first];
   describeDirections(directions);
-  const note = MUTE.has(task) ? words().notAsked : files && !state.able.files ? words().noFilesHere : null;
-  if (note) find("answer").replaceChildren(element("p", { class: "soft empty" }, note));
+  if (MUTE.has(task)) find("answer").replaceChildren(element("p", { class: "soft empty" }, words().notAsked));
   counted();
 }
 
@@ -316,13 +313,13 @@ function edited() {
 }
 
 async function fileGiven(file) {
-  if (media.READS_FILES.has(state.model?.task)) await media.take(file);
+  if (media.kindOf(state.model)) await media.take(file);
   else await media.textOf(file).then(text => { source.write(text); edited(); }, problem => failed(new api.Trouble({ status: 1, message: problem.message })));
   counted();
 }
 
 async function copy() {
-  await navigator.clipboard.writeText(state.last?.copied ?? "").catch(() => {});
+  await navigator.clipboard.writeText(state.last?.copied ?? "");
   find("saved").textContent = words().copied;
 }
 
@@ -340,12 +337,12 @@ const theme = () => (THEMES.includes(recall("theme")) ? recall("theme") : "syste
 function listen() {
   find("asking").addEventListener("submit", event => { event.preventDefault(); ask(); });
   find("cancel").addEventListener("click", cancel);
-  find("copy").addEventListener("click", copy);
+  find("copy").hidden = !navigator.clipboard; // which only a safe address has
+  find("copy").addEventListener("click", () => copy().catch(() => {}));
   find("swap").addEventListener("click", swap);
   find("again").addEventListener("click", () => { talk.begin(); startAgain(); find("source").focus(); });
   find("direction").addEventListener("change", () => { directionChosen(); edited(); });
   picker.addEventListener("change", () => choose(state.models.find(model => model.name === picker.value)));
-  other.addEventListener("input", edited);
   source.watch(edited, card.lookedAt);
   media.watch(fileGiven, problem => failed(new api.Trouble({ status: 1, message: problem })));
   find("theme").addEventListener("click", () => {

@@ -63,7 +63,7 @@ function told({ output, name }) {
     const sure = output.probability >= 0.8 ? "sure" : output.probability >= 0.5 ? "fairly" : "unsure";
     rows.push(row(words().confidence, output.probability, `own ${sure}`, words()[sure]));
   }
-  const others = (output.alternatives ?? []).filter(other => isNumber(other.probability)).slice(0, 5);
+  const others = (output.alternatives ?? []).filter(other => isNumber(other.probability) && other.probability >= 0.005).slice(0, 4);
   if (others.length) rows.push(element("p", { class: "soft small" }, words().alternatives), ...others.map(other => row(other.text, other.probability)));
   const seen = attended(output.weights);
   if (seen.length) {
@@ -84,9 +84,9 @@ function row(name, share, kind = "", about = "") {
 }
 
 function put(box) {
-  const room = document.documentElement.clientWidth, wide = card.offsetWidth, tall = card.offsetHeight;
+  const pane = find("answered").getBoundingClientRect(), wide = card.offsetWidth, tall = card.offsetHeight;
   const below = box.bottom + 10 + tall < innerHeight || box.top < tall + 10;
-  card.style.setProperty("--left", `${Math.max(8, Math.min(box.left + box.width / 2 - wide / 2, room - wide - 8))}px`);
+  card.style.setProperty("--left", `${Math.max(pane.left + 8, Math.min(box.left + box.width / 2 - wide / 2, pane.right - wide - 8))}px`);
   card.style.setProperty("--top", `${below ? box.bottom + 10 : box.top - tall - 10}px`);
 }
 

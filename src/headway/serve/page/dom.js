@@ -27,6 +27,7 @@ export function partsOf(text, places) {
   const characters = new Characters(text), parts = [];
   let at = 0;
   for (const [which, { start, end }] of places.entries()) {
+    if (start === null) continue; // it is not known
     if (!(Number.isInteger(start) && Number.isInteger(end) && at <= start && start <= end && end <= characters.length)) return null;
     if (start > at) parts.push([characters.between(at, start), -1]);
     if (end > start) parts.push([characters.between(start, end), which]);

@@ -3,20 +3,21 @@
 import { find } from "./dom.js";
 import { words } from "./languages.js";
 
-export const READS_FILES = new Set(["captioning", "visual_question_answering", "multimodal_translation", "speech_recognition", "media_classification"]);
-export const BESIDE_TEXT = new Set(["visual_question_answering", "multimodal_translation"]);
-const LONGEST_TEXT_FILE = 1 << 20, WIDEST = 640;
+// "image", "video" or "audio" of a model that reads files, else null.
+export const kindOf = model => (["image", "video", "audio"].includes(model?.reads) ? model.reads : null);
+
+const LONGEST_TEXT_FILE = 1 << 20, WIDEST = 640, LEAST = 240;
 const place = find("file-place"), picture = find("picture"), name = find("file-name"), hint = find("file-hint"), record = find("record");
 let held = null, recorder = null;
 
 export const file = () => held;
 
-export function setMode(files) {
-  place.hidden = !files;
-  find("file").accept = files ? "image/*,video/*,audio/*" : "text/*,.md,.csv,.tsv,.jsonl,.log";
-  record.hidden = !(files && navigator.mediaDevices?.getUserMedia && globalThis.MediaRecorder);
+export function setMode(kind) {
+  place.hidden = kind === null;
+  find("file").accept = kind ? `${kind}/*` : "text/*,.md,.csv,.tsv,.jsonl,.log";
+  record.hidden = !(kind === "audio" && navigator.mediaDevices?.getUserMedia && globalThis.MediaRecorder);
   record.textContent = words().record;
-  if (!files) take(null);
+  take(null);
 }
 
 // A file for a model; shown as far as the browser can.
@@ -34,7 +35,8 @@ export async function take(given) {
 }
 
 async function drawPicture(given) {
-  const bitmap = await createImageBitmap(given), scale = Math.min(1, WIDEST / bitmap.width, 400 / bitmap.height);
+  const bitmap = await createImageBitmap(given), fits = Math.min(WIDEST / bitmap.width, 400 / bitmap.height);
+  const scale = Math.min(fits, Math.max(1, LEAST / bitmap.width));
   picture.width = Math.max(1, bitmap.width * scale);
   picture.height = Math.max(1, bitmap.height * scale);
   picture.getContext("2d").drawImage(bitmap, 0, 0, picture.width, picture.height);

@@ -26,9 +26,10 @@ function bubble(role, text) {
   return element("li", { class: role, dir: "auto" }, element("span", { class: "unseen" }, role === "user" ? words().you : words().answer, ": "), text);
 }
 
-// Returns whether it was answered; what was not is taken back.
+// Returns the answer; what was not answered is taken back.
 export async function say(model, text, signal) {
-  said = [...said.slice(-MOST_TURNS + 2), { role: "user", content: text }];
+  const own = { role: "user", content: text };
+  said = [...said.slice(-MOST_TURNS + 2), own];
   draw();
   const reply = bubble("assistant", "…");
   place.querySelector("ol").append(reply);
@@ -38,8 +39,10 @@ export async function say(model, text, signal) {
     draw();
     return told;
   } catch (trouble) {
-    said.pop();
-    draw();
+    if (said.at(-1) === own) { // else another conversation has begun
+      said.pop();
+      draw();
+    }
     throw trouble;
   }
 }
