@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headway.serve.journal import Journal
+from headway.serve.leaving import GONE, Presence
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.problems import Problem
@@ -55,7 +56,10 @@ class Guards:
             except Problem as problem:
                 await problem.response()(scope, receive, send_guarded)
                 return
-            await self.app(scope, receive, send_guarded)
+            presence = Presence(receive, send_guarded)
+            await presence.run(self.app, scope)
+            if presence.gone:
+                seen.status = entry.status = GONE
 
     def _look_at(self, scope: Scope) -> None:
         """Raises Problem."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from headway.serve.limits import Limits
 from headway.serve.problems import Problem
 from headway.serve.strict_json import BadJson, parse
+
+LEAST_BYTES_A_SECOND = 16 * 1024  # that a body must come with, after its first seconds
 
 
 class _StrictRequest(Request):
@@ -39,13 +43,16 @@ async def _read(request: Request) -> bytes:
         raise Problem(415, "not_json", "the body is not application/json", "set content-type: application/json")
     content = bytearray()
     parts = request.stream()
+    late = time.monotonic() + limits.read_seconds
     while True:
-        try:
-            part = await asyncio.wait_for(anext(parts), limits.read_seconds)
+        try:  # who sends a byte now and then is as slow as who sends none
+            part = await asyncio.wait_for(anext(parts), late + len(content) / LEAST_BYTES_A_SECOND - time.monotonic())
         except StopAsyncIteration:
             return bytes(content)
         except TimeoutError:
-            raise Problem(408, "too_slow", f"the body stood still for {limits.read_seconds:g} seconds") from None
+            raise Problem(408, "too_slow", f"the body is not there after {limits.read_seconds:g} seconds and more") from None
+        except ClientDisconnect:
+            raise Problem(400, "gone", "the client has left") from None
         content += part
         if len(content) > limits.body_bytes:
             raise Problem(413, "too_large", f"the body has more than {limits.body_bytes:,} bytes", "send less at a time")
