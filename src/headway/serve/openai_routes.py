@@ -57,6 +57,12 @@ class _Asked(BaseModel):
         return {"decoding": decoding, "seed": self.seed or 0}
 
 
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}},
+        "description": "the answer; with `stream` as events",
+    }
+}
 MostTokens = Annotated[StrictInt, Field(ge=1, le=int(CHOICES["maximum_length"][1]))] | None
 
 
@@ -110,7 +116,7 @@ async def models(request: Request) -> dict[str, Any]:
     }
 
 
-@router.post("/completions", summary="what goes on from a prompt, as OpenAI tells it")
+@router.post("/completions", summary="what goes on from a prompt, as OpenAI tells it", responses=STREAMED)
 async def completions(request: Request, asked: Completion) -> Response:
     """Texts, or with `stream` server-sent events, a piece at a time."""
     service: Service = request.app.state.service
@@ -135,7 +141,7 @@ async def completions(request: Request, asked: Completion) -> Response:
     return _answer({**frame, "choices": [_choice(place, "stop", text=text) for place, text in enumerate(found)]})
 
 
-@router.post("/chat/completions", summary="what is said next, as OpenAI tells it")
+@router.post("/chat/completions", summary="what is said next, as OpenAI tells it", responses=STREAMED)
 async def chat(request: Request, asked: Chat) -> Response:
     """A model of dialogue is given what was said before as far as it looks back; any other that writes, the last message."""
     service: Service = request.app.state.service
