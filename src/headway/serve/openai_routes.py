@@ -57,11 +57,9 @@ class _Asked(BaseModel):
         return {"decoding": decoding, "seed": self.seed or 0}
 
 
+EVENTS = {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}
 STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {"text/event-stream": {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}},
-        "description": "the answer; with `stream` as events",
-    }
+    200: {"content": {"text/event-stream": EVENTS}, "description": "the answer; with `stream` piece by piece"}
 }
 MostTokens = Annotated[StrictInt, Field(ge=1, le=int(CHOICES["maximum_length"][1]))] | None
 
