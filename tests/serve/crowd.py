@@ -75,9 +75,15 @@ class Client:
         return self._reader
 
     async def ask(self, path: str, body: Any = None, *, method: str = "", headers: bytes = b"") -> Said:
-        begun = time.perf_counter()
-        reader = await self.send(request(path, body, method=method, headers=headers))
-        answer = await read_answer(reader, begun)
+        begun, used = time.perf_counter(), self._reader is not None
+        content = request(path, body, method=method, headers=headers)
+        try:
+            answer = await read_answer(await self.send(content), begun)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            if not used or getattr(error, "partial", b""):
+                raise
+            self.leave()  # it stood idle for too long
+            answer = await read_answer(await self.send(content), begun)
         if answer.headers.get("connection") == "close":
             self.leave()
         return answer
@@ -117,7 +123,7 @@ async def under_load(port: int, path: str, bodies: list[Any], clients: int, foun
 
 
 def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
 def told(what: str, **figures: Any) -> None:

@@ -47,7 +47,7 @@ class Running:
 
     def __init__(self, *arguments: str | Path, program: Sequence[str] = PROGRAM, loaded: bool = True) -> None:
         command = [*program, "serve", *map(str, arguments), "--port", "0"]
-        self._place = re.compile(r"at http://\S+:(\d+)$" if loaded else r"http://\S+:(\d+)")
+        self._place = re.compile(r"at http://\S+:(\d+)" if loaded else r"http://\S+:(\d+)")
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         self.log: list[str] = []
         self.port = 0

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from headway.serve.predict_routes import Answered, Name
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
-from headway.serve.strict_route import StrictRequest, mistakes_of, while_there
+from headway.serve.strict_route import StrictRequest, mistakes_of
 from headway.serve.transcripts import FORMATS, transcript
 
 MOST_FIELDS, MOST_FIELD_BYTES = 8, 1 << 10
@@ -60,10 +60,9 @@ ONE_FILE = {"required": True, "content": {"application/octet-stream": {"schema":
 @router.post(
     "/predict/{model}/file",
     summary="answers to a picture, a clip or a recording",
-    response_model=Answered,
     openapi_extra={"requestBody": ONE_FILE},
 )
-async def predict_file(request: Request, model: Name, beside: Annotated[Beside, Query()]) -> Answered | Response:
+async def predict_file(request: Request, model: Name, beside: Annotated[Beside, Query()]) -> Answered:
     """Labels, captions, answers to a question, transcripts. The body is the file; what it is, its first bytes say."""
     service: Service = request.app.state.service
     facts = _reader_of_files(service, model)
@@ -74,12 +73,8 @@ async def predict_file(request: Request, model: Name, beside: Annotated[Beside, 
         told = "the model reads one beside the file" if facts["text_beside"] else "the model reads none beside the file"
         raise Problem(422, "not_valid", f"text: {told}", "GET /models tells which do")
     content = await request.body()
-
-    async def answered() -> Response:
-        (best,) = await service.ask(model, [{"text": beside.text, "content": content, "details": beside.details}])
-        return Response(Answered(model=model, answers=[best]).model_dump_json(), media_type="application/json")
-
-    return await while_there(request, answered())
+    (best,) = await service.ask(model, [{"text": beside.text, "content": content, "details": beside.details}])
+    return Answered(model=model, answers=[best])
 
 
 class Transcription(BaseModel):
@@ -126,13 +121,9 @@ async def transcriptions(request: Request) -> Response:
         raise Problem(422, "other_task", "model: it writes down no speech", "GET /models tells the task of each")
     if asked.language not in (None, facts["language"]):
         raise Problem(422, "not_valid", f"language: the model writes {facts['language']}", "leave it out")
-
-    async def answered() -> Response:
-        ((best, *_),) = await service.ask(asked.model, [{"content": content, "details": True}])
-        told = transcript(best, asked.response_format, facts["language"])
-        return PlainTextResponse(told, media_type=FORMATS[asked.response_format])
-
-    return await while_there(request, answered())
+    ((best, *_),) = await service.ask(asked.model, [{"content": content, "details": True}])
+    told = transcript(best, asked.response_format, facts["language"])
+    return PlainTextResponse(told, media_type=FORMATS[asked.response_format])
 
 
 def _reader_of_files(service: Service, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headway.serve.journal import Journal
+from headway.serve.leaving import GONE, Presence
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.page_routes import FILES
@@ -85,7 +86,10 @@ class Guards:
                 answer = problem.plain() if scope["path"] in KEY_IN_BODY else problem.response()
                 await answer(scope, receive, send_guarded)
                 return
-            await self.app(scope, receive, send_guarded)
+            presence = Presence(receive, send_guarded)
+            await presence.run(self.app, scope)
+            if presence.gone:
+                seen.status = entry.status = GONE
 
     def _look_at(self, scope: Scope) -> None:
         """Raises Problem."""

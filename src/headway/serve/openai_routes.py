@@ -73,6 +73,10 @@ class _Asked(BaseModel):
             raise Problem(422, "not_valid", problem, "send one text, n: 1 and no logprobs")
 
 
+EVENTS = {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": EVENTS}, "description": "the answer; with `stream` piece by piece"}
+}
 MostTokens = Annotated[StrictInt, Field(ge=1, le=int(CHOICES["maximum_length"][1]))] | None
 
 
@@ -150,7 +154,7 @@ async def models(request: Request) -> dict[str, Any]:
     }
 
 
-@router.post("/completions", summary="what goes on from a prompt, as OpenAI tells it")
+@router.post("/completions", summary="what goes on from a prompt, as OpenAI tells it", responses=STREAMED)
 async def completions(request: Request, asked: Completion) -> Response:
     """Texts, or with `stream` server-sent events, a piece at a time."""
     service: Service = request.app.state.service
@@ -178,7 +182,7 @@ async def completions(request: Request, asked: Completion) -> Response:
     return _answer({**frame, "choices": choices, "usage": usage(answers)})
 
 
-@router.post("/chat/completions", summary="what is said next, as OpenAI tells it")
+@router.post("/chat/completions", summary="what is said next, as OpenAI tells it", responses=STREAMED)
 async def chat(request: Request, asked: Chat) -> Response:
     """A model of dialogue is given what was said before as far as it looks back; any other that writes, the last message."""
     service: Service = request.app.state.service

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from headway.serve.limits import Limits
 from headway.serve.problems import Problem
 from headway.serve.strict_json import BadJson, parse
 
-LEFT = 499  # the status of an answer that nobody waits for
+LEAST_BYTES_A_SECOND = 16 * 1024  # that a body must come with, after its first seconds
 
 
 class StrictRequest(Request):
@@ -47,13 +49,16 @@ async def read_body(request: Request, *kinds: str) -> bytes:
         raise Problem(415, code, f"the body is not {' or '.join(kinds)}", f"set content-type: {kinds[0]}")
     content = bytearray()
     parts = request.stream()
+    late = time.monotonic() + limits.read_seconds
     while True:
-        try:
-            part = await asyncio.wait_for(anext(parts), limits.read_seconds)
+        try:  # who sends a byte now and then is as slow as who sends none
+            part = await asyncio.wait_for(anext(parts), late + len(content) / LEAST_BYTES_A_SECOND - time.monotonic())
         except StopAsyncIteration:
             return bytes(content)
         except TimeoutError:
-            raise Problem(408, "too_slow", f"the body stood still for {limits.read_seconds:g} seconds") from None
+            raise Problem(408, "too_slow", f"the body is not there after {limits.read_seconds:g} seconds and more") from None
+        except ClientDisconnect:
+            raise Problem(400, "gone", "the client has left") from None
         content += part
         if len(content) > most:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
@@ -72,28 +77,11 @@ class StrictRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            if self.body_field is None:
-                return await handle(strict)
-            await strict.json()
-            return await while_there(strict, handle(strict))
+            if self.body_field is not None:
+                await strict.json()
+            return await handle(strict)
 
         return strictly
-
-
-async def while_there(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """Its answer, for which it is not worked on when the client has left. The body must have been read."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else Response(status_code=LEFT)
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def mistakes_of(errors: list[Any]) -> Problem:
