@@ -68,13 +68,16 @@ def test_a_phrase_is_cut_as_it_stands_in_a_text(reader: WishReader) -> None:
     [
         (Wish((("dog", "☃"),)), "glossary: the translation of term 1 has characters"),
         (Wish((("dog", " "),)), "glossary: the translation of term 1 is blank"),
-        (Wish((("cat", "Hund"), (" ", "Hund"))), "glossary: term 2 is blank"),
-        (Wish((("red wine", "Wein"), ("red  wine", "Hund"))), "glossary: term 2 is to the model the same as one before it"),
+        (Wish((("cat", "Hund"), (" ", "Hund"))), "glossary: term 2 of the glossary is blank"),
+        (
+            Wish((("red wine", "Wein"), ("red  wine", "Hund"))),
+            "glossary: term 2 of the glossary is to the model the same as one before it",
+        ),
         (Wish((("dog", "der Hund"),), ("hund",)), "glossary: a translation of the glossary has a text that is forbidden"),
-        (Wish((), (), "☃"), "prefixes: has characters"),
+        (Wish((), (), "☃"), "prefixes: a prefix has characters"),
         (Wish((), (), "Der Hund " * 12), "prefixes: .* more than the 12"),
-        (Wish((), ("hund",), "Der Hund"), "prefixes: has a text that is forbidden"),
-        (Wish((), ("a", " ")), "forbidden: text 2 is blank"),
+        (Wish((), ("hund",), "Der Hund"), "prefixes: a prefix has a text that is forbidden"),
+        (Wish((), ("a", " ")), "forbidden: forbidden text 2 is blank"),
     ],
 )
 def test_what_cannot_be_written_is_refused(reader: WishReader, asked: Wish, told: str) -> None:

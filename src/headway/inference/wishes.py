@@ -127,19 +127,21 @@ class WishReader:
             return ()
         ids = tuple(self._target.encode(text))
         if UNK_ID in ids:
-            raise UsageError("has characters that the model cannot write", where="prefixes", remedy="leave them out")
+            raise UsageError("a prefix has characters that the model cannot write", where="prefixes", remedy="leave them out")
         if len(ids) > self._longest:
-            problem = f"{len(ids)} pieces, more than the {self._longest} that an answer may begin with"
+            problem = f"a prefix has {len(ids)} pieces, more than the {self._longest} that an answer may begin with"
             raise UsageError(problem, where="prefixes", remedy="shorten it")
         if bar is not None and bar.found_in(text):
-            raise UsageError("has a text that is forbidden", where="prefixes", remedy="forbid it no more, or begin otherwise")
+            raise UsageError(
+                "a prefix has a text that is forbidden", where="prefixes", remedy="forbid it no more, or begin otherwise"
+            )
         return ids
 
     def _read_forbidden(self, texts: tuple[str, ...]) -> Forbidden:
         written = [self._target.normalize(self._target_steps.apply(text)) for text in texts]
         for number, text in enumerate(written, 1):
             if is_blank(text):
-                raise UsageError(f"text {number} is blank", where="forbidden", remedy="leave it out")
+                raise UsageError(f"forbidden text {number} is blank", where="forbidden", remedy="leave it out")
         return Forbidden(self._surfaces, written)
 
     def _read_terms(self, glossary: tuple[tuple[str, str], ...]) -> _Terms:
@@ -147,9 +149,9 @@ class WishReader:
         for number, (term, translation) in enumerate(glossary, 1):
             wanted = squeezed(self._source_steps.apply(term).strip())
             if is_blank(wanted):
-                raise UsageError(f"term {number} is blank", where="glossary", remedy="leave it out")
+                raise UsageError(f"term {number} of the glossary is blank", where="glossary", remedy="leave it out")
             if not terms.add(wanted, self._phrase(translation, number)):
-                problem = f"term {number} is to the model the same as one before it, and has another translation"
+                problem = f"term {number} of the glossary is to the model the same as one before it, and has another translation"
                 raise UsageError(problem, where="glossary", remedy="keep one of them")
         return terms
 

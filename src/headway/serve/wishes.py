@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from headway.serve.limits import Limits
 from headway.serve.problems import Problem
@@ -13,10 +14,20 @@ from headway.serve.problems import Problem
 Text = Annotated[str, StringConstraints(strict=True)]
 
 
+def _of_texts(given: Any) -> Any:
+    """Checked as a whole: a mistake that is told by its place would quote a term."""
+    if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
+        raise PydanticCustomError("not_texts", "Input should be an object whose values are texts")
+    return given
+
+
+Terms = Annotated[dict[str, str], BeforeValidator(_of_texts)]
+
+
 class Wishes(BaseModel):
     """Fields of a question, for models that write."""
 
-    glossary: dict[Text, Text] = Field(default_factory=dict, description="terms, and what stands for them in the answer")
+    glossary: Terms = Field(default_factory=dict, description="terms, and what stands for them in the answer")
     forbidden: list[Text] = Field(default_factory=list, description="what no answer has as whole words")
     prefixes: list[Text] | None = Field(None, description="what each answer begins with: one for each text")
 
