@@ -21,8 +21,9 @@ COPIES = 3  # of the weights that a worker holds, with what it computes
 def serve(arguments: Arguments) -> None:
     """Answer over HTTP with one trained model or several, until Ctrl-C or SIGTERM: then what was accepted is answered first.
 
-    POST /predict/NAME answers texts; GET /models names the models, GET /openapi.json tells all there is, /healthz and /readyz
-    whether it lives and can answer, /metrics what it counts. A model has the name of its directory, or another: name=RUN.
+    POST /predict/NAME answers texts, POST /predict/NAME/file a picture, a clip or a recording; GET /models names the models,
+    GET /openapi.json tells all there is, /healthz and /readyz whether it lives and can answer, /metrics what it counts. A model
+    has the name of its directory, or another: name=RUN.
     Texts of all clients are computed together, each as if it were alone; a worker that dies is replaced. Every input has a
     bound: limits.texts=256, characters=20000, waiting=512, body_bytes, seconds=60, connections=1024 (serve/limits.py).
 
