@@ -110,15 +110,16 @@ class BeamSearch(Search):
 
     def choose(self, logits_BKV: Tensor) -> tuple[Tensor, Tensor, list[bool]]:
         V, beams = logits_BKV.shape[2], self.options.beam_size
-        demanding = [_Demanding(self, row, logits_BKV) for row in range(len(self.sentences)) if self._demands(row)]
+        told = [row for row in range(len(self.sentences)) if self._demands(row)]
+        demanding = _Demanding(self, told, logits_BKV) if told else None
         logits_BKV, normaliser_BK = self.constrained(logits_BKV)
         offsets_BK = (self.totals_BK - normaliser_BK).float()
         places_BC = best_continuations(logits_BKV, offsets_BK, 2 * beams)
         parents_BC, tokens_BC = places_BC // V, places_BC % V
         scores_BC = (logits_BKV.flatten(1).gather(1, places_BC) - normaliser_BK.gather(1, parents_BC)).double()
         totals_BC = self.totals_BK.gather(1, parents_BC) + scores_BC
-        for one in demanding:
-            one.share_out(logits_BKV, normaliser_BK, (parents_BC, tokens_BC, scores_BC, totals_BC))
+        if demanding is not None:
+            demanding.share_out(logits_BKV, normaliser_BK, (parents_BC, tokens_BC, scores_BC, totals_BC))
 
         ends_BC = tokens_BC == self.constraints.eos_id
         rows, places = (ends_BC & (totals_BC > NEVER))[:, :beams].nonzero(as_tuple=True)
@@ -173,27 +174,76 @@ class BeamSearch(Search):
 
 
 class _Demanding:
-    """One step of a sentence of which phrases are demanded; see `demands.py`.
+    """One step of the sentences of which phrases are demanded; see `demands.py`.
 
     Args:
+        rows: where they are in the batch.
         logits_BKV: before anything is forbidden: a demanded token is allowed though it repeats.
     """
 
-    def __init__(self, search: BeamSearch, row: int, logits_BKV: Tensor) -> None:
-        sentence = search.sentences[row]
+    def __init__(self, search: BeamSearch, rows: list[int], logits_BKV: Tensor) -> None:
+        self._rows, self._eos_id, self._beams = rows, search.constraints.eos_id, search.options.beam_size
+        totals = search.totals_BK[rows, : logits_BKV.shape[1]].tolist()
+        self._own = [
+            _Row(search.sentences[row], search.ids_BKT[row], row_totals, self._eos_id)
+            for row, row_totals in zip(rows, totals, strict=True)
+        ]
+        self._wanted = [(place, beam, token) for place, own in enumerate(self._own) for beam, token in own.wanted]
+        self._index = tuple(map(list, zip(*self._wanted, strict=True))) or ([], [], [])
+        self._logits_N = logits_BKV[self._in_batch(self._index[0]), self._index[1], self._index[2]].float()
+
+    def _in_batch(self, places: list[int]) -> list[int]:
+        return [self._rows[place] for place in places]
+
+    def share_out(self, logits_BKV: Tensor, normaliser_BK: Tensor, chosen: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+        """Puts what goes on into the rows of parents, tokens, scores and totals [B, C]: first what ends, then what stays open."""
+        raw = (self._logits_N - normaliser_BK[self._in_batch(self._index[0]), self._index[1]]).double().tolist()
+        wanted: list[dict[tuple[int, int], float]] = [{} for _ in self._rows]
+        for (place, beam, token), score in zip(self._wanted, raw, strict=True):
+            wanted[place][beam, token] = score
+        logits_RKV, normaliser_RK = logits_BKV[self._rows], normaliser_BK[self._rows]
+        ends = (logits_RKV[..., self._eos_id] - normaliser_RK).double().tolist()
+        best = self._best_of_each(logits_RKV, normaliser_RK)
+        columns: list[list[Going]] = []
+        for own, its_best, its_wanted, its_ends in zip(self._own, best, wanted, ends, strict=True):
+            going = own.going(its_best, its_wanted, its_ends)
+            idle = Going(NEVER, 0, int(self._eos_id == 0), NEVER)
+            columns.append([*going, *[idle] * (chosen[0].shape[1] - len(going))])
+        for tensor, field in zip(chosen, ("parent", "token", "score", "total"), strict=True):
+            values = [[getattr(one, field) for one in column] for column in columns]
+            tensor[self._rows] = torch.tensor(values, dtype=tensor.dtype, device=tensor.device)
+
+    def _best_of_each(self, logits_RKV: Tensor, normaliser_RK: Tensor) -> list[list[list[tuple[int, float]]]]:
+        """The best tokens of each beam but the end, as many as there are beams, with their scores."""
+        logits_RKV[..., self._eos_id] = NEVER
+        for place, own in enumerate(self._own):
+            for beam, spoiling in own.spoiling():
+                logits_RKV[place, beam, spoiling.to(logits_RKV.device)] = NEVER
+        R, K, _ = logits_RKV.shape
+        tokens_RKC = best_tokens(logits_RKV.flatten(0, 1), self._beams).view(R, K, -1)
+        scores_RKC = (logits_RKV.gather(2, tokens_RKC) - normaliser_RK[:, :, None]).double()
+        return [
+            [list(zip(*pair, strict=True)) for pair in zip(*beams, strict=True)]
+            for beams in zip(tokens_RKC.tolist(), scores_RKC.tolist(), strict=True)
+        ]
+
+
+class _Row:
+    """One of these sentences.
+
+    Attributes:
+        wanted: beams with the end, and with each demanded token that may follow.
+    """
+
+    def __init__(self, sentence: Sentence, ids_KT: Tensor, totals: list[float], eos_id: int) -> None:
         assert sentence.demand is not None
-        self._sentence, self._demand, self._row, self._eos_id = sentence, sentence.demand, row, search.constraints.eos_id
-        length = search.ids_BKT.shape[2] - sentence.begun - len(sentence.prefix)
-        self._room, self._beams = sentence.limit - length - 1, search.options.beam_size
-        self._totals = search.totals_BK[row, : logits_BKV.shape[1]].tolist()
-        self._alive = [beam for beam, total in enumerate(self._totals) if total > NEVER]
+        self._sentence, self._demand, self._totals, self._eos_id = sentence, sentence.demand, totals, eos_id
+        self._room = sentence.limit - (ids_KT.shape[1] - sentence.begun - len(sentence.prefix)) - 1
+        self._alive = [beam for beam, total in enumerate(totals) if total > NEVER]
         self._bound: set[int] = set()  # beams that must go on with a phrase, lest a forbidden word stay behind
-        self._wanted = [(beam, token) for beam in self._alive for token in self._may_want(beam, search.ids_BKT[row, beam])]
-        beams, tokens = zip(*self._wanted, strict=True) if self._wanted else ((), ())
-        self._logits_N = logits_BKV[row, list(beams), list(tokens)].float()
+        self.wanted = [(beam, token) for beam in self._alive for token in self._may_want(beam, ids_KT[beam])]
 
     def _may_want(self, beam: int, ids_T: Tensor) -> list[int]:
-        """The end, and the demanded tokens that may follow."""
         state, barred = self._demand.states[beam], self._sentence.forbidden
         wanted = self._demand.wanted(state)
         if barred is not None:
@@ -205,44 +255,26 @@ class _Demanding:
                 wanted = [token for token in wanted if self._demand.is_within_word(token)]
         return [self._eos_id, *wanted]
 
-    def share_out(self, logits_BKV: Tensor, normaliser_BK: Tensor, chosen: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-        """Puts what goes on into the row of parents, tokens, scores and totals [B, C]: first what ends, then what stays open."""
-        row, eos = self._row, self._eos_id
-        raw = (self._logits_N - normaliser_BK[row, [beam for beam, _ in self._wanted]]).double().tolist()
-        end = (logits_BKV[row, :, eos] - normaliser_BK[row]).double().tolist()
-        scores = self._best_of_each(logits_BKV[row].clone(), normaliser_BK[row])
-        scores |= {pair: score for pair, score in zip(self._wanted, raw, strict=True) if pair[1] != eos}
+    def spoiling(self) -> list[tuple[int, Tensor]]:
+        """Beams with the tokens [n] that would spoil a phrase."""
+        found = [(beam, self._demand.spoiling(self._demand.states[beam])) for beam in self._alive]
+        return [(beam, tokens) for beam, tokens in found if tokens is not None]
+
+    def going(self, best: list[list[tuple[int, float]]], wanted: dict[tuple[int, int], float], ends: list[float]) -> list[Going]:
+        """What ends, then what stays open, of the best tokens of each beam, what is demanded, and the end of each."""
         free = [beam for beam in self._alive if beam not in self._bound]
-        may_end = [beam for beam in free if self._demand.may_end(self._demand.states[beam]) and end[beam] > NEVER]
-        open_ones = [self._candidate(beam, token, score) for (beam, token), score in scores.items()]
-        ended, kept = self._demand.choose(open_ones, [self._candidate(beam, eos, end[beam]) for beam in may_end], self._room)
+        scores = {(beam, token): score for beam in free for token, score in best[beam] if score > NEVER}
+        scores |= {pair: score for pair, score in wanted.items() if pair[1] != self._eos_id}
+        may_end = [beam for beam in free if self._demand.may_end(self._demand.states[beam]) and ends[beam] > NEVER]
+        open_ones = [self._going(beam, token, score) for (beam, token), score in scores.items()]
+        ended, kept = self._demand.choose(
+            open_ones, [self._going(beam, self._eos_id, ends[beam]) for beam in may_end], self._room
+        )
         if not (ended or kept or self._sentence.found) and self._alive:  # what is forbidden leaves no way: it ends as it is
-            scores = dict(zip(self._wanted, raw, strict=True))
-            ended = [self._candidate(beam, eos, scores[beam, eos]) for beam in self._alive[:1]]
-        idle = Going(NEVER, 0, int(eos == 0), NEVER)
-        row_C = [*ended, *kept, *[idle] * (chosen[0].shape[1] - len(ended) - len(kept))]
-        columns = [one.parent for one in row_C], [one.token for one in row_C], [one.score for one in row_C]
-        for tensor, values in zip(chosen, (*columns, [one.total for one in row_C]), strict=True):
-            tensor[row] = torch.tensor(values, dtype=tensor.dtype, device=tensor.device)
+            ended = [self._going(beam, self._eos_id, wanted[beam, self._eos_id]) for beam in self._alive[:1]]
+        return [*ended, *kept]
 
-    def _best_of_each(self, logits_KV: Tensor, normaliser_K: Tensor) -> dict[tuple[int, int], float]:
-        """The best tokens of each beam but the end, as many as there are beams."""
-        logits_KV[:, self._eos_id] = NEVER
-        for beam in self._alive:
-            if (spoiling := self._demand.spoiling(self._demand.states[beam])) is not None:
-                logits_KV[beam, spoiling.to(logits_KV.device)] = NEVER
-        tokens_KC = best_tokens(logits_KV, self._beams)
-        scores_KC = (logits_KV.gather(1, tokens_KC) - normaliser_K[:, None]).double().tolist()
-        found = zip(tokens_KC.tolist(), scores_KC, strict=True)
-        return {
-            (beam, token): score
-            for beam, pairs in enumerate(found)
-            if beam in self._alive and beam not in self._bound
-            for token, score in zip(*pairs, strict=True)
-            if score > NEVER
-        }
-
-    def _candidate(self, beam: int, token: int, score: float) -> Going:
+    def _going(self, beam: int, token: int, score: float) -> Going:
         return Going(self._totals[beam] + score, beam, token, score)
 
 
