@@ -67,6 +67,16 @@ def test_too_long_a_sentence_is_asked_in_parts() -> None:
     assert answered("我" * 100, "zh", "de", longest=60)[0] == "我" * 50 + " " + "我" * 50
 
 
+def test_what_is_certainly_too_long_is_cut_before_it_is_asked() -> None:
+    text = "word, " * 10_000
+    document = Document(text, "en", "de", pieces=16)
+    asked = [question.text for question in document.questions()]
+    assert max(map(len, asked)) <= 128
+    assert min(map(len, asked)) >= 40
+    document.answer([Answer(question) for question in asked])
+    assert document.translation() == text
+
+
 def test_a_model_translates_documents(run_of: RunOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_of("translation")
     translator = headway.load(str(run), precision="fp32")

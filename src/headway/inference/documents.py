@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Form = Literal["text", "html"]
 Link = Sequence[int]  # as inference/links.py gives them
+USUAL_PIECES = 512
+LONGEST_PIECE = 8  # characters, on average over a sentence
 _BLANK = re.compile("[ \u3000]*")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|[^\s@]{1,64}+@[^\s@]+")
 
@@ -60,11 +62,15 @@ class Document:
 
     Args:
         source, target: codes of the languages, as far as they are known.
+        pieces: that the model reads of a sentence; one that is certainly longer is cut before it is asked.
     """
 
-    def __init__(self, text: str, source: str = "", target: str = "", form: Form = "text") -> None:
+    def __init__(self, text: str, source: str = "", target: str = "", form: Form = "text", pieces: int = USUAL_PIECES) -> None:
+        longest = pieces * LONGEST_PIECE
         parts = read_markup(text) if form == "html" else [Passage(text)]
-        self._parts = [_Translated(part, source, target, form) if isinstance(part, Passage) else part for part in parts if part]
+        self._parts: list[str | _Translated] = []
+        for part in parts:
+            self._parts.append(_Translated(part, source, target, form, longest) if isinstance(part, Passage) else part)
         self._passages = [part for part in self._parts if isinstance(part, _Translated)]
 
     def questions(self) -> list[Question]:
@@ -85,11 +91,12 @@ class Document:
 class _Translated:
     """A passage with its sentences; of plain text all of it is one."""
 
-    def __init__(self, passage: Passage, source: str, target: str, form: Form) -> None:
+    def __init__(self, passage: Passage, source: str, target: str, form: Form, longest: int) -> None:
         self._passage, self._target, self._form = passage, target, form
         spans = sentence_spans(passage.masked("X"), source, lines=form == "text")
         own = passage.masked(" ")
-        self._sentences = [_Sentence(*span, kept=not _is_read(own[slice(*span)])) for span in spans]
+        parts = (part for span in spans for part in _cut(passage.text, span, longest))
+        self._sentences = [_Sentence(*part, kept=not _is_read(own[slice(*part)])) for part in parts]
         self._edges = sorted({edge for node in walk(passage.nodes) for edge in (node.begin, node.end)})
 
     def questions(self) -> list[Question]:
@@ -143,6 +150,18 @@ class _Translated:
         return Stretch((sentence.begin, sentence.end), (target, target + len(own)), moved)
 
 
+def _cut(text: str, span: Span, longest: int) -> Iterator[Span]:
+    """A sentence in parts of at most so many characters."""
+    waiting = [span]
+    while waiting:
+        begin, end = waiting.pop()
+        halves = cut_in_two(text[begin:end]) if end - begin > longest else None
+        if halves is None:
+            yield begin, end
+        else:
+            waiting += [(begin + low, begin + high) for low, high in reversed(halves)]
+
+
 def _linked(source: str, answer: Answer) -> list[Word]:
     """The links of an answer as words; those of the question, whose blanks are single, as places in the sentence."""
     places = [
@@ -188,7 +207,8 @@ def translate(predictor: Predictor, texts: Iterable[str], form: Form = "text") -
     from headway.inference.links import word_links
 
     source, target = predictor.languages
-    documents = [Document(text, source, target, form) for text in texts]
+    pieces = predictor.loaded.config.data.max_length
+    documents = [Document(text, source, target, form, pieces) for text in texts]
     while open_ones := [(document, questions) for document in documents if (questions := document.questions())]:
         asked = [question for _, questions in open_ones for question in questions]
         found = predictor.translate_detailed(question.text for question in asked)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from headway.inference.documents import Answer, Document, Form, Question
+from headway.inference.documents import USUAL_PIECES, Answer, Document, Form, Question
 from headway.serve.problems import Problem
 from headway.serve.service import Service
 
@@ -28,8 +28,11 @@ async def translate(
     job = {**job, "to": to, "from_": from_}
     try:
         async with asyncio.timeout(service.limits.seconds):
+            pieces = (service.pool(model).facts or {}).get("max_length", USUAL_PIECES)
             ranks = range(job["decoding"].get("n_best", 1))
-            documents = await asyncio.to_thread(lambda: [[Document(text, source, target, form) for _ in ranks] for text in texts])
+            documents = await asyncio.to_thread(
+                lambda: [[Document(text, source, target, form, pieces) for _ in ranks] for text in texts]
+            )
             asked = 0
             while any(questions := await asyncio.to_thread(lambda: [of_ranks[0].questions() for of_ranks in documents])):
                 every = [question for of_one in questions for question in of_one]
