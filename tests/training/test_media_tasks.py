@@ -159,8 +159,12 @@ def test_a_long_recording_is_answered_in_windows(tones: Path, tmp_path: Path, mo
     soundfile.write(long, torch.cat([torch.as_tensor(wave) for wave in waves]).numpy(), RATE)
     assert isinstance(predictor, MediaPredictor)
     files = [str(long), str(tones / "test0.wav")]
-    assert [owner for owner, _ in predictor._windows(files)] == [0, 0, 0, 1], "four seconds and a half, and none longer than two"
+    owners = [owner for owner, _ in predictor._windows(files)]
+    assert [place for place, _ in owners] == [0, 0, 0, 1], "four seconds and a half, and none longer than two"
     answers = list(predictor.translate_stream(files))
+    told = predictor.details(answers[0][0])["segments"]
+    assert [segment["end"] for segment in told] == pytest.approx([sum(last for _, last in owners[:n]) for n in (1, 2, 3)])
+    assert told[-1]["end"] == pytest.approx(sum(map(len, waves)) / RATE, abs=1e-3)
     monkeypatch.setattr(media_predictor, "_HELD_BYTES", 1)
     assert [len(windows) for windows, _ in predictor._held_together(files)] == [1, 1, 1, 1]
     (whole,), (short,) = predictor.translate_stream(files)
