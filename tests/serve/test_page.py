@@ -440,6 +440,8 @@ def test_the_routes_are_explained(visit: Callable[..., Any], server: Running) ->
     page.wait_for_selector("article")
     told = server.ask("/openapi.json").json()["paths"]
     assert page.locator("article").count() == sum(map(len, told.values()))
+    told_of_speech = page.locator("article:has(h2 code:text-is('/v1/audio/transcriptions'))").inner_text()
+    assert "-F 'file=@FILE' -F 'model=NAME'" in told_of_speech
     predict = page.locator("article:has(h2 code:text-is('/predict/{model}'))").text_content()
     for part in ("texts *", "decoding.beam_size", "1 to 16", "greedy", "at most 200 characters", "curl -H 'content-type", "429"):
         assert part in predict
