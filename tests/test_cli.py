@@ -361,7 +361,7 @@ def shouting(config: Path, stand_in: Callable[..., None], monkeypatch: pytest.Mo
             return ([SimpleNamespace(text=line.upper() + "!" * n, score=-n / 3 + 0.0) for n in range(best)] for line in lines)
 
     monkeypatch.setattr(headway, "load", Predictor)
-    for name in ("embedder", "labeller", "tagger"):  # with the real modules, before one of them is replaced
+    for name in ("embedder", "labeller", "tagger", "writer"):  # with the real modules, before one of them is replaced
         import_module(f"headway.inference.{name}")
     stand_in("headway.model_dir", find_model=lambda run: config.parent)
     return settings

@@ -19,7 +19,7 @@ from headway.inference.constraints import Constraints
 from headway.inference.decoding import Decoding, answers_of, generate
 from headway.inference.demands import Phrase
 from headway.inference.forbidden import Forbidden
-from headway.inference.hypothesis import Hypothesis
+from headway.inference.hypothesis import Hypothesis, OwnSearch, Wanted
 from headway.model.transformer import Transformer
 
 
@@ -195,6 +195,25 @@ def test_who_joins_with_conditions_is_answered_as_alone() -> None:
     for number, sentence in enumerate(sentences):
         (alone,) = search(model, [sources[number]], [every[number]], **options.model_dump())
         assert [one.ids for one in answers_of(sentence, options)] == [one.ids for one in alone]
+
+
+class Elsewhere(OwnSearch):
+    """Another engine: it answers with what it was told to begin with."""
+
+    config = tiny_model(12, 1).config
+
+    def search(self, wanted: Wanted) -> list[list[Hypothesis]]:
+        return [[Hypothesis(list(prefix), 0.0, [0.0] * (len(prefix) + 1))] for prefix in wanted.prefixes]
+
+
+def test_other_engines_are_told_only_how_to_begin() -> None:
+    surfaces, model = surfaces_of(12), Elsewhere()
+    begun = search(model, [[4]], [Conditions(surfaces, (5,))], [[5]])  # type: ignore[arg-type]
+    assert begun[0][0].ids == [5]
+    for own in (Conditions(surfaces, (), (phrase(surfaces, 3),)), Conditions(surfaces, forbidden=Forbidden(surfaces, ["a"]))):
+        with pytest.raises(UsageError, match="searches by itself") as told:
+            search(model, [[4]], [own])  # type: ignore[arg-type]
+        assert told.value.remedy
 
 
 @pytest.mark.parametrize("method", ["greedy", "sample"])

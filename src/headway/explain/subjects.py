@@ -29,8 +29,9 @@ from headway.explain.subject import Output, Subject
 from headway.explain.written import written_subject
 from headway.inference.direction import choose_direction
 from headway.inference.embedder import Embedder
+from headway.inference.inputs import whole_characters
 from headway.inference.labeller import Labeller
-from headway.inference.predictor import Predictor, whole_characters
+from headway.inference.predictor import Predictor
 from headway.inference.reader import Reader
 from headway.inference.reading import best_span
 from headway.inference.tagger import Tagger

@@ -24,7 +24,7 @@ from headway.explain.sides import INSIDE
 from headway.explain.subject import Subject
 from headway.explain.subjects import subject_of
 from headway.explain.word_places import TAB, Word, tagged_words, words_read, words_written
-from headway.inference.predictor import whole_characters
+from headway.inference.inputs import whole_characters
 from headway.model_dir import LoadedModel
 
 BATCH_TOKENS = 512  # of attribution that are computed before others have their turn

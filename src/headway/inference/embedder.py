@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from headway.data.pairs import SentencePreparation
 from headway.data.preparation import SIDES
 from headway.inference.embedding import row_vectors
-from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
+from headway.inference.inputs import list_of_texts, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, ready_to_compute
 from headway.model_dir import LoadedModel, load_model
 
 

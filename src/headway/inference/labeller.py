@@ -13,8 +13,9 @@ from headway.data.media_preparation import LabelledMediaPreparation
 from headway.data.preparation import MemoryRows
 from headway.errors import UsageError
 from headway.evaluation.calibration import Threshold
+from headway.inference.inputs import list_of_files, list_of_texts, whole_characters
 from headway.inference.labelling import LabelAnswer, label_answers, label_logits
-from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_files, list_of_texts, ready_to_compute, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, ready_to_compute
 from headway.model_dir import LoadedModel, load_model
 from headway.tasks import TASKS
 

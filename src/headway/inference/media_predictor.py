@@ -28,7 +28,8 @@ from headway.errors import DataError, UsageError
 from headway.inference.conditions import Conditions
 from headway.inference.ctc import spell
 from headway.inference.hypothesis import Hypothesis
-from headway.inference.predictor import NOTHING, Predictor, Source, Translation, list_of_files
+from headway.inference.inputs import list_of_files
+from headway.inference.predictor import NOTHING, Predictor, Source, Translation
 from headway.inference.translator import SOURCE_STEP, Translator
 from headway.inference.wishes import Wish, refusal, wishes
 from headway.languages import writes_spaces

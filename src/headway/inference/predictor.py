@@ -22,7 +22,7 @@ import torch
 
 from headway.config import Config, DecodingConfig, TrainingConfig
 from headway.config_mistakes import validate
-from headway.config_reader import Document, short
+from headway.config_reader import Document
 from headway.data.opening import source_opening
 from headway.data.preparation import cut_warning
 from headway.data.preprocessing import Preprocessor, is_blank
@@ -34,6 +34,7 @@ from headway.inference.decoding import Decoding, phrases_need_beams
 from headway.inference.direction import choose_direction
 from headway.inference.grouping import in_batches
 from headway.inference.hypothesis import Hypothesis, OwnSearch
+from headway.inference.inputs import list_of_texts, whole_characters
 from headway.inference.precision import choose_inference_precision, prepare
 from headway.inference.translator import Translator, positions_of_model
 from headway.inference.wishes import Wish, WishReader, wishes
@@ -42,7 +43,6 @@ from headway.model_dir import LoadedModel, load_model
 from headway.training.parallel import choose_device, keep_freed_memory
 
 PIECE_LINES = 2048  # lines that are sorted and held together
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which is no character
 _LINE_BREAK = re.compile("[\r\n]+")
 _log = logging.getLogger(__name__)
 
@@ -113,32 +113,6 @@ def ready_to_compute(loaded: LoadedModel, decoding: dict[str, Any]) -> Transform
     options, device = decoding_options(loaded.config, decoding), choose_device(TrainingConfig())
     precision = choose_inference_precision(options.precision, device, loaded.config.model)
     return prepare(loaded.model.to(device), precision)
-
-
-def list_of_texts(texts: Iterable[str], example: str = '"…"') -> list[str]:
-    """The texts, all of them such. Raises UsageError for anything else; the characters of one text would be taken for texts."""
-    if isinstance(texts, str):
-        raise UsageError("predict takes a list of texts, and this is one text", remedy=f"predict([{short(texts)}])")
-    if not isinstance(texts, Iterable):
-        raise UsageError(f"predict takes a list of texts, and this is {short(texts)}", remedy=f"predict([{example}])")
-    found = list(texts)
-    for place, text in enumerate(found):
-        if not isinstance(text, str):
-            raise UsageError(f"is {short(text)}, not a text", where=f"texts[{place}]", remedy=f"predict([{example}])")
-    return found
-
-
-def list_of_files(files: Iterable[str | bytes]) -> list[Any]:
-    """Paths, or the bytes of files. Raises UsageError for anything else."""
-    found = list(files) if isinstance(files, Iterable) and not isinstance(files, str | bytes) else [None]
-    if not all(isinstance(file, str | bytes) for file in found):
-        raise UsageError("predict takes a list of paths, or of the bytes of files", remedy='predict(["picture.png"])')
-    return found
-
-
-def whole_characters(text: str) -> str:
-    """The text with a replacement character for each half of a surrogate pair."""
-    return _HALF_CHARACTER.sub("\ufffd", text)
 
 
 END = "</s>"  # what the end of a text is called beside its pieces

@@ -9,7 +9,8 @@ from typing import Any
 
 from headway.data.questions import Question, QuestionPreparation
 from headway.errors import UsageError
-from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
+from headway.inference.inputs import list_of_texts, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, ready_to_compute
 from headway.inference.reading import Found, answer_questions
 from headway.model_dir import LoadedModel, load_model
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from headway.data.tagged import Tagged
 from headway.data.tags import Entity, entities
-from headway.inference.predictor import PIECE_LINES, CutTexts, list_of_texts, ready_to_compute, whole_characters
+from headway.inference.inputs import list_of_texts, whole_characters
+from headway.inference.predictor import PIECE_LINES, CutTexts, ready_to_compute
 from headway.inference.tagging import tag_sentences
 from headway.languages import writes_spaces
 from headway.model_dir import LoadedModel, load_model

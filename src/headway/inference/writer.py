@@ -19,13 +19,12 @@ from headway.inference.constraints import Constraints, Sentence
 from headway.inference.decoding import Decoding, answers_of, generate
 from headway.inference.grouping import MOST_QUERIES
 from headway.inference.hypothesis import Hypothesis, OwnSearch
+from headway.inference.inputs import list_of_texts, whole_characters
 from headway.inference.predictor import (
     decoding_options,
-    list_of_texts,
     mean_probability,
     probabilities_of,
     ready_to_compute,
-    whole_characters,
 )
 from headway.inference.wishes import Wish, WishReader, refusal, wishes
 from headway.model_dir import LoadedModel, load_model
