@@ -155,7 +155,7 @@ def test_answers_are_shown_while_they_are_written(visit: Callable[..., Any]) -> 
       new MutationObserver(() => window.seen.add(document.querySelector("#answer.coming .written")?.textContent))
         .observe(document.querySelector("#answer"), { childList: true, subtree: true, characterData: true });
     }""")
-    ask(page, f"{TEXT} " * 12, "#answer .word")
+    ask(page, "Our cat is waking up five men " * 12, "#answer .word")
     seen = [text for text in page.evaluate("[...window.seen]") if text]
     assert len(seen) >= 3
     assert len(seen[0]) < len(page.inner_text("#answer .written"))
@@ -296,7 +296,7 @@ def test_contrast(visit: Callable[..., Any], scheme: str) -> None:
 def test_a_phone_has_all_of_it_in_its_width(visit: Callable[..., Any], locale: str) -> None:
     page = visit(viewport={"width": 360, "height": 740}, locale=locale, has_touch=True)
     for model in ("classification", "translation"):
-        ask(page, f"{TEXT} {'x' * 90}", "#answer [role=button]", model)
+        ask(page, f"Our cat is waking up {'x' * 90}", "#answer [role=button]", model)
         assert page.evaluate("document.scrollingElement.scrollWidth") == 360
     page.tap("#answer .word")
     card, word = (page.locator(one).first.bounding_box() for one in ("#card", "#answer .word.here"))
@@ -346,6 +346,21 @@ def test_what_cannot_be_explained_is_answered_all_the_same(visit: Callable[..., 
     ask(page, "a cat " * 400, "#answer .written")  # more than the characters that are explained
     assert page.locator("#answer .word").count() == 0
     assert not page.is_visible("#problem")
+
+
+def test_a_model_that_is_being_loaded_is_waited_for(visit: Callable[..., Any], server: Running) -> None:
+    told = {"models": [model for model in server.ask("/models").json()["models"] if model["name"] == "translation"]}
+    loading = {"models": [{**told["models"][0], "ready": False, "task": None, "directions": []}]}
+    page, answers = visit(), [loading, loading, told]
+    page.route("**/models", lambda route: route.fulfill(json=answers.pop(0) if len(answers) > 1 else answers[0]))
+    page.reload()
+    page.wait_for_selector("text=The model is being loaded.")
+    assert page.is_disabled("#ask")
+    page.fill("#source", TEXT)
+    until(page, "!document.querySelector('#ask').disabled")
+    page.click("#ask")
+    page.wait_for_selector("#answer .word")
+    assert page.inner_text("#direction option") == "English → German"
 
 
 def test_a_picture_that_is_dropped_is_labelled(visit: Callable[..., Any], server: Running, seer: tuple[Path, str]) -> None:
@@ -425,6 +440,8 @@ def test_the_routes_are_explained(visit: Callable[..., Any], server: Running) ->
     page.wait_for_selector("article")
     told = server.ask("/openapi.json").json()["paths"]
     assert page.locator("article").count() == sum(map(len, told.values()))
+    told_of_speech = page.locator("article:has(h2 code:text-is('/v1/audio/transcriptions'))").inner_text()
+    assert "-F 'file=@FILE' -F 'model=NAME'" in told_of_speech
     predict = page.locator("article:has(h2 code:text-is('/predict/{model}'))").text_content()
     for part in ("texts *", "decoding.beam_size", "1 to 16", "greedy", "at most 200 characters", "curl -H 'content-type", "429"):
         assert part in predict

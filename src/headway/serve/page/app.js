@@ -38,7 +38,7 @@ const textsAsked = () => (TWO_TEXTS.has(state.model.task) ? [other.value.replace
 
 function ready() {
   const { task } = state.model ?? {};
-  if (!state.model || MUTE.has(task)) return false;
+  if (!task || MUTE.has(task)) return false;
   if (media.kindOf(state.model)) return media.file() !== null && (!state.model.text_beside || source.text().trim() !== "");
   if (task === "sentence_embedding") return other.value.trim() !== "" || source.text().trim() !== "";
   return source.text().trim() !== "" && (!TWO_TEXTS.has(task) || other.value.trim() !== "");
@@ -223,6 +223,21 @@ async function load() {
   picker.replaceChildren(...state.models.map(model => element("option", { value: model.name }, model.name)));
   picker.disabled = state.models.length < 2;
   if (first) choose(first);
+  watchLoading();
+}
+
+// Models that are still being loaded are looked at again until they are there.
+function watchLoading() {
+  clearTimeout(state.watching);
+  if (state.models.some(model => !model.ready)) state.watching = setTimeout(lookAgain, 1000);
+}
+
+async function lookAgain() {
+  const known = state.model.task, found = await api.models().catch(() => []);
+  for (const model of state.models) Object.assign(model, found.find(({ name }) => name === model.name));
+  if (known === null && state.model.task !== null) choose(state.model);
+  else describe();
+  watchLoading();
 }
 
 function choose(model) {
@@ -260,7 +275,8 @@ function describe() {
   find("other-sheet").hidden = find("other-label").hidden = !first;
   if (first) find("other-label").textContent = words()[first];
   describeDirections(directions);
-  if (MUTE.has(task)) find("answer").replaceChildren(element("p", { class: "soft empty" }, words().notAsked));
+  const note = works ? MUTE.has(task) && words().notAsked : state.model.trouble ?? (task === null && words().loading);
+  if (note) find("answer").replaceChildren(element("p", { class: "soft empty" }, note));
   counted();
 }
 

@@ -6,7 +6,7 @@ import { element, find } from "./dom.js";
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const EXAMPLES = {
   texts: ["A man is riding a horse."], model: "NAME", messages: [{ role: "user", content: "Where is the cat?" }], prompt: "Once upon a time", input: "A man is riding a horse.",
-  text: "A man is riding a horse.", correction: "Ein Mann reitet auf einem Pferd.",
+  text: "A man is riding a horse.", correction: "Ein Mann reitet auf einem Pferd.", q: "A man is riding a horse.", source: "en", target: "de",
 };
 let schemas = {};
 
@@ -78,6 +78,10 @@ function curlOf(path, method, content) {
   if (method === "get") return `curl ${address}`;
   const [kind, body] = Object.entries(content ?? {})[0] ?? [];
   if (kind === "application/json") return `curl -H 'content-type: application/json' \\\n  -d ${shellSafe(JSON.stringify(exampleOf(body.schema)))} \\\n  ${address}`;
+  if (kind === "multipart/form-data") {
+    const fields = Object.entries(resolved(body.schema).properties ?? {}).filter(([name]) => resolved(body.schema).required?.includes(name));
+    return `curl ${fields.map(([name, field]) => `-F ${shellSafe(`${name}=${field.format === "binary" ? "@FILE" : exampleOf(field, name)}`)}`).join(" ")} \\\n  ${address}`;
+  }
   return `curl -H 'content-type: application/octet-stream' --data-binary @FILE \\\n  ${address}`;
 }
 
@@ -92,7 +96,7 @@ function answersOf(responses) {
 const prose = text => text.split("`").map((part, number) => (number % 2 ? element("code", {}, part) : part));
 
 function routeOf(path, method, told, place) {
-  const content = told.requestBody?.content, fields = Object.entries(content ?? {}).flatMap(([, body]) => rowsOf(body.schema));
+  const content = told.requestBody?.content, fields = rowsOf(Object.values(content ?? {})[0]?.schema); // another kind of body has the same
   return element("article", { id: `route-${place}`, class: "pane" },
     element("h2", {}, element("span", { class: `method ${method}` }, method.toUpperCase()), " ", element("code", {}, path)),
     element("p", { class: "summary" }, told.summary ?? ""), ...(told.description ?? "").split(/\n\s*\n/).filter(Boolean).map(text => element("p", { class: "soft" }, ...prose(text))),

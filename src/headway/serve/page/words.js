@@ -24,7 +24,7 @@ export const WORDS = {
     dropFile: "Drop a file here, or open one.", tooLargeText: "This file is too large for a text.", noText: "This file holds no text.",
     record: "Record", stopRecording: "Stop recording", noMicrophone: "The microphone cannot be used.", remove: "Remove the file",
     picture: name => `Picture ${name}`, sound: name => `Recording ${name}`,
-    notAsked: "This model is for further training; it answers nothing by itself.", noModels: "There is no model.", notReady: "not ready",
+    notAsked: "This model is for further training; it answers nothing by itself.", noModels: "There is no model.", notReady: "not ready", loading: "The model is being loaded.",
     tryAgain: "Try again", tryIn: seconds => `Try again in ${seconds} s`, remedy: "What to do",
     tasks: {
       translation: "Translation", summarisation: "Summary", dialogue: "Conversation", language_model: "Writes on", masked_language_model: "Pre-trained", span_corruption: "Pre-trained",
@@ -65,7 +65,7 @@ export const WORDS = {
     dropFile: "将文件拖到这里，或打开一个文件。", tooLargeText: "此文件太大，不能作为文本。", noText: "此文件不是文本。",
     record: "录音", stopRecording: "停止录音", noMicrophone: "无法使用麦克风。", remove: "移除文件",
     picture: name => `图片 ${name}`, sound: name => `录音 ${name}`,
-    notAsked: "此模型用于继续训练，本身不作回答。", noModels: "没有模型。", notReady: "未就绪",
+    notAsked: "此模型用于继续训练，本身不作回答。", noModels: "没有模型。", notReady: "未就绪", loading: "正在加载模型。",
     tryAgain: "重试", tryIn: seconds => `${seconds} 秒后可重试`, remedy: "解决办法",
     tasks: {
       translation: "翻译", summarisation: "摘要", dialogue: "对话", language_model: "续写", masked_language_model: "预训练", span_corruption: "预训练",
