@@ -140,3 +140,21 @@ def test_a_question_without_a_passage_is_refused_alone(run_of: RunOf) -> None:
     engine.add(Job(2, "what?\tthe cat sees a dog ."))
     found = all_replies(engine)
     assert (found[1].fault_of, found[2].fault_of) == ("request", "")
+
+
+def test_an_answer_that_cannot_be_told_takes_no_other_with_it(translator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    details = translator.details
+
+    def fail_on_blank(answer: Any) -> Any:
+        if not answer.text:
+            raise ValueError("it has no text")
+        return details(answer)
+
+    monkeypatch.setattr(translator, "details", fail_on_blank)
+    engine = Engine(translator)
+    for number, text in enumerate(["", TEXTS[0], TEXTS[1]]):
+        engine.add(Job(number, text, decoding={"minimum_length": 3}, stream=True))
+    found: dict[int, Reply] = {}
+    while engine.busy:
+        found |= {reply.number: reply for reply in engine.step() if reply.partly is None}
+    assert {number: reply.fault_of for number, reply in found.items()} == {0: "model", 1: "", 2: ""}

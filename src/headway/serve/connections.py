@@ -38,7 +38,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._headless is not None and self._head_bytes > LONGEST_HEAD:
-            self._refuse(b"431 Request Header Fields Too Large")
+            long_url = len(getattr(self, "url", b"")) > LONGEST_URL
+            self._refuse(b"414 URI Too Long" if long_url else b"431 Request Header Fields Too Large")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -154,7 +154,7 @@ class Worker:
                 _log.warning("a worker of %s cannot be started: %s", self.crew.source.path, type(error).__name__)
                 self._failures += 1
             self.bury()
-            await asyncio.sleep(0.05 if not self._failures else min(LONGEST_PAUSE, 0.5 * 2**self._failures))
+            await asyncio.sleep(0.05 if not self._failures else min(LONGEST_PAUSE, 0.25 * 2 ** (self._failures - 1)))
 
     async def _new_process(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         ours, theirs = socket.socketpair()
