@@ -15,7 +15,7 @@ import headway
 from headway.cli import main
 from headway.errors import UsageError
 from headway.inference.documents import Answer, Document, translate
-from headway.inference.links import places_of, word_links
+from headway.inference.links import word_links
 
 RunOf = Callable[[str], Path]
 
@@ -94,21 +94,6 @@ def test_a_model_translates_documents(run_of: RunOf, tmp_path: Path, capsys: pyt
 def test_only_a_translator_does(run_of: RunOf) -> None:
     with pytest.raises(UsageError, match="translates no documents"):
         translate(headway.load(str(run_of("dialogue"))), ["hello ."])  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("words", "text", "expected"),
-    [
-        (["A", "man", "."], "A  man.", [(0, 1), (3, 6), (6, 7)]),
-        (["der", "“Hund”", "Straße"], 'Der "Hund" STRASSE', [(0, 3), (4, 10), (11, 18)]),
-        (["a", "<unk>", "b"], "a ☃ b", [(0, 1), (2, 3), (4, 5)]),
-        (["<2de>", "a"], "a", [None, (0, 1)]),
-        (["他", "说"], "他说", [(0, 1), (1, 2)]),
-        (["ab", "x", "y"], "ab", [(0, 2), None, None]),
-    ],
-)
-def test_words_are_found_in_the_text(words: list[str], text: str, expected: list[tuple[int, int] | None]) -> None:
-    assert places_of(words, text) == expected
 
 
 def test_only_sentences_with_a_tag_inside_are_aligned() -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.data.sentences import Span
-from headway.explain.alignment import words_of
-from headway.explain.attention import attention_maps, stacks
-from headway.explain.request import Request
-from headway.explain.sides import Side, read_side
-from headway.explain.written import written_subject
-from headway.inference.direction import choose_direction
-from headway.model_dir import LoadedModel, load_model
+from headway.explain.alignment import looked_at
+from headway.explain.attention import attention_maps
+from headway.explain.plain_model import plain_model
+from headway.explain.subjects import subject_of
+from headway.explain.word_places import Word, words_read, words_written
+from headway.model_files import is_exported
 
 if TYPE_CHECKING:
     from headway.inference.predictor import Predictor, Translation
@@ -26,8 +20,6 @@ if TYPE_CHECKING:
 # Begin and end of a word of the translation, and of a word of the text; 1: the one that the former renders before all,
 # 0: one of which the former is the best rendering.
 Link = tuple[int, int, int, int, int]
-SEARCHED = 40  # characters in which the next word is looked for
-_PLAIN = str.maketrans("’‘´`“”„«»", '\'\'\'\'"""""')
 
 
 def word_links(predictor: Predictor, text: str, translation: Translation) -> list[Link]:
@@ -35,74 +27,29 @@ def word_links(predictor: Predictor, text: str, translation: Translation) -> lis
 
     The mean over all layers and heads of the cross-attention finds 97 to 99 of 100 (explain/alignment.py).
     """
-    if not translation.ids or not predictor.takes_steps or not hasattr(predictor.loaded.model, "record_attention"):
+    if not translation.ids or is_exported(predictor.loaded.directory):
         return []
-    loaded = _plain_model(predictor.loaded.directory)
-    source, target = predictor.languages
-    direction = choose_direction(loaded.config.data, target, source)
-    tags = [f"<2{language}>" for language in loaded.config.in_direction(direction).language_tags]
-    read = read_side(loaded.tokenizers.source, translation.source_ids, tags)
-    request = Request(loaded, text, {"precision": "fp32"}, (target, source))
-    subject = written_subject(request, translation, read)
+    loaded, (source, target) = plain_model(predictor.loaded), predictor.languages
+    subject = subject_of(loaded, text, {}, (target, source), translation)
+    assert subject.source is not None
     assert subject.target is not None
-    weights_TS = _word_weights(attention_maps(subject), read, subject.target)
-    spans_read, spans_said = places_of(words_of(read), text), places_of(words_of(subject.target)[1:], translation.text)
-    forward = [(said, int(row.argmax()), 1) for said, row in enumerate(weights_TS) if row.max() > 0]
-    backward = [(int(column.argmax()), of, 0) for of, column in enumerate(weights_TS.T) if column.max() > 0]
-    found = [(spans_said[said], spans_read[of], kind) for said, of, kind in forward + backward]
-    return [(*said, *(of or (0, 0)), kind) for said, of, kind in found if said is not None and (of is not None or kind)]
+    given = sum(output.given for output in subject.outputs)
+    read = words_read(loaded, text, subject.source, range(len(subject.source)))
+    said = words_written(loaded, text, translation.text, subject.target, range(given + 1, len(subject.target)))
+    weights_TS = _word_weights(looked_at(attention_maps(subject), "cross_attention"), said, read)
+    forward = [(row, int(weights_S.argmax()), 1) for row, weights_S in enumerate(weights_TS) if weights_S.max(initial=0) > 0]
+    backward = [(int(column.argmax()), of, 0) for of, column in enumerate(weights_TS.T) if column.max(initial=0) > 0]
+    return [link for one, of, kind in forward + backward if (link := _link(said[one], read[of], kind)) is not None]
 
 
-def _word_weights(maps: Mapping[str, NDArray[np.float32]], read: Side, said: Side) -> NDArray[np.float64]:
-    """How much each word of the translation looked at each of the text, [T, S]; marks were looked at by none."""
-    weights_TS = np.mean([weights_HTS.mean(0) for weights_HTS in stacks(maps)["decoder cross_attention"]], axis=0)
-    words_T = np.array(said.words[1:]) - said.words[1]  # row t says piece t + 1 of what the decoder reads
-    words_S, plain_S = np.array(read.words), ~np.array(read.marks)
-    summed_TS = np.zeros((int(words_T.max()) + 1, int(words_S.max()) + 1))
-    rows_TS = weights_TS[: len(words_T), plain_S].astype(np.float64)
-    np.add.at(summed_TS, (words_T[:, None], words_S[None, plain_S]), rows_TS)
-    return summed_TS
+def _word_weights(weights_QK: NDArray[np.float64], said: list[Word], read: list[Word]) -> NDArray[np.float64]:
+    """How much each word of the translation looked at each of the text, [T, S]; row t says position t + 1."""
+    by_word_TK = [weights_QK[[place - 1 for place in word.positions]].sum(0) for word in said]
+    return np.array([[looked_K[word.positions].sum() for word in read] for looked_K in by_word_TK]).reshape(len(said), len(read))
 
 
-@lru_cache(maxsize=1)
-def _plain_model(directory: Path) -> LoadedModel:
-    """The weights as they were learned: those that answer are laid out so that nobody can look into them."""
-    loaded = load_model(directory)
-    loaded.model.eval()
-    return loaded
-
-
-def places_of(words: Sequence[str], text: str) -> list[Span | None]:
-    """Where each word stands in a text that they were made of, in order; None of one that is not found there.
-
-    Steps before the tokenizer may have changed case, width and quotation marks. A single word that is missing, such as an
-    unknown one, is what stands between its neighbours.
-    """
-    folded, origin = _folded(text)
-    found: list[Span | None] = []
-    place = 0
-    for word in words:
-        wanted = _folded(word)[0]
-        at = folded.find(wanted, place, place + len(wanted) + SEARCHED) if wanted else -1
-        if at < 0:
-            found.append(None)
-            continue
-        place = at + len(wanted)
-        found.append((origin[at], origin[place - 1] + 1))
-    return [span or _between(found, number, text) for number, span in enumerate(found)]
-
-
-def _between(found: Sequence[Span | None], number: int, text: str) -> Span | None:
-    before = found[number - 1] if number else (0, 0)
-    after = found[number + 1] if number + 1 < len(found) else (len(text), len(text))
-    if before is None or after is None:
+def _link(said: Word, read: Word, kind: int) -> Link | None:
+    """None where one of them has no place; a word of the translation may have looked at what has none."""
+    if said.start is None or said.end is None or (read.start is None and not kind):
         return None
-    inner = text[before[1] : after[0]]
-    begin = before[1] + len(inner) - len(inner.lstrip())
-    return (begin, begin + len(inner.strip())) if inner.strip() else None
-
-
-def _folded(text: str) -> tuple[str, list[int]]:
-    """A text without case, width and shapes of quotation marks, and the place that each of its characters comes from."""
-    parts = [unicodedata.normalize("NFKC", character).casefold().translate(_PLAIN) for character in text]
-    return "".join(parts), [place for place, part in enumerate(parts) for _ in part]
+    return said.start, said.end, read.start or 0, read.end or 0, kind

@@ -28,7 +28,7 @@ from headway.serve.file_jobs import answers_to_file, reads_files, text_of
 TOGETHER = 64  # texts that are labelled, tagged, read or turned into vectors in one step
 PATIENCE = 4  # steps that a text waits for others to begin with it
 SHORT = (
-    "text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains", "missed",
+    "text", "labels", "words", "entities", "answer", "start", "vector", "score", "confidence", "abstains", "missed", "cut",
 )  # fmt: skip
 _log = logging.getLogger(__name__)
 

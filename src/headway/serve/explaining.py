@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from headway.errors import UsageError
 from headway.explain.words import Steps, explained_words
-from headway.model_dir import LoadedModel, load_model
-from headway.model_files import is_exported
+from headway.model_dir import LoadedModel
 
 if TYPE_CHECKING:
     from headway.serve.engine import Job, Reply
-
-
-def plain_model(answering: LoadedModel) -> LoadedModel:
-    """The same model as it was trained, beside the one whose weights are laid out for answering. Raises UsageError."""
-    if is_exported(answering.directory):
-        raise UsageError("explain: another engine runs this model", remedy="serve the model that it was exported from")
-    return load_model(answering.directory)
 
 
 class Explaining:
     """Replies that wait for their explanations.
 
     Args:
-        load: gives the plain model; called when the first answer is to be explained.
+        plain: gives the plain model; asked when an answer is to be explained.
     """
 
-    def __init__(self, load: Callable[[], LoadedModel]) -> None:
-        self._load = load
+    def __init__(self, plain: Callable[[], LoadedModel]) -> None:
+        self._plain = plain
         self._expected: dict[int, Job] = {}
         self._waiting: deque[tuple[Job, Reply]] = deque()
         self._steps: Steps | None = None  # of the first of them
-
-    @cached_property
-    def _plain(self) -> LoadedModel:
-        return self._load()
 
     @property
     def open(self) -> int:
@@ -72,7 +58,7 @@ class Explaining:
         job, reply = self._waiting[0]
         try:
             if self._steps is None:
-                self._steps = explained_words(self._plain, job.text, job.found, (job.to, job.from_))
+                self._steps = explained_words(self._plain(), job.text, job.found, (job.to, job.from_))
             next(self._steps)
             return []
         except StopIteration as end:

@@ -24,13 +24,14 @@ import torch
 
 from headway.config import WITH_QUESTION, load_config
 from headway.errors import HeadwayError
+from headway.explain.plain_model import plain_model
 from headway.inference.engines import load_for_answers
 from headway.inference.loading import AnyPredictor, predictor_of
 from headway.inference.predictor import Predictor
 from headway.inference.writer import Writer
 from headway.model_dir import LoadedModel
 from headway.serve.engine import Engine, Job
-from headway.serve.explaining import Explaining, plain_model
+from headway.serve.explaining import Explaining
 from headway.serve.file_jobs import reads_files
 from headway.serve.limits import Limits
 from headway.serve.model_source import ModelSource
