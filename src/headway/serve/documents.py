@@ -55,7 +55,7 @@ async def _answers(service: Service, model: str, shared: dict[str, Any], questio
 
     async def one_after_another(patient: bool) -> None:
         for place, question in waiting:
-            job = {**shared, "text": question.text, "align": question.align}
+            job = {**shared, "text": question.text, "align": question.align, "details": True}  # which tell of a cut
             best = await _ask(service, model, job, patient=patient)
             found[place] = [Answer(one["text"], best[0]["cut"], one.get("links", ())) for one in best]
             patient = True
