@@ -22,12 +22,10 @@ def serve(arguments: Arguments) -> None:
     """Answer over HTTP with one trained model or several, until Ctrl-C or SIGTERM: then what was accepted is answered first.
 
     A browser at its address shows a page to ask from, and /docs explains the routes. POST /predict/NAME answers texts,
-    POST /predict/NAME/file a picture, a clip or a recording; /models names the models, /healthz and /readyz tell whether it lives
-    and can answer, /metrics what it counts. A model has the name of its directory, or another: name=RUN. What people mend on the
-    page is kept in --corrections, to be trained on.
+    POST /predict/NAME/file a picture, a clip or a recording. A model has the name of its directory, or another: name=RUN. What
+    people mend on the page is kept in --corrections, to be trained on. SIGHUP has the models loaded again.
     Texts of all clients are computed together, each as if it were alone; a worker that dies is replaced. Every input has a
     bound: limits.texts=256, characters=20000, waiting=512, body_bytes, seconds=60, connections=1024 (serve/limits.py).
-    SIGHUP has the models loaded again, --reload SECONDS does it when a newer one is there; no request is lost.
 
     It listens on this machine alone. To be open to others (--host 0.0.0.0) it must ask for a key: --key-file names a file with
     one a line, and clients send `authorization: Bearer KEY`. --host-name is a name by which it is asked, such as mt.example.org.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -18,12 +17,13 @@ pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 pytest.importorskip("libretranslatepy", reason="the client of these tests")
 
 import libretranslatepy
-from running import Answer, Running
+from running import Answer, Running, in_a_loop
 
 import headway
 from headway.inference.documents import translate
 from headway.serve.detection import Detector
 from headway.serve.guards import Guards, Keys
+from headway.serve.journal import Journal
 from headway.serve.libretranslate_routes import Detected, Translate, _model, _sources
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
@@ -196,10 +196,13 @@ def test_no_answer_leaves_without_a_key_though_a_route_forgot_to_ask() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guards = Guards(forgetful, hosts=["localhost"], keys=[KEY], limits=Limits(), metrics=Metrics())
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    guards = Guards(forgetful, hosts=["localhost"], keys=[KEY], limits=Limits(), metrics=Metrics(), journal=Journal())
     scope = {"type": "http", "method": "POST", "path": "/translate", "headers": [(b"host", b"localhost")]}
     with pytest.raises(RuntimeError, match="without a key"):
-        asyncio.run(guards(scope, None, send))  # type: ignore[arg-type]
+        in_a_loop(guards(scope, receive, send))  # type: ignore[arg-type]
     assert sent == []
 
 
@@ -229,10 +232,10 @@ def test_each_text_has_its_own_language() -> None:
     pytest.importorskip("py3langid", reason="detection is an extra: headway[detect]")
     service = Several(one=[["en", "de"], ["fr", "de"], ["en", "fr"], ["es", "en"]])
     asked = Translate(q=["A man rides a horse.", "Un homme monte à cheval."], source="auto", target="de")
-    found = asyncio.run(_sources(service.request, asked.q, asked))  # type: ignore[arg-type]
+    found = in_a_loop(_sources(service.request, asked.q, asked))  # type: ignore[arg-type]
     assert [one.language for one in found] == ["en", "fr"]
     only = Translate(q="Un homme", source="auto", target="fr")
-    assert asyncio.run(_sources(service.request, ["Un homme"], only)) == [Detected(confidence=100, language="en")]
+    assert in_a_loop(_sources(service.request, ["Un homme"], only)) == [Detected(confidence=100, language="en")]
 
 
 def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
