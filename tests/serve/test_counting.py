@@ -70,7 +70,7 @@ async def count_all(port: int, count: int) -> tuple[Counter[str], dict[str, int]
     return seen, ended, after
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_every_request_is_counted_once(served: Running, count: int) -> None:
     seen, ended, after = asyncio.run(count_all(served.port, count))
     told("S16", requests=count, seen=dict(seen), counted=ended)

@@ -58,7 +58,7 @@ async def all_leave(port: int, count: int) -> tuple[list[float], Any]:
         return seconds, await figures(client)
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [50, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_who_leaves_frees_his_place(served: Running, count: int) -> None:
     seconds, found = asyncio.run(all_leave(served.port, count))
     told("S4", disconnects=count, leaked=int(found['headway_texts_open{model="mt"}']), slowest=max(seconds))
@@ -84,10 +84,10 @@ async def drip(port: int, kind: str) -> tuple[str, float]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     first, again = DRIP[kind]
     writer.write(first)
-    if kind == "half-close":
-        writer.write_eof()
     closed = asyncio.create_task(reader.read())
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):  # closed already
+        if kind == "half-close":
+            writer.write_eof()
         while not closed.done() and time.perf_counter() - begun < 40:
             await asyncio.wait([closed], timeout=0.3)
             if again and not closed.done():
@@ -127,14 +127,15 @@ async def be_slow(port: int, count: int) -> tuple[list[tuple[str, float]], list[
     alone = await good_client(port, enough)
     enough.clear()
     good = asyncio.create_task(good_client(port, enough))
-    kinds = [*DRIP, "slow read"]
-    chosen = [kinds[number % len(kinds)] for number in range(count)]
+    kinds = list(DRIP)
+    # Few of those who read slowly: each asks for megabytes, and many of them are a flood, which is another thing.
+    chosen = ["slow read" if number % 35 == 0 else kinds[number % len(kinds)] for number in range(count)]
     found = await asyncio.gather(*(read_slowly(port) if kind == "slow read" else drip(port, kind) for kind in chosen))
     enough.set()
     return list(found), alone, await good
 
 
-@pytest.mark.parametrize("count", [35, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [35, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_slow_clients_are_cut_off(served: Running, count: int) -> None:
     """With limits.read_seconds=1; the default is 8."""
     found, alone, beside = asyncio.run(be_slow(served.port, count))

@@ -55,7 +55,9 @@ async def compare(port: int, count: int, repeats: int) -> tuple[int, int, float,
     return len(found), differ, score, sum(text != alone[5]["text"] for text in again)
 
 
-@pytest.mark.parametrize(("count", "repeats"), [(30, 20), pytest.param(200, 1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("count", "repeats"), [(30, 20), pytest.param(200, 1000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+)
 def test_an_answer_does_not_depend_on_its_neighbours(served: Running, count: int, repeats: int) -> None:
     """Groups of 2 to 8 texts from four clients at once: batches of up to 32, in any order."""
     compared, differ, score, changed = asyncio.run(compare(served.port, count, repeats))
@@ -106,7 +108,7 @@ async def costs(port: int, length: int, tries: int) -> tuple[dict[str, list[floa
     return found, await watching
 
 
-@pytest.mark.parametrize("tries", [1, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("tries", [1, pytest.param(7, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_the_cost_of_a_text_grows_as_its_length(run_of: Any, served: Running, tries: int) -> None:
     if tries == 1:
         found, loop = asyncio.run(costs(served.port, 500, tries))
