@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, percentile, request, told, until
-from running import Running
+from running import Running, in_a_loop
 
 RunOf = Callable[[str], Path]
 TEXT = "the red cat sees a dog ."
@@ -72,7 +72,7 @@ async def count_all(port: int, count: int) -> tuple[Counter[str], dict[str, int]
 
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_every_request_is_counted_once(served: Running, count: int) -> None:
-    seen, ended, after = asyncio.run(count_all(served.port, count))
+    seen, ended, after = in_a_loop(count_all(served.port, count))
     told("S16", requests=count, seen=dict(seen), counted=ended)
     looks = ended["ok"] - seen["ok"]  # at the figures themselves, while it became quiet
     assert 1 <= looks < 2000
@@ -119,7 +119,7 @@ def test_nothing_grows_while_it_runs_for_long(run_of: RunOf) -> None:
     seconds = 60 * float(os.environ.get("HEADWAY_SOAK_MINUTES", 10))
     named = [f"mt={run_of('translation')}", f"mood={run_of('classification')}"]
     with Running(*named, "--workers", "1", "--threads", "1", "limits.body_bytes=20000", "--log-format", "none") as server:
-        points, seen, after = asyncio.run(soak(server, seconds))
+        points, seen, after = in_a_loop(soak(server, seconds))
     half = points[len(points) // 2 :]
     grows = slope([(hours, size) for hours, size, _ in half])
     first, last = (percentile([p for *_, p in part], 0.5) for part in (points[: len(points) // 2], half))

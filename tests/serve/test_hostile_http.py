@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import percentile, request, told
-from running import Running
+from running import Running, in_a_loop
 
 OWN_STATUSES = {200, 400, 401, 404, 405, 408, 413, 414, 415, 422, 429, 431, 503}
 LEAKS = re.compile(rb"Traceback|File \"|/site-packages|/headway/|/tmp/|/home/|/root/")
@@ -142,7 +142,7 @@ async def send_all(port: int, contents: list[bytes], at_a_time: int) -> list[tup
 @pytest.mark.parametrize("count", [400, pytest.param(5000, marks=pytest.mark.slow)])
 def test_mutants(served: Running, count: int) -> None:
     contents = mutants(count, seed=4711)
-    found = asyncio.run(send_all(served.port, contents, 8))
+    found = in_a_loop(send_all(served.port, contents, 8))
     statuses = [int(status) for answer, _ in found for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
     refused = [seconds for answer, seconds in found if re.match(rb"HTTP/1\.1 4", answer)]
     odd = [(content, answer[:300]) for content, (answer, _) in zip(contents, found, strict=True) if is_odd(answer)]

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, percentile, request, told, until
-from running import Running
+from running import Running, in_a_loop
 
 TEXT = "the red cat sees a dog ."
 LONG = {"texts": [TEXT] * 8, "decoding": {"method": "greedy", "n_best": 1, "minimum_length": 900, "maximum_length": 1000}}
@@ -60,7 +60,7 @@ async def all_leave(port: int, count: int) -> tuple[list[float], Any]:
 
 @pytest.mark.parametrize("count", [50, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_who_leaves_frees_his_place(served: Running, count: int) -> None:
-    seconds, found = asyncio.run(all_leave(served.port, count))
+    seconds, found = in_a_loop(all_leave(served.port, count))
     told("S4", disconnects=count, leaked=int(found['headway_texts_open{model="mt"}']), slowest=max(seconds))
     assert max(seconds) < STEP_SECONDS
     assert found['headway_texts_open{model="mt"}'] == 0
@@ -138,7 +138,7 @@ async def be_slow(port: int, count: int) -> tuple[list[tuple[str, float]], list[
 @pytest.mark.parametrize("count", [35, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_slow_clients_are_cut_off(served: Running, count: int) -> None:
     """With limits.read_seconds=1; the default is 8."""
-    found, alone, beside = asyncio.run(be_slow(served.port, count))
+    found, alone, beside = in_a_loop(be_slow(served.port, count))
     slowest = {kind: round(max(seconds for one, seconds in found if one == kind), 2) for kind, _ in found}
     told("S5", clients=count, slowest=json.dumps(slowest), p99_alone=percentile(alone, 0.99), p99_beside=percentile(beside, 0.99))
     assert max(slowest.values()) < CLOSED_SECONDS

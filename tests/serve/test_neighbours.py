@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, percentile, told, under_load
-from running import Running
+from running import Running, in_a_loop
 
 WORDS = "the a red small old green cat dog bird house man woman teacher sees sings is has two three letter bed . , ! 7 Ünï 猫 🙂"
 
@@ -60,7 +60,7 @@ async def compare(port: int, count: int, repeats: int) -> tuple[int, int, float,
 )
 def test_an_answer_does_not_depend_on_its_neighbours(served: Running, count: int, repeats: int) -> None:
     """Groups of 2 to 8 texts from four clients at once: batches of up to 32, in any order."""
-    compared, differ, score, changed = asyncio.run(compare(served.port, count, repeats))
+    compared, differ, score, changed = in_a_loop(compare(served.port, count, repeats))
     told(
         "S10", compared=compared, texts_that_differ=differ, greatest_difference_of_a_score=score, repeats=repeats, changed=changed
     )
@@ -111,11 +111,11 @@ async def costs(port: int, length: int, tries: int) -> tuple[dict[str, list[floa
 @pytest.mark.parametrize("tries", [1, pytest.param(7, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_the_cost_of_a_text_grows_as_its_length(run_of: Any, served: Running, tries: int) -> None:
     if tries == 1:
-        found, loop = asyncio.run(costs(served.port, 500, tries))
+        found, loop = in_a_loop(costs(served.port, 500, tries))
     else:
         with Running(f"mt={run_of('translation')}", "--workers", "1", "--threads", "1", "--log-format", "none") as server:
-            asyncio.run(costs(server.port, 2000, 1))
-            found, loop = asyncio.run(costs(server.port, 20_000, tries))
+            in_a_loop(costs(server.port, 2000, 1))
+            found, loop = in_a_loop(costs(server.port, 20_000, tries))
     floor = 0.002  # what a request takes that asks for nothing; below it there is nothing to compare
     ratios = {part: max(max(b, floor) / max(a, floor) for a, b in itertools.pairwise(s)) for part, s in found.items()}
     worst = max(ratios, key=ratios.__getitem__)

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, Said, percentile, told, under_load
-from running import Running
+from running import Running, in_a_loop
 
 RunOf = Callable[[str], Path]
 # Takes long enough that ten times as many are easily sent from beside it.
@@ -79,7 +79,7 @@ async def overload(server: Running, seconds: float) -> dict[str, Any]:
 @pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_what_is_too_much_is_refused_at_once(run_of: RunOf, seconds: float) -> None:
     with Running(f"mt={run_of('translation')}", *SETTINGS) as server:
-        figures = asyncio.run(overload(server, seconds))
+        figures = in_a_loop(overload(server, seconds))
         told("S3", **figures)
         assert figures["refused_10x"] > 0
         assert figures["grown_MB"] < 30

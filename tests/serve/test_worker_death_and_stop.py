@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, Said, request, told, under_load, until
-from running import Running
+from running import Running, in_a_loop
 
 RunOf = Callable[[str], Path]
 TEXT = "the red cat sees a dog ."
@@ -66,7 +66,7 @@ def test_workers_that_are_killed(run_of: RunOf, kills: int) -> None:
     found: list[Said | BaseException] = []
     with Running(f"mt={run_of('translation')}", *settings(2)) as server:
         alone = [texts_of(server, body) for body in BODIES]
-        back = asyncio.run(kill_again_and_again(server, kills, found))
+        back = in_a_loop(kill_again_and_again(server, kills, found))
         after = [texts_of(server, body) for body in BODIES]
     answers = [one for one in found if isinstance(one, Said)]
     affected = [answer for answer in answers if answer.status != 200]
@@ -136,7 +136,7 @@ def test_sigterm_at_any_instant(run_of: RunOf, times: int) -> None:
     rng, kinds, seconds, codes = random.Random(6), [], [], []
     for _ in range(times):
         with Running(f"mt={run_of('translation')}", *settings(1)) as server:
-            seconds.append(asyncio.run(end_under_load(server, 0.1 + rng.random(), kinds)))
+            seconds.append(in_a_loop(end_under_load(server, 0.1 + rng.random(), kinds)))
             codes.append(server.process.returncode)
     told(
         "S6",
@@ -171,5 +171,5 @@ def test_a_request_that_is_half_sent_ends_with_the_server(run_of: RunOf) -> None
             writer.write(content[-5:])
             return await reader.read()
 
-        answer = asyncio.run(half())
+        answer = in_a_loop(half())
     assert answer.startswith((b"HTTP/1.1 503", b"HTTP/1.1 200"))
