@@ -43,7 +43,7 @@ class Load:
 @contextlib.contextmanager
 def serving(run: Path) -> Iterator[int]:
     """The port of a server."""
-    command = [sys.executable, "-m", "headway", "serve", f"model={run}", "--port", "0"]
+    command = [sys.executable, "-m", "headway", "serve", f"model={run}", "--port", "0", "--log-format", "none"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:

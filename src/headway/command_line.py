@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from headway.errors import HeadwayError, MissingPackage, ResourceError, UsageError
+from headway.visible import note_line
 
 Arguments = argparse.Namespace
 # verb → the function, and what argparse is told of its arguments: names, then settings
@@ -245,8 +246,7 @@ def _prepare_streams() -> None:
 
 class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        kind = "warning: " if record.levelno >= logging.WARNING else ""
-        say(f"headway: {kind}{record.getMessage()}")
+        say(note_line(record))
 
 
 def _show_notes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 
@@ -34,3 +35,9 @@ def _escaped(character: str) -> str:
     if unicodedata.category(character) == "Cs":
         return "\\uFFFD"  # half of a pair is no character
     return f"\\U{ord(character):08X}" if _unsafe(character) else character
+
+
+def note_line(record: logging.LogRecord) -> str:
+    """How a person is told what a room logs."""
+    kind = "warning: " if record.levelno >= logging.WARNING else ""
+    return f"headway: {kind}{record.getMessage()}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
+import re
+import signal
+import subprocess
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import told
-from running import Running
+from running import PROGRAM, Running
 
 from headway.serve import journal
 from headway.serve.journal import Journal
@@ -136,20 +139,37 @@ def test_nobodys_text_is_told_anywhere(served: Running, requests: int) -> None:
 def test_where_nobody_reads_no_request_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     monkeypatch.setattr(journal, "MOST_LINES", 100)
-    with os.fdopen(writing, "w") as stream, os.fdopen(reading) as reader:
-        monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(journal, "STANDARD_ERROR", writing)
+    with os.fdopen(reading) as reader:
         own = Journal("json")
         begun = time.monotonic()
         for _ in range(20_000):
             with own.request({"headers": [], "method": "GET"}) as entry:
                 entry.status = 200
         seconds = time.monotonic() - begun
-        monkeypatch.undo()
         lines = [reader.readline() for _ in range(200)]  # there is room for one that tells of the loss
         own.emit(logging.makeLogRecord({"msg": "a\nb\x1b[31m"}))
         lines += [reader.readline() for _ in range(3)]
         own._lines.put(None)
         own._writing.join(5)
+    os.close(writing)
     told("journal", microseconds=seconds / 20_000 * 1e6)
     assert seconds < 4
     assert all("\x1b" not in line and json.loads(line) for line in lines)
+
+
+def test_a_server_whose_log_nobody_reads_answers_and_ends(run_of: RunOf) -> None:
+    command = [*PROGRAM, "serve", f"mt={run_of('translation')}", "--port", "0", "--workers", "1", "--threads", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    place = next(found[1] for line in process.stderr if (found := re.search(r"serving .* at http://127.0.0.1:(\d+)", line)))
+    connection = HTTPConnection("127.0.0.1", int(place), timeout=30)
+    for _ in range(2_000):  # more lines than a pipe holds
+        connection.request("GET", "/healthz", headers={"x-request-id": "x" * 64})
+        assert connection.getresponse().read()
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(20) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.stderr.close()

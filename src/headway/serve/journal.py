@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import re
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,10 @@ from typing import Any
 
 from starlette.types import Scope
 
+from headway.visible import note_line
+
 FORMS = ("text", "json", "none")
+STANDARD_ERROR = 2
 MOST_LINES = 10_000  # that wait to be written
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")  # that a client may give
 
@@ -83,7 +86,11 @@ class Journal(logging.Handler):
             self._add(entry)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._put(json.dumps({"time": _now(), "level": record.levelname.lower(), "message": record.getMessage()}))
+        """What Headway notes of itself goes the same way: the loop of a server must not wait for who reads its log."""
+        if self.form == "json":
+            self._put(json.dumps({"time": _now(), "level": record.levelname.lower(), "message": record.getMessage()}))
+        else:
+            self._put(note_line(record))
 
     def _add(self, entry: Entry) -> None:
         told = {name: value for name, value in asdict(entry).items() if value is not None}
@@ -107,15 +114,16 @@ class Journal(logging.Handler):
                 told, self._lost = f"{self._lost} lines are lost: nobody read them in time", 0
                 line += "\n" + (json.dumps({"level": "warning", "message": told}) if self.form == "json" else told)
             try:
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
-            except (OSError, ValueError):  # nobody will read any more
+                _write_all(STANDARD_ERROR, (line + "\n").encode())
+            except OSError:  # nobody will read any more
                 return
 
     def close(self) -> None:
-        """Writes what is left, if somebody reads it."""
+        """Writes what is left, if somebody reads it; else nothing more is written at all, so that the process can end."""
         self._put_last()
         self._writing.join(1)
+        if self._writing.is_alive():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STANDARD_ERROR)
         super().close()
 
     def _put_last(self) -> None:
@@ -125,17 +133,20 @@ class Journal(logging.Handler):
             self._lost += 1
 
 
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:  # not by way of sys.stderr: a thread that waits within it would hold its lock
+        content = content[os.write(descriptor, content) :]
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @contextmanager
 def journal(form: str) -> Iterator[Journal]:
-    """One for the time of a server; as JSON, what Headway notes of itself goes there too."""
+    """One for the time of a server; what Headway notes of itself goes there too."""
     own, logger = Journal(form), logging.getLogger("headway")
-    before = logger.handlers
-    if form == "json":
-        logger.handlers = [own]
+    before, logger.handlers = logger.handlers, [own]
     try:
         yield own
     finally:
