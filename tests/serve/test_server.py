@@ -237,9 +237,10 @@ def test_keys_are_asked_for_everywhere_but_at_the_health(runs: dict[str, Path], 
 
 def test_what_is_accepted_is_answered_before_it_stops(runs: dict[str, Path]) -> None:
     asked = {"texts": [TEXT] * 4, "decoding": {"minimum_length": 40, "maximum_length": 60}}
+    document = {**asked, "texts": [f"{TEXT}\n\n" * 100], "format": "text"}  # not all of whose sentences are asked for at once
     with Running(f"mt={runs['mt']}", "--workers", "1", "--threads", "1") as server:
         with ThreadPoolExecutor(6) as pool:
-            waiting = [pool.submit(server.ask, "/predict/mt", asked) for _ in range(6)]
+            waiting = [pool.submit(server.ask, "/predict/mt", question) for question in [asked] * 5 + [document]]
             time.sleep(0.3)
             server.process.send_signal(signal.SIGTERM)
             answers = [one.result() for one in waiting]

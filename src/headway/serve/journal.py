@@ -56,6 +56,12 @@ def note(model: str, jobs: Sequence[dict[str, Any]]) -> None:
         entry.characters += sum(len(text) for job in jobs for text in job.get("said") or (job.get("text", ""),))
 
 
+def under_way() -> bool:
+    """Whether a model has been asked for the request that is answered just now."""
+    entry = _current.get()
+    return entry is not None and entry.texts > 0
+
+
 class Journal(logging.Handler):
     """Writes to standard error, from a thread of its own: where nobody reads, no request waits, but lines are lost.
 

@@ -170,12 +170,9 @@ class Pool:
                     worker.look()
             self._look_at_newer()
 
-    async def stop(self, seconds: float) -> None:
-        """No new jobs; those that are accepted are answered, if it takes no longer than this."""
+    async def stop(self) -> None:
+        """Nothing more is answered."""
         self._stopping = True
-        until = time.monotonic() + seconds
-        while self.open and time.monotonic() < until:
-            await asyncio.sleep(0.02)
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*(crew.stop() for crew in self._crews()), *self._stops)

@@ -119,7 +119,7 @@ async def _serve(service: Service, app: FastAPI, listening: socket.socket) -> in
     uvicorn_log.propagate = False
     for name, pool in service.pools.items():
         service.metrics.watch(name, partial(getattr, pool, "open"), partial(getattr, pool, "deaths"))
-    told, seconds = _told_to_stop(service), service.limits.drain_seconds
+    told = _told_to_stop(service)
     server = _Server(_config(app, service.limits))
     running = asyncio.create_task(server.serve([listening]))
     try:
@@ -134,7 +134,8 @@ async def _serve(service: Service, app: FastAPI, listening: socket.socket) -> in
         service.draining = True
     finally:
         server.should_exit = True
-        await asyncio.gather(running, *(pool.stop(seconds) for pool in service.pools.values()), return_exceptions=True)
+        await asyncio.wait([running])  # until all that was accepted is answered, or the time for it is over
+        await asyncio.gather(*(pool.stop() for pool in service.pools.values()), return_exceptions=True)
     return told.result() if told.done() else signal.SIGTERM
 
 

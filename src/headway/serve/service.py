@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.serve.journal import Journal, note
+from headway.serve.journal import Journal, note, under_way
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.pool import Pool
@@ -40,8 +40,8 @@ class Service:
         return self.pools[name]
 
     def _taking(self, name: str) -> Pool:
-        """One that takes new jobs. Raises Problem."""
-        if self.draining:
+        """One that takes new jobs. Raises Problem; what was accepted, such as a document, is answered to its end."""
+        if self.draining and not under_way():
             raise Problem(503, "stopping", "the server stops", "try again in a moment", retry_after=5)
         return self.pool(name)
 
@@ -59,9 +59,9 @@ class Service:
     async def ask(self, name: str, jobs: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         """The answers to each job, best first; when one fails the others are given up. Raises Problem."""
         pool = self._taking(name)
-        note(name, jobs)
         if pool.open + len(jobs) > self.limits.waiting:
             raise _busy()
+        note(name, jobs)
         try:
             async with asyncio.timeout(self.limits.seconds), asyncio.TaskGroup() as group:
                 asked = [group.create_task(pool.ask(job)) for job in jobs]
