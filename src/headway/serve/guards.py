@@ -17,7 +17,8 @@ from headway.serve.page_routes import FILES
 from headway.serve.problems import Problem
 
 OPEN_TO_ALL = ("/healthz", "/readyz", *FILES)
-KEY_IN_BODY = ("/translate", "/detect", "/languages")  # routes of LibreTranslate, whose clients send it there
+# Of LibreTranslate, whose clients send the key there, of a GET too.
+KEY_IN_BODY = {"/translate": "POST", "/detect": "POST", "/languages": "GET"}
 UNPROVED = "headway.unproved"  # of a scope: no key has been seen yet, and nothing but a refusal may be answered
 LONGEST_KEY = 4096
 HEADERS = {
@@ -102,7 +103,7 @@ class Guards:
         if not length.isdigit() or int(length[:20]) > most:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
         if self.keys and scope["path"] not in OPEN_TO_ALL and not self._has_key(headers):
-            if scope["path"] in KEY_IN_BODY:
+            if KEY_IN_BODY.get(scope["path"]) == scope["method"] and "authorization" not in headers and "content-type" in headers:
                 scope[UNPROVED] = True
                 return
             raise Problem(401, "no_key", "an API key is missing or wrong", "send authorization: Bearer KEY")
