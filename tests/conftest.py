@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,15 +68,24 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A little run of a task, learned when it is first asked for."""
+    """A little run of a task, learned when it is first asked for: once for all processes of the tests, each has a copy."""
+    base = tmp_path_factory.getbasetemp()
+    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "learned"
+    common.mkdir(exist_ok=True)
     found: dict[str, Path] = {}
 
     def learned(kind: str) -> Path:
         if kind not in found:
-            directory = tmp_path_factory.mktemp("explained") / kind
-            write_sample(kind, directory, seed=1, size=150)
-            config = load_config(directory / "config.yaml", [*SMALL, f"run_directory={directory / 'run'}"])
-            found[kind] = train(config)
+            original, done = common / kind, common / f"{kind}.done"
+            with (common / f"{kind}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not done.exists():
+                    write_sample(kind, original, seed=1, size=150)
+                    train(load_config(original / "config.yaml", [*SMALL, f"run_directory={original / 'run'}"]))
+                    done.touch()
+            own = tmp_path_factory.mktemp("explained") / kind
+            shutil.copytree(original, own)
+            found[kind] = own / "run"
         return found[kind]
 
     return learned

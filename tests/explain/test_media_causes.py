@@ -38,6 +38,7 @@ def shares_ranked_first(
     return {name: count / FILES for name, count in first.items()} | {"completeness error": worst, "sure": right / FILES}
 
 
+@pytest.mark.slow
 def test_the_patch_that_decides_ranks_first(tmp_path: Path, record_property: Callable[..., None]) -> None:
     found = shares_ranked_first(tmp_path, "image", {}, 200, lambda place, cause: place == cause)
     record_property("ranked first", {name: float(share) for name, share in found.items()})
@@ -47,6 +48,7 @@ def test_the_patch_that_decides_ranks_first(tmp_path: Path, record_property: Cal
     assert found["completeness error"] <= 0.01
 
 
+@pytest.mark.slow
 def test_the_stretch_of_time_that_decides_ranks_first(tmp_path: Path, record_property: Callable[..., None]) -> None:
     seconds = 0.04  # of a position
 
