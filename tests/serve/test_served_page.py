@@ -249,6 +249,74 @@ def test_what_goes_wrong_is_told_in_words(visit: Callable[..., Any]) -> None:
     ask(page, TEXT, "text=The server cannot be reached.")
 
 
+def fulfil(page: Any, route: Any, answer: dict[str, Any]) -> None:
+    """Late, and time for the page to do something about it."""
+    route.fulfill(json=answer)
+    page.wait_for_timeout(100)
+
+
+def test_an_old_answer_does_not_overwrite_a_new_one(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("#model option", state="attached")
+    held: list[Any] = []
+    page.route("**/predict/**", lambda route: held.append(route))
+    page.fill("#source", "The old one")
+    page.keyboard.press("Control+Enter")
+    until(page, "!document.querySelector('#progress').hidden")
+    page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"})
+    page.wait_for_selector("text=holds no text")
+    assert page.is_visible("#progress")  # it is still asked
+    page.fill("#source", "The new one")
+    page.keyboard.press("Control+Enter")
+    until(page, "document.querySelector('#problem').hidden")
+    page.wait_for_timeout(50)
+    first, second = held
+    fulfil(page, second, {"answers": [[{"text": "new"}]]})
+    fulfil(page, first, {"answers": [[{"text": "old"}]]})
+    assert page.inner_text("#answer") == "new"
+
+
+def test_try_again_does_what_failed(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.route("**/models", lambda route: route.abort(), times=1)
+    page.reload()
+    page.click("#problem button")
+    page.route("**/predict/**", lambda route: route.fulfill(json={"answers": [[{"text": "so"}]]}))
+    ask(page, TEXT, "text=so")
+    page.click("#correct")
+    page.fill("#correction", "Unsere Katze")
+    written: list[str] = []
+    page.route(
+        "**/corrections/**",
+        lambda route: (written.append(route.request.post_data_json["correction"]), route.fulfill(json={"saved": 7})),
+    )
+    page.route("**/corrections/**", lambda route: route.abort(), times=1)
+    page.click("#correcting [type=submit]")
+    page.wait_for_selector("text=The server cannot be reached.")
+    assert page.input_value("#correction") == "Unsere Katze"
+    page.click("#problem button")
+    page.wait_for_selector("text=Saved. 7 corrections")
+    assert written == ["Unsere Katze"]
+    assert not page.is_visible("#problem")
+
+
+def test_a_correction_is_saved_once_and_closes_no_other(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.route("**/predict/**", lambda route: route.fulfill(json={"answers": [[{"text": "so"}]]}))
+    held: list[Any] = []
+    page.route("**/corrections/**", lambda route: held.append(route))
+    ask(page, TEXT, "text=so")
+    page.click("#correct")
+    for _ in range(3):
+        page.press("#correction", "Control+Enter")
+    ask(page, "Another", "text=so")
+    page.click("#correct")
+    page.fill("#correction", "another")
+    fulfil(page, held[0], {"saved": 1})
+    assert len(held) == 1
+    assert page.input_value("#correction") == "another"
+
+
 def test_two_languages_and_two_themes_that_are_kept(visit: Callable[..., Any]) -> None:
     page = visit(locale="zh-CN", color_scheme="dark")
     ask(page, TEXT, "#answer .word")

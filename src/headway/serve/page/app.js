@@ -51,18 +51,23 @@ async function ask() {
   if (state.asking && state.model.task === "dialogue") return; // one after the other
   state.asking?.abort();
   const asking = state.asking = new AbortController(), { task, name } = state.model;
+  const way = task === "dialogue" ? sayNext : task === "sentence_embedding" ? compare : media.kindOf(state.model) ? askOfFile : askOfText;
   begin();
   try {
-    const heard = { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } };
-    if (task === "dialogue") await sayNext(name, heard);
-    else if (task === "sentence_embedding") await compare(name, heard);
-    else if (media.kindOf(state.model)) await askOfFile(name, heard);
-    else await askOfText(name, heard);
-    if (state.asking === asking) finish();
+    const show = await way(name, { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } });
+    if (state.asking !== asking) return; // another question is asked by now
+    show();
+    finish();
   } catch (trouble) {
-    if (state.asking === asking) (trouble.name === "AbortError" ? stopped() : failed(trouble));
+    if (state.asking !== asking) return;
+    end();
+    if (trouble.name === "AbortError") return stopped();
+    takeAway();
+    failed(trouble, ask);
   }
 }
+
+// Each of these asks, and returns what shows the answer.
 
 async function askOfText(name, heard) {
   const texts = textsAsked(), asked = question(texts.join("\t"));
@@ -70,21 +75,22 @@ async function askOfText(name, heard) {
     if (trouble.status !== 422 || !asked.explain) throw trouble;
     return api.ask(name, { ...asked, explain: false }, heard); // too long to explain, or a model of another engine
   });
-  showBest(found[0]?.[0] ?? {}, { texts, to: asked.to, from: asked.from });
+  return () => showBest(found[0]?.[0] ?? {}, { texts, to: asked.to, from: asked.from });
 }
 
 async function askOfFile(name, heard) {
   const text = state.model.text_beside ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
   const found = await api.askOfFile(name, media.file(), { text, signal: heard.signal });
-  showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
+  return () => showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
 }
 
 async function compare(name, heard) {
   const texts = [other.value, source.text()].filter(text => text.trim());
   const found = await api.ask(name, { texts }, heard);
-  answers.showLikeness(found.map(best => best[0].vector));
-  state.last = { copied: JSON.stringify(found.map(best => best[0].vector)) };
-  correcting.offer(null);
+  return () => {
+    answers.showLikeness(found.map(best => best[0].vector));
+    state.last = { copied: JSON.stringify(found.map(best => best[0].vector)) };
+  };
 }
 
 async function sayNext(name, heard) {
@@ -99,10 +105,12 @@ async function sayNext(name, heard) {
     counted();
     throw trouble;
   }
-  const turn = talk.lastTurn();
-  state.last = { copied: turn.answer };
-  find("again").hidden = false;
-  offerCorrection(turn);
+  return () => {
+    const turn = talk.lastTurn();
+    state.last = { copied: turn.answer };
+    find("again").hidden = false;
+    offerCorrection(turn);
+  };
 }
 
 function showBest(best, asked) {
@@ -121,7 +129,7 @@ function offerCorrection(answer) {
 // ---- the course of a question ------------------------------------------------------------------------------------------
 
 function begin() {
-  clearProblem();
+  answers.clearProblem();
   correcting.offer(null);
   card.hide();
   state.begun = performance.now();
@@ -153,7 +161,6 @@ function finish() {
 }
 
 function stopped() {
-  end();
   find("news").textContent = words().stopped;
   find("facts").textContent = words().stopped;
 }
@@ -164,26 +171,14 @@ function cancel() {
 
 // ---- what goes wrong -------------------------------------------------------------------------------------------------
 
-function clearProblem() {
-  find("problem").hidden = true;
-  find("problem").replaceChildren();
-}
-
-function failed(trouble) {
-  end();
+// `again` does once more what failed.
+function failed(trouble, again) {
   if (trouble.status === 401) return askForKey(api.hasKey());
   const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "fault", null);
   const [headline, advice] = known ?? [trouble.message, trouble.remedy];
   const detail = known && isTold ? trouble.message.replace(/^texts\.\d+: /, "") : "";
-  const rows = [element("p", { class: "what" }, headline || words().troubles.fault[0])];
-  if (advice) rows.push(element("p", {}, advice));
-  if (detail) rows.push(element("p", { class: "soft small", lang: "en" }, detail));
-  const retry = element("button", { type: "button", class: "plain", on: { click: ask } }, words().tryAgain);
-  if ([429, 503, 504, 0].includes(trouble.status)) rows.push(retry);
-  find("problem").replaceChildren(...rows);
-  if (find("correcting").hidden) takeAway();
-  find("problem").hidden = false;
-  if (trouble.retryAfter) countDown(retry, trouble.retryAfter);
+  const canPass = [429, 503, 504, 0].includes(trouble.status);
+  answers.showProblem({ headline: headline || words().troubles.fault[0], advice, detail, again: canPass ? again : null, after: trouble.retryAfter });
 }
 
 // No answer stays below a problem; what was said before does.
@@ -192,12 +187,6 @@ function takeAway() {
   find("actions").hidden = true;
   answers.clear();
   if (talk.anything()) talk.draw();
-}
-
-function countDown(button, seconds) {
-  button.disabled = seconds > 0;
-  button.textContent = seconds > 0 ? words().tryIn(seconds) : words().tryAgain;
-  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), 1000);
 }
 
 function askForKey(wrong) {
@@ -212,11 +201,10 @@ async function load() {
   try {
     [state.models, state.able] = await Promise.all([api.models(), api.abilities()]);
   } catch (trouble) {
-    failed(trouble);
-    return;
+    return failed(trouble, load);
   }
   find("key-dialog").close();
-  clearProblem();
+  answers.clearProblem();
   if (!state.models.length) find("task").textContent = words().noModels;
   const wanted = [decodeURIComponent(location.hash.slice(1)), recall("model")];
   const first = wanted.map(name => state.models.find(model => model.name === name)).find(Boolean) ?? state.models[0];
@@ -255,7 +243,7 @@ function choose(model) {
 function startAgain() {
   cancel();
   end();
-  clearProblem();
+  answers.clearProblem();
   source.forget();
   answers.showEmpty();
   correcting.offer(null);
