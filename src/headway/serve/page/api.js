@@ -1,8 +1,9 @@
 // What the server is asked, and what it answers: JSON, events while an answer is written, problems with their remedies.
 
 const KEY = "headway-key";
+const SENDABLE = /^[\x20-\x7e\x80-\xff]+$/; // a header holds no more
 let key = null;
-try { key = sessionStorage.getItem(KEY); } catch { /* it is kept in memory alone */ }
+try { keepKey(sessionStorage.getItem(KEY) ?? ""); } catch { /* it is kept in memory alone */ }
 
 export class Trouble extends Error {
   constructor({ status = 0, code = "fault", message = "", remedy = "", retryAfter = null }) {
@@ -11,9 +12,12 @@ export class Trouble extends Error {
   }
 }
 
+// False for what can be no key.
 export function keepKey(given) {
+  if (!SENDABLE.test(given)) return false;
   key = given;
   try { sessionStorage.setItem(KEY, given); } catch { /* as above */ }
+  return true;
 }
 
 export const hasKey = () => key !== null;

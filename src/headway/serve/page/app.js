@@ -26,7 +26,7 @@ const other = find("other"), picker = find("model");
 function question(text) {
   const { task, directions } = state.model, able = state.able, asked = { texts: [text] };
   if (directions.length > 1) [asked.from, asked.to] = JSON.parse(find("direction").value);
-  if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text)) return { ...asked, format: "text" };
+  if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text.trim())) return { ...asked, format: "text" };
   asked.details = true;
   if (able.explain && task !== "sentence_embedding") asked.explain = true;
   if (able.stream && WRITERS.has(task)) asked.stream = true;
@@ -101,7 +101,7 @@ async function sayNext(name, heard) {
   try {
     await talk.say(name, text, heard.signal);
   } catch (trouble) {
-    if (state.model.name === name) source.write(text);
+    if (state.model.name === name && !source.text().trim()) source.write(text); // else the next is being typed
     counted();
     throw trouble;
   }
@@ -173,7 +173,7 @@ function cancel() {
 
 // `again` does once more what failed.
 function failed(trouble, again) {
-  if (trouble.status === 401) return askForKey(api.hasKey());
+  if (trouble.status === 401) return askForKey(api.hasKey(), again);
   const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "fault", null);
   const [headline, advice] = known ?? [trouble.message, trouble.remedy];
   const detail = known && isTold ? trouble.message.replace(/^texts\.\d+: /, "") : "";
@@ -189,8 +189,10 @@ function takeAway() {
   if (talk.anything()) talk.draw();
 }
 
-function askForKey(wrong) {
+function askForKey(wrong, again) {
+  state.again = again;
   find("key-wrong").hidden = !wrong;
+  find("key-dialog").returnValue = "";
   if (!find("key-dialog").open) find("key-dialog").showModal();
   find("key").focus();
 }
@@ -203,15 +205,18 @@ async function load() {
   } catch (trouble) {
     return failed(trouble, load);
   }
-  find("key-dialog").close();
   answers.clearProblem();
   if (!state.models.length) find("task").textContent = words().noModels;
-  const wanted = [decodeURIComponent(location.hash.slice(1)), recall("model")];
+  const wanted = [inAddress(), recall("model")];
   const first = wanted.map(name => state.models.find(model => model.name === name)).find(Boolean) ?? state.models[0];
   picker.replaceChildren(...state.models.map(model => element("option", { value: model.name }, model.name)));
   picker.disabled = state.models.length < 2;
   if (first) choose(first);
   watchLoading();
+}
+
+function inAddress() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return null; } // such as #100%
 }
 
 // Models that are still being loaded are looked at again until they are there.
@@ -230,7 +235,6 @@ async function lookAgain() {
 
 function choose(model) {
   state.model = model;
-  state.last = null;
   picker.value = model.name;
   remember("model", model.name);
   if (state.models.length > 1) history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
@@ -243,6 +247,7 @@ function choose(model) {
 function startAgain() {
   cancel();
   end();
+  state.last = null;
   answers.clearProblem();
   source.forget();
   answers.showEmpty();
@@ -293,7 +298,7 @@ function directionChosen() {
 }
 
 function swap() {
-  const back = reversed(), answer = state.last?.best?.text;
+  const back = reversed(), answer = find("answer").classList.contains("stale") ? null : state.last?.best?.text; // of the text that stands there
   if (back === null) return;
   find("direction").value = back;
   directionChosen();
@@ -357,9 +362,13 @@ function listen() {
   find("language").addEventListener("click", () => languages.choose(languages.current() === "zh" ? "en" : "zh"));
   find("key-form").addEventListener("submit", event => {
     event.preventDefault();
-    api.keepKey(find("key").value.trim());
+    if (!api.keepKey(find("key").value.trim())) return askForKey(true, state.again);
     find("key").value = "";
-    load();
+    find("key-dialog").close("entered");
+    state.again();
+  });
+  find("key-dialog").addEventListener("close", () => { // by Esc: it can be asked for again
+    if (!find("key-dialog").open && find("key-dialog").returnValue !== "entered") answers.showProblem({ headline: words().keyTitle, again: state.again });
   });
   addEventListener("keydown", event => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); ask(); }
