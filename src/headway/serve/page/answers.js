@@ -15,9 +15,10 @@ export function clear() {
   place.classList.remove("stale", "coming");
 }
 
-export function showEmpty() {
+// With a note, such as why nothing can be asked.
+export function showEmpty(note) {
   clear();
-  place.append(element("p", { class: "soft empty", "data-say": "empty" }, words().empty));
+  place.append(note ? element("p", { class: "soft empty" }, note) : element("p", { class: "soft empty", "data-say": "empty" }, words().empty));
 }
 
 export function clearProblem() {

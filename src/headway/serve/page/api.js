@@ -42,12 +42,16 @@ async function troubleOf(response) {
   return new Trouble({ ...told, status: response.status, retryAfter: seconds > 0 ? seconds : null });
 }
 
+// An answer that breaks off, or is none, is told as such; one that was cancelled is not.
+const brokenOff = error => (error.name === "AbortError" || error instanceof Trouble ? error : new Trouble({ code: "cut_off" }));
+const bodyOf = response => response.json().catch(error => { throw brokenOff(error); });
+
 const asJson = (path, body, signal) => send(path, { body: JSON.stringify(body), type: "application/json", signal });
 const route = (kind, model) => `${kind}/${encodeURIComponent(model)}`;
 
-export async function models() { return (await (await send("models")).json()).models; }
+export async function models() { return (await bodyOf(await send("models"))).models; }
 
-export async function openapi() { return (await send("openapi.json")).json(); }
+export async function openapi() { return bodyOf(await send("openapi.json")); }
 
 // Which fields and routes this server has: the page asks for no more.
 export async function abilities() {
@@ -71,7 +75,7 @@ export async function askOfFile(model, file, { text, signal }) {
 }
 
 async function answersIn(response, onText) {
-  if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return checked(await response.json());
+  if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return checked(await bodyOf(response));
   for await (const event of events(response)) {
     if (event.error) throw new Trouble(event.error);
     if (event.answers) return checked(event);
@@ -103,7 +107,7 @@ async function* events(response) {
   try {
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return;
+      if (done) throw new Trouble({ code: "cut_off" }); // its end was not told
       const lines = (held + value).split("\n");
       held = lines.pop();
       for (const line of lines) {
@@ -113,11 +117,13 @@ async function* events(response) {
         yield JSON.parse(told);
       }
     }
+  } catch (error) {
+    throw brokenOff(error);
   } finally {
     reader.cancel().catch(() => {});
   }
 }
 
 export async function saveCorrection(model, correction) {
-  return (await (await asJson(route("corrections", model), correction)).json()).saved;
+  return (await bodyOf(await asJson(route("corrections", model), correction))).saved;
 }

@@ -123,7 +123,7 @@ function showBest(best, asked) {
 function offerCorrection(answer) {
   const { task, name, labels, directions } = state.model, [from, to] = directions[0] ?? [];
   const fits = state.able.corrections && MENDED.has(task);
-  correcting.offer(fits ? { model: name, from, to, ...answer, labels: task.endsWith("classification") ? labels : null } : null, failed);
+  correcting.offer(fits ? { ...answer, model: name, from: answer.from ?? from, to: answer.to ?? to, labels: task.endsWith("classification") ? labels : null } : null, failed);
 }
 
 // ---- the course of a question ------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ function cancel() {
 // `again` does once more what failed.
 function failed(trouble, again) {
   if (trouble.status === 401) return askForKey(api.hasKey(), again);
-  const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "fault", null);
+  const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "page_fault", null);
   const [headline, advice] = known ?? [trouble.message, trouble.remedy];
   const detail = known && isTold ? trouble.message.replace(/^texts\.\d+: /, "") : "";
   const canPass = [429, 503, 504, 0].includes(trouble.status);
@@ -226,10 +226,10 @@ function watchLoading() {
 }
 
 async function lookAgain() {
-  const known = state.model.task, found = await api.models().catch(() => []);
+  const found = await api.models().catch(() => []), { task: known } = state.model, before = JSON.stringify(state.model);
   for (const model of state.models) Object.assign(model, found.find(({ name }) => name === model.name));
   if (known === null && state.model.task !== null) choose(state.model);
-  else describe();
+  else if (JSON.stringify(state.model) !== before) describe();
   watchLoading();
 }
 
@@ -263,13 +263,14 @@ function describe() {
   find("task").textContent = `${told("tasks", task, task ?? "")}${works ? "" : ` · ${words().notReady}`}`;
   find("ask").textContent = told("verbs", task, words().ask);
   find("source-title").textContent = words()[second ?? (files ? "file" : "text")];
+  find("source-label").textContent = words()[second ?? "text"];
   find("source").placeholder = told("placeholders", task, words().placeholders.translation);
   find("sheet").hidden = files && !state.model.text_beside;
   find("other-sheet").hidden = find("other-label").hidden = !first;
   if (first) find("other-label").textContent = words()[first];
   describeDirections(directions);
   const note = works ? MUTE.has(task) && words().notAsked : state.model.trouble ?? (task === null && words().loading);
-  if (note) find("answer").replaceChildren(element("p", { class: "soft empty" }, note));
+  if (!state.last && !state.asking && !talk.anything()) answers.showEmpty(note);
   counted();
 }
 
@@ -322,9 +323,13 @@ function edited() {
 }
 
 async function fileGiven(file) {
-  if (media.kindOf(state.model)) await media.take(file);
-  else await media.textOf(file).then(text => { source.write(text); edited(); }, problem => failed(new api.Trouble({ status: 1, message: problem.message })));
-  counted();
+  try {
+    if (media.kindOf(state.model)) media.take(file);
+    else source.write(await media.textOf(file));
+    edited();
+  } catch (problem) {
+    answers.showProblem({ headline: problem.message });
+  }
 }
 
 async function copy() {
@@ -353,7 +358,7 @@ function listen() {
   find("direction").addEventListener("change", () => { directionChosen(); edited(); });
   picker.addEventListener("change", () => choose(state.models.find(model => model.name === picker.value)));
   source.watch(edited, card.lookedAt);
-  media.watch(fileGiven, problem => failed(new api.Trouble({ status: 1, message: problem })));
+  media.watch(fileGiven, headline => answers.showProblem({ headline }));
   find("theme").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
     remember("theme", next === "system" ? null : next);
@@ -371,6 +376,7 @@ function listen() {
     if (!find("key-dialog").open && find("key-dialog").returnValue !== "entered") answers.showProblem({ headline: words().keyTitle, again: state.again });
   });
   addEventListener("keydown", event => {
+    if (event.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); ask(); }
     if (event.key === "Escape") { if (state.asking) cancel(); else card.hide(); }
   });

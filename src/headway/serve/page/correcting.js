@@ -75,6 +75,7 @@ async function save() {
 button.addEventListener("click", open);
 form.addEventListener("submit", event => { event.preventDefault(); save(); });
 form.addEventListener("keydown", event => {
+  if (event.isComposing) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); event.stopPropagation(); form.requestSubmit(); }
   if (event.key === "Escape") { event.stopPropagation(); leave(); }
 });
