@@ -43,6 +43,15 @@ LUMINANCE = """names => {
   });
 }"""
 
+NO_END = 'data: {"text": "so", "choices": [{"delta": {"content": "so"}}]}\n\n'
+PASTE = """text => {
+  const held = new DataTransfer();
+  if (text) held.setData("text/plain", text);
+  held.items.add(new File([new Uint8Array([255, 254, 0])], "a.png", { type: "image/png" }));
+  document.querySelector("#problem").hidden = true;
+  return document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: held, bubbles: true, cancelable: true }));
+}"""
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -245,8 +254,13 @@ def test_what_goes_wrong_is_told_in_words(visit: Callable[..., Any]) -> None:
     page.click("#problem button")  # enabled once the time is over
     page.wait_for_selector("#answer .word")
     assert not page.is_visible("#problem")
-    page.route("**/predict/**", lambda route: route.abort())
-    ask(page, TEXT, "text=The server cannot be reached.")
+    for kind, path in (("translation", "**/predict/**"), ("dialogue", "**/v1/chat/completions")):
+        page.route(path, lambda route: route.fulfill(body=NO_END, content_type="text/event-stream"))
+        ask(page, TEXT, "text=The answer broke off.", kind)
+        assert page.inner_text("#problem button") == "Try again"
+        assert page.input_value("#source") == TEXT
+        page.route(path, lambda route: route.abort())
+        ask(page, TEXT, "text=The server cannot be reached.", kind)
 
 
 def fulfil(page: Any, route: Any, answer: dict[str, Any]) -> None:
@@ -277,7 +291,7 @@ def test_an_old_answer_does_not_overwrite_a_new_one(visit: Callable[..., Any]) -
 
 
 def test_try_again_does_what_failed(visit: Callable[..., Any]) -> None:
-    page = visit()
+    page = visit("#100%")
     page.route("**/models", lambda route: route.abort(), times=1)
     page.reload()
     page.click("#problem button")
@@ -385,6 +399,8 @@ def test_files_become_texts_and_direction_follows_the_text(visit: Callable[..., 
         page.set_input_files("#file", {"name": "b.txt", "mimeType": "text/plain", "buffer": content})
         page.wait_for_selector(f"text={told}")
     assert page.input_value("#source") == "שלום עולם"
+    assert [page.evaluate(PASTE, text) for text in ("a text", "")] == [True, False]  # whether the browser pastes it itself
+    page.wait_for_selector("text=holds no text")
 
 
 def test_what_the_server_has_is_what_it_is_asked_for(visit: Callable[..., Any], server: Running) -> None:
@@ -489,8 +505,12 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(visit: Callable[..., Any], run_o
             assert server.ask(path).status == 401
         page = visit(at=server)
         page.fill("#key", "wrong")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("text=This key is not known")
+        page.keyboard.press("Escape")
+        page.click("#problem button")
+        for wrong in ("ключ", "wrong"):  # the first fits into no header
+            page.fill("#key", wrong)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("text=This key is not known")
         page.fill("#key", key)
         page.keyboard.press("Enter")
         ask(page, TEXT, "#answer .written", "mt")
