@@ -185,6 +185,11 @@ def test_labels_tags_spans_and_vectors(attacked: Attacked) -> None:
     told = {"source": [], "outputs": [{"text": label, "probability": 0.01, "weights": []} for label in labels]}
     attacked.ask("a", {"answers": [[{"labels": [labels[0]], "probabilities": dict.fromkeys(labels, 0.01), "explanation": told}]]})
     assert attacked.page.locator("#answer .bars li").count() == 100
+    attacked.page.focus("#answer .share")
+    attacked.page.keyboard.press("End")
+    assert attacked.page.evaluate(
+        "document.activeElement.parentElement.matches('.bars li:nth-child(8)')"
+    )  # the last that is seen
     attacked.page.click("#correct")
     assert attacked.page.locator("#correction option").count() == 100
     attacked.page.keyboard.press("Escape")

@@ -43,6 +43,15 @@ LUMINANCE = """names => {
   });
 }"""
 
+NO_END = 'data: {"text": "so", "choices": [{"delta": {"content": "so"}}]}\n\n'
+PASTE = """text => {
+  const held = new DataTransfer();
+  if (text) held.setData("text/plain", text);
+  held.items.add(new File([new Uint8Array([255, 254, 0])], "a.png", { type: "image/png" }));
+  document.querySelector("#problem").hidden = true;
+  return document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: held, bubbles: true, cancelable: true }));
+}"""
+
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -245,8 +254,81 @@ def test_what_goes_wrong_is_told_in_words(visit: Callable[..., Any]) -> None:
     page.click("#problem button")  # enabled once the time is over
     page.wait_for_selector("#answer .word")
     assert not page.is_visible("#problem")
-    page.route("**/predict/**", lambda route: route.abort())
-    ask(page, TEXT, "text=The server cannot be reached.")
+    for kind, path in (("translation", "**/predict/**"), ("dialogue", "**/v1/chat/completions")):
+        page.route(path, lambda route: route.fulfill(body=NO_END, content_type="text/event-stream"))
+        ask(page, TEXT, "text=The answer broke off.", kind)
+        assert page.inner_text("#problem button") == "Try again"
+        assert page.input_value("#source") == TEXT
+        page.route(path, lambda route: route.abort())
+        ask(page, TEXT, "text=The server cannot be reached.", kind)
+
+
+def fulfil(page: Any, route: Any, answer: dict[str, Any]) -> None:
+    """Late, and time for the page to do something about it."""
+    route.fulfill(json=answer)
+    page.wait_for_timeout(100)
+
+
+def test_an_old_answer_does_not_overwrite_a_new_one(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("#model option", state="attached")
+    held: list[Any] = []
+    page.route("**/predict/**", lambda route: held.append(route))
+    page.fill("#source", "The old one")
+    page.keyboard.press("Control+Enter")
+    until(page, "!document.querySelector('#progress').hidden")
+    page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"})
+    page.wait_for_selector("text=holds no text")
+    assert page.is_visible("#progress")  # it is still asked
+    page.fill("#source", "The new one")
+    page.keyboard.press("Control+Enter")
+    until(page, "document.querySelector('#problem').hidden")
+    page.wait_for_timeout(50)
+    first, second = held
+    fulfil(page, second, {"answers": [[{"text": "new"}]]})
+    fulfil(page, first, {"answers": [[{"text": "old"}]]})
+    assert page.inner_text("#answer") == "new"
+
+
+def test_try_again_does_what_failed(visit: Callable[..., Any]) -> None:
+    page = visit("#100%")
+    page.route("**/models", lambda route: route.abort(), times=1)
+    page.reload()
+    page.click("#problem button")
+    page.route("**/predict/**", lambda route: route.fulfill(json={"answers": [[{"text": "so"}]]}))
+    ask(page, TEXT, "text=so")
+    page.click("#correct")
+    page.fill("#correction", "Unsere Katze")
+    written: list[str] = []
+    page.route(
+        "**/corrections/**",
+        lambda route: (written.append(route.request.post_data_json["correction"]), route.fulfill(json={"saved": 7})),
+    )
+    page.route("**/corrections/**", lambda route: route.abort(), times=1)
+    page.click("#correcting [type=submit]")
+    page.wait_for_selector("text=The server cannot be reached.")
+    assert page.input_value("#correction") == "Unsere Katze"
+    page.click("#problem button")
+    page.wait_for_selector("text=Saved. 7 corrections")
+    assert written == ["Unsere Katze"]
+    assert not page.is_visible("#problem")
+
+
+def test_a_correction_is_saved_once_and_closes_no_other(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.route("**/predict/**", lambda route: route.fulfill(json={"answers": [[{"text": "so"}]]}))
+    held: list[Any] = []
+    page.route("**/corrections/**", lambda route: held.append(route))
+    ask(page, TEXT, "text=so")
+    page.click("#correct")
+    for _ in range(3):
+        page.press("#correction", "Control+Enter")
+    ask(page, "Another", "text=so")
+    page.click("#correct")
+    page.fill("#correction", "another")
+    fulfil(page, held[0], {"saved": 1})
+    assert len(held) == 1
+    assert page.input_value("#correction") == "another"
 
 
 def test_two_languages_and_two_themes_that_are_kept(visit: Callable[..., Any]) -> None:
@@ -317,6 +399,8 @@ def test_files_become_texts_and_direction_follows_the_text(visit: Callable[..., 
         page.set_input_files("#file", {"name": "b.txt", "mimeType": "text/plain", "buffer": content})
         page.wait_for_selector(f"text={told}")
     assert page.input_value("#source") == "שלום עולם"
+    assert [page.evaluate(PASTE, text) for text in ("a text", "")] == [True, False]  # whether the browser pastes it itself
+    page.wait_for_selector("text=holds no text")
 
 
 def test_what_the_server_has_is_what_it_is_asked_for(visit: Callable[..., Any], server: Running) -> None:
@@ -421,8 +505,12 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(visit: Callable[..., Any], run_o
             assert server.ask(path).status == 401
         page = visit(at=server)
         page.fill("#key", "wrong")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("text=This key is not known")
+        page.keyboard.press("Escape")
+        page.click("#problem button")
+        for wrong in ("ключ", "wrong"):  # the first fits into no header
+            page.fill("#key", wrong)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("text=This key is not known")
         page.fill("#key", key)
         page.keyboard.press("Enter")
         ask(page, TEXT, "#answer .written", "mt")

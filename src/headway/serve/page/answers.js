@@ -1,11 +1,11 @@
-// An answer of each kind, shown. Every text of it is data.
+// An answer of each kind, or the problem instead of one, shown. Every text of it is data.
 
 import * as card from "./card.js";
 import { Characters, element, find, partsOf } from "./dom.js";
 import { percent, words } from "./languages.js";
 import * as source from "./source.js";
 
-const place = find("answer");
+const place = find("answer"), problem = find("problem");
 const MOST_BARS = 8, SURE = 0.9; // above it a word is not underlined
 const isNumber = value => typeof value === "number" && Number.isFinite(value);
 
@@ -15,9 +15,34 @@ export function clear() {
   place.classList.remove("stale", "coming");
 }
 
-export function showEmpty() {
+// With a note, such as why nothing can be asked.
+export function showEmpty(note) {
   clear();
-  place.append(element("p", { class: "soft empty", "data-say": "empty" }, words().empty));
+  place.append(note ? element("p", { class: "soft empty" }, note) : element("p", { class: "soft empty", "data-say": "empty" }, words().empty));
+}
+
+export function clearProblem() {
+  problem.hidden = true;
+  problem.replaceChildren();
+}
+
+// In words; with `again`, a button that does it again, after some seconds if the server said so.
+export function showProblem({ headline, advice, detail, again, after }) {
+  const retry = again ? element("button", { type: "button", class: "plain", on: { click: again } }, words().tryAgain) : null;
+  problem.replaceChildren(
+    element("p", { class: "what" }, headline),
+    ...(advice ? [element("p", {}, advice)] : []),
+    ...(detail ? [element("p", { class: "soft small", lang: "en" }, detail)] : []),
+    ...(retry ? [retry] : []),
+  );
+  problem.hidden = false;
+  if (retry && after) countDown(retry, after);
+}
+
+function countDown(button, seconds) {
+  button.disabled = seconds > 0;
+  button.textContent = seconds > 0 ? words().tryIn(seconds) : words().tryAgain;
+  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), 1000);
 }
 
 // What has been written so far; a later one may say something else.

@@ -1,8 +1,9 @@
 // What the server is asked, and what it answers: JSON, events while an answer is written, problems with their remedies.
 
 const KEY = "headway-key";
+const SENDABLE = /^[\x20-\x7e\x80-\xff]+$/; // a header holds no more
 let key = null;
-try { key = sessionStorage.getItem(KEY); } catch { /* it is kept in memory alone */ }
+try { keepKey(sessionStorage.getItem(KEY) ?? ""); } catch { /* it is kept in memory alone */ }
 
 export class Trouble extends Error {
   constructor({ status = 0, code = "fault", message = "", remedy = "", retryAfter = null }) {
@@ -11,9 +12,12 @@ export class Trouble extends Error {
   }
 }
 
+// False for what can be no key.
 export function keepKey(given) {
+  if (!SENDABLE.test(given)) return false;
   key = given;
   try { sessionStorage.setItem(KEY, given); } catch { /* as above */ }
+  return true;
 }
 
 export const hasKey = () => key !== null;
@@ -38,12 +42,16 @@ async function troubleOf(response) {
   return new Trouble({ ...told, status: response.status, retryAfter: seconds > 0 ? seconds : null });
 }
 
+// An answer that breaks off, or is none, is told as such; one that was cancelled is not.
+const brokenOff = error => (error.name === "AbortError" || error instanceof Trouble ? error : new Trouble({ code: "cut_off" }));
+const bodyOf = response => response.json().catch(error => { throw brokenOff(error); });
+
 const asJson = (path, body, signal) => send(path, { body: JSON.stringify(body), type: "application/json", signal });
 const route = (kind, model) => `${kind}/${encodeURIComponent(model)}`;
 
-export async function models() { return (await (await send("models")).json()).models; }
+export async function models() { return (await bodyOf(await send("models"))).models; }
 
-export async function openapi() { return (await send("openapi.json")).json(); }
+export async function openapi() { return bodyOf(await send("openapi.json")); }
 
 // Which fields and routes this server has: the page asks for no more.
 export async function abilities() {
@@ -67,7 +75,7 @@ export async function askOfFile(model, file, { text, signal }) {
 }
 
 async function answersIn(response, onText) {
-  if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return checked(await response.json());
+  if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) return checked(await bodyOf(response));
   for await (const event of events(response)) {
     if (event.error) throw new Trouble(event.error);
     if (event.answers) return checked(event);
@@ -99,7 +107,7 @@ async function* events(response) {
   try {
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return;
+      if (done) throw new Trouble({ code: "cut_off" }); // its end was not told
       const lines = (held + value).split("\n");
       held = lines.pop();
       for (const line of lines) {
@@ -109,11 +117,13 @@ async function* events(response) {
         yield JSON.parse(told);
       }
     }
+  } catch (error) {
+    throw brokenOff(error);
   } finally {
     reader.cancel().catch(() => {});
   }
 }
 
 export async function saveCorrection(model, correction) {
-  return (await (await asJson(route("corrections", model), correction)).json()).saved;
+  return (await bodyOf(await asJson(route("corrections", model), correction))).saved;
 }

@@ -26,7 +26,7 @@ const other = find("other"), picker = find("model");
 function question(text) {
   const { task, directions } = state.model, able = state.able, asked = { texts: [text] };
   if (directions.length > 1) [asked.from, asked.to] = JSON.parse(find("direction").value);
-  if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text)) return { ...asked, format: "text" };
+  if (able.longTexts && task === "translation" && SEVERAL_SENTENCES.test(text.trim())) return { ...asked, format: "text" };
   asked.details = true;
   if (able.explain && task !== "sentence_embedding") asked.explain = true;
   if (able.stream && WRITERS.has(task)) asked.stream = true;
@@ -51,18 +51,23 @@ async function ask() {
   if (state.asking && state.model.task === "dialogue") return; // one after the other
   state.asking?.abort();
   const asking = state.asking = new AbortController(), { task, name } = state.model;
+  const way = task === "dialogue" ? sayNext : task === "sentence_embedding" ? compare : media.kindOf(state.model) ? askOfFile : askOfText;
   begin();
   try {
-    const heard = { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } };
-    if (task === "dialogue") await sayNext(name, heard);
-    else if (task === "sentence_embedding") await compare(name, heard);
-    else if (media.kindOf(state.model)) await askOfFile(name, heard);
-    else await askOfText(name, heard);
-    if (state.asking === asking) finish();
+    const show = await way(name, { signal: asking.signal, onText: text => { if (state.asking === asking) answers.showComing(text); } });
+    if (state.asking !== asking) return; // another question is asked by now
+    show();
+    finish();
   } catch (trouble) {
-    if (state.asking === asking) (trouble.name === "AbortError" ? stopped() : failed(trouble));
+    if (state.asking !== asking) return;
+    end();
+    if (trouble.name === "AbortError") return stopped();
+    takeAway();
+    failed(trouble, ask);
   }
 }
+
+// Each of these asks, and returns what shows the answer.
 
 async function askOfText(name, heard) {
   const texts = textsAsked(), asked = question(texts.join("\t"));
@@ -70,21 +75,22 @@ async function askOfText(name, heard) {
     if (trouble.status !== 422 || !asked.explain) throw trouble;
     return api.ask(name, { ...asked, explain: false }, heard); // too long to explain, or a model of another engine
   });
-  showBest(found[0]?.[0] ?? {}, { texts, to: asked.to, from: asked.from });
+  return () => showBest(found[0]?.[0] ?? {}, { texts, to: asked.to, from: asked.from });
 }
 
 async function askOfFile(name, heard) {
   const text = state.model.text_beside ? source.text() : "", [from, to] = state.model.directions[0] ?? [];
   const found = await api.askOfFile(name, media.file(), { text, signal: heard.signal });
-  showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
+  return () => showBest(found[0]?.[0] ?? {}, { texts: [text], to, from });
 }
 
 async function compare(name, heard) {
   const texts = [other.value, source.text()].filter(text => text.trim());
   const found = await api.ask(name, { texts }, heard);
-  answers.showLikeness(found.map(best => best[0].vector));
-  state.last = { copied: JSON.stringify(found.map(best => best[0].vector)) };
-  correcting.offer(null);
+  return () => {
+    answers.showLikeness(found.map(best => best[0].vector));
+    state.last = { copied: JSON.stringify(found.map(best => best[0].vector)) };
+  };
 }
 
 async function sayNext(name, heard) {
@@ -95,14 +101,16 @@ async function sayNext(name, heard) {
   try {
     await talk.say(name, text, heard.signal);
   } catch (trouble) {
-    if (state.model.name === name) source.write(text);
+    if (state.model.name === name && !source.text().trim()) source.write(text); // else the next is being typed
     counted();
     throw trouble;
   }
-  const turn = talk.lastTurn();
-  state.last = { copied: turn.answer };
-  find("again").hidden = false;
-  offerCorrection(turn);
+  return () => {
+    const turn = talk.lastTurn();
+    state.last = { copied: turn.answer };
+    find("again").hidden = false;
+    offerCorrection(turn);
+  };
 }
 
 function showBest(best, asked) {
@@ -115,13 +123,13 @@ function showBest(best, asked) {
 function offerCorrection(answer) {
   const { task, name, labels, directions } = state.model, [from, to] = directions[0] ?? [];
   const fits = state.able.corrections && MENDED.has(task);
-  correcting.offer(fits ? { model: name, from, to, ...answer, labels: task.endsWith("classification") ? labels : null } : null, failed);
+  correcting.offer(fits ? { ...answer, model: name, from: answer.from ?? from, to: answer.to ?? to, labels: task.endsWith("classification") ? labels : null } : null, failed);
 }
 
 // ---- the course of a question ------------------------------------------------------------------------------------------
 
 function begin() {
-  clearProblem();
+  answers.clearProblem();
   correcting.offer(null);
   card.hide();
   state.begun = performance.now();
@@ -153,7 +161,6 @@ function finish() {
 }
 
 function stopped() {
-  end();
   find("news").textContent = words().stopped;
   find("facts").textContent = words().stopped;
 }
@@ -164,26 +171,14 @@ function cancel() {
 
 // ---- what goes wrong -------------------------------------------------------------------------------------------------
 
-function clearProblem() {
-  find("problem").hidden = true;
-  find("problem").replaceChildren();
-}
-
-function failed(trouble) {
-  end();
-  if (trouble.status === 401) return askForKey(api.hasKey());
-  const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "fault", null);
+// `again` does once more what failed.
+function failed(trouble, again) {
+  if (trouble.status === 401) return askForKey(api.hasKey(), again);
+  const isTold = trouble instanceof api.Trouble, known = told("troubles", isTold ? trouble.code : "page_fault", null);
   const [headline, advice] = known ?? [trouble.message, trouble.remedy];
   const detail = known && isTold ? trouble.message.replace(/^texts\.\d+: /, "") : "";
-  const rows = [element("p", { class: "what" }, headline || words().troubles.fault[0])];
-  if (advice) rows.push(element("p", {}, advice));
-  if (detail) rows.push(element("p", { class: "soft small", lang: "en" }, detail));
-  const retry = element("button", { type: "button", class: "plain", on: { click: ask } }, words().tryAgain);
-  if ([429, 503, 504, 0].includes(trouble.status)) rows.push(retry);
-  find("problem").replaceChildren(...rows);
-  if (find("correcting").hidden) takeAway();
-  find("problem").hidden = false;
-  if (trouble.retryAfter) countDown(retry, trouble.retryAfter);
+  const canPass = [429, 503, 504, 0].includes(trouble.status);
+  answers.showProblem({ headline: headline || words().troubles.fault[0], advice, detail, again: canPass ? again : null, after: trouble.retryAfter });
 }
 
 // No answer stays below a problem; what was said before does.
@@ -194,14 +189,10 @@ function takeAway() {
   if (talk.anything()) talk.draw();
 }
 
-function countDown(button, seconds) {
-  button.disabled = seconds > 0;
-  button.textContent = seconds > 0 ? words().tryIn(seconds) : words().tryAgain;
-  if (seconds > 0) setTimeout(() => countDown(button, seconds - 1), 1000);
-}
-
-function askForKey(wrong) {
+function askForKey(wrong, again) {
+  state.again = again;
   find("key-wrong").hidden = !wrong;
+  find("key-dialog").returnValue = "";
   if (!find("key-dialog").open) find("key-dialog").showModal();
   find("key").focus();
 }
@@ -212,18 +203,20 @@ async function load() {
   try {
     [state.models, state.able] = await Promise.all([api.models(), api.abilities()]);
   } catch (trouble) {
-    failed(trouble);
-    return;
+    return failed(trouble, load);
   }
-  find("key-dialog").close();
-  clearProblem();
+  answers.clearProblem();
   if (!state.models.length) find("task").textContent = words().noModels;
-  const wanted = [decodeURIComponent(location.hash.slice(1)), recall("model")];
+  const wanted = [inAddress(), recall("model")];
   const first = wanted.map(name => state.models.find(model => model.name === name)).find(Boolean) ?? state.models[0];
   picker.replaceChildren(...state.models.map(model => element("option", { value: model.name }, model.name)));
   picker.disabled = state.models.length < 2;
   if (first) choose(first);
   watchLoading();
+}
+
+function inAddress() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return null; } // such as #100%
 }
 
 // Models that are still being loaded are looked at again until they are there.
@@ -233,16 +226,15 @@ function watchLoading() {
 }
 
 async function lookAgain() {
-  const known = state.model.task, found = await api.models().catch(() => []);
+  const found = await api.models().catch(() => []), { task: known } = state.model, before = JSON.stringify(state.model);
   for (const model of state.models) Object.assign(model, found.find(({ name }) => name === model.name));
   if (known === null && state.model.task !== null) choose(state.model);
-  else describe();
+  else if (JSON.stringify(state.model) !== before) describe();
   watchLoading();
 }
 
 function choose(model) {
   state.model = model;
-  state.last = null;
   picker.value = model.name;
   remember("model", model.name);
   if (state.models.length > 1) history.replaceState(null, "", `#${encodeURIComponent(model.name)}`);
@@ -255,7 +247,8 @@ function choose(model) {
 function startAgain() {
   cancel();
   end();
-  clearProblem();
+  state.last = null;
+  answers.clearProblem();
   source.forget();
   answers.showEmpty();
   correcting.offer(null);
@@ -270,13 +263,14 @@ function describe() {
   find("task").textContent = `${told("tasks", task, task ?? "")}${works ? "" : ` · ${words().notReady}`}`;
   find("ask").textContent = told("verbs", task, words().ask);
   find("source-title").textContent = words()[second ?? (files ? "file" : "text")];
+  find("source-label").textContent = words()[second ?? "text"];
   find("source").placeholder = told("placeholders", task, words().placeholders.translation);
   find("sheet").hidden = files && !state.model.text_beside;
   find("other-sheet").hidden = find("other-label").hidden = !first;
   if (first) find("other-label").textContent = words()[first];
   describeDirections(directions);
   const note = works ? MUTE.has(task) && words().notAsked : state.model.trouble ?? (task === null && words().loading);
-  if (note) find("answer").replaceChildren(element("p", { class: "soft empty" }, note));
+  if (!state.last && !state.asking && !talk.anything()) answers.showEmpty(note);
   counted();
 }
 
@@ -305,7 +299,7 @@ function directionChosen() {
 }
 
 function swap() {
-  const back = reversed(), answer = state.last?.best?.text;
+  const back = reversed(), answer = find("answer").classList.contains("stale") ? null : state.last?.best?.text; // of the text that stands there
   if (back === null) return;
   find("direction").value = back;
   directionChosen();
@@ -329,9 +323,13 @@ function edited() {
 }
 
 async function fileGiven(file) {
-  if (media.kindOf(state.model)) await media.take(file);
-  else await media.textOf(file).then(text => { source.write(text); edited(); }, problem => failed(new api.Trouble({ status: 1, message: problem.message })));
-  counted();
+  try {
+    if (media.kindOf(state.model)) media.take(file);
+    else source.write(await media.textOf(file));
+    edited();
+  } catch (problem) {
+    answers.showProblem({ headline: problem.message });
+  }
 }
 
 async function copy() {
@@ -360,7 +358,7 @@ function listen() {
   find("direction").addEventListener("change", () => { directionChosen(); edited(); });
   picker.addEventListener("change", () => choose(state.models.find(model => model.name === picker.value)));
   source.watch(edited, card.lookedAt);
-  media.watch(fileGiven, problem => failed(new api.Trouble({ status: 1, message: problem })));
+  media.watch(fileGiven, headline => answers.showProblem({ headline }));
   find("theme").addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
     remember("theme", next === "system" ? null : next);
@@ -369,11 +367,16 @@ function listen() {
   find("language").addEventListener("click", () => languages.choose(languages.current() === "zh" ? "en" : "zh"));
   find("key-form").addEventListener("submit", event => {
     event.preventDefault();
-    api.keepKey(find("key").value.trim());
+    if (!api.keepKey(find("key").value.trim())) return askForKey(true, state.again);
     find("key").value = "";
-    load();
+    find("key-dialog").close("entered");
+    state.again();
+  });
+  find("key-dialog").addEventListener("close", () => { // by Esc: it can be asked for again
+    if (!find("key-dialog").open && find("key-dialog").returnValue !== "entered") answers.showProblem({ headline: words().keyTitle, again: state.again });
   });
   addEventListener("keydown", event => {
+    if (event.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); ask(); }
     if (event.key === "Escape") { if (state.asking) cancel(); else card.hide(); }
   });

@@ -105,7 +105,8 @@ export function lookedAt(which) {
 }
 
 answer.addEventListener("keydown", event => {
-  const all = shown.map(several => several[0].node), here = all.findIndex((_, place) => shown[place].some(one => one.node === document.activeElement));
+  const seen = shown.filter(([{ node }]) => node.getClientRects().length), all = seen.map(([{ node }]) => node); // some labels are hidden
+  const here = seen.findIndex(several => several.some(one => one.node === document.activeElement));
   if (here < 0) return;
   const turned = getComputedStyle(answer).direction === "rtl" ? -1 : 1;
   const next = { ArrowRight: here + turned, ArrowLeft: here - turned, ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: all.length - 1 }[event.key];

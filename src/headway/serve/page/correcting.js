@@ -1,5 +1,6 @@
 // An answer mended by a person, kept by the server as something to learn from.
 
+import { clearProblem } from "./answers.js";
 import { saveCorrection } from "./api.js";
 import { element, find } from "./dom.js";
 import { words } from "./languages.js";
@@ -20,7 +21,9 @@ export function offer(correction, onTrouble) {
 
 export function close() {
   if (form.hidden) return;
+  clearProblem(); // of a correction that is given up
   form.hidden = true;
+  field = null;
   form.replaceChildren();
   answer.hidden = actions.hidden = false;
   button.hidden = mended === null;
@@ -51,16 +54,19 @@ function leave() {
 }
 
 async function save() {
-  const { model, text, answer: given, to, from } = mended, correction = field.value;
-  const send = form.querySelector("[type=submit]");
+  const mine = mended, own = field, send = form.querySelector("[type=submit]");
+  if (send.disabled) return; // it is being saved
+  const { model, text, answer: given, to, from } = mine, correction = own.value;
+  clearProblem();
   send.disabled = true;
   try {
     const count = await saveCorrection(model, { text, answer: given, correction, ...(to ? { to } : {}), ...(from ? { from } : {}) });
-    leave();
+    if (mended !== mine) return; // another answer is shown by now
+    if (field === own) leave();
     saved.textContent = words().saved(count);
     button.textContent = words().another;
   } catch (trouble) {
-    refused(trouble);
+    if (field === own) refused(trouble, save);
   } finally {
     send.disabled = false;
   }
@@ -69,6 +75,7 @@ async function save() {
 button.addEventListener("click", open);
 form.addEventListener("submit", event => { event.preventDefault(); save(); });
 form.addEventListener("keydown", event => {
+  if (event.isComposing) return;
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); event.stopPropagation(); form.requestSubmit(); }
   if (event.key === "Escape") { event.stopPropagation(); leave(); }
 });

@@ -8,7 +8,8 @@ export const kindOf = model => (["image", "video", "audio"].includes(model?.read
 
 const LONGEST_TEXT_FILE = 1 << 20, WIDEST = 640, LEAST = 240;
 const place = find("file-place"), picture = find("picture"), name = find("file-name"), hint = find("file-hint"), record = find("record");
-let held = null, recorder = null;
+let held = null;
+let recording = null; // from the click on; its recorder, once the microphone is there
 
 export const file = () => held;
 
@@ -17,6 +18,9 @@ export function setMode(kind) {
   find("file").accept = kind ? `${kind}/*` : "text/*,.md,.csv,.tsv,.jsonl,.log";
   record.hidden = !(kind === "audio" && navigator.mediaDevices?.getUserMedia && globalThis.MediaRecorder);
   record.textContent = words().record;
+  const left = recording;
+  recording = null;
+  left?.recorder?.stop();
   take(null);
 }
 
@@ -35,18 +39,21 @@ export async function take(given) {
 }
 
 async function drawPicture(given) {
-  const bitmap = await createImageBitmap(given), fits = Math.min(WIDEST / bitmap.width, 400 / bitmap.height);
+  const bitmap = await createImageBitmap(given);
+  if (held !== given) return bitmap.close(); // another was given meanwhile
+  const fits = Math.min(WIDEST / bitmap.width, 400 / bitmap.height);
   const scale = Math.min(fits, Math.max(1, LEAST / bitmap.width));
   picture.width = Math.max(1, bitmap.width * scale);
   picture.height = Math.max(1, bitmap.height * scale);
   picture.getContext("2d").drawImage(bitmap, 0, 0, picture.width, picture.height);
   bitmap.close();
   picture.setAttribute("aria-label", words().picture(given.name));
-  if (held === given) picture.hidden = false;
+  picture.hidden = false;
 }
 
 async function drawSound(given) {
   const context = new OfflineAudioContext(1, 1, 16000), wave = (await context.decodeAudioData(await given.arrayBuffer())).getChannelData(0);
+  if (held !== given) return;
   picture.width = WIDEST;
   picture.height = 80;
   const pen = picture.getContext("2d"), step = Math.max(1, Math.floor(wave.length / WIDEST));
@@ -57,7 +64,7 @@ async function drawSound(given) {
     pen.fillRect(x, 40 - 38 * most, 1, Math.max(1, 76 * most));
   }
   picture.setAttribute("aria-label", words().sound(given.name));
-  if (held === given) picture.hidden = false;
+  picture.hidden = false;
 }
 
 // The text of a file, or a word on why there is none.
@@ -71,21 +78,26 @@ export async function textOf(given) {
 }
 
 async function startRecording(onFile, onProblem) {
+  const mine = recording = {}, parts = [];
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   } catch {
+    if (recording !== mine) return;
+    recording = null;
     onProblem(words().noMicrophone);
     return;
   }
-  const parts = [];
-  recorder = new MediaRecorder(stream);
+  const release = () => { for (const track of stream.getTracks()) track.stop(); };
+  if (recording !== mine) return release(); // the model is another by now
+  const recorder = mine.recorder = new MediaRecorder(stream);
   recorder.addEventListener("dataavailable", event => parts.push(event.data));
   recorder.addEventListener("stop", () => {
-    for (const track of stream.getTracks()) track.stop();
-    onFile(new File(parts, "recording.webm", { type: recorder.mimeType }));
-    recorder = null;
+    release();
+    if (recording !== mine) return;
+    recording = null;
     record.textContent = words().record;
+    onFile(new File(parts, "recording.webm", { type: recorder.mimeType }));
   });
   recorder.start();
   record.textContent = words().stopRecording;
@@ -106,6 +118,11 @@ export function watch(onFile, onProblem) {
     heard.preventDefault();
     onFile(heard.dataTransfer.files[0]);
   });
-  addEventListener("paste", heard => { if (heard.clipboardData?.files.length) { heard.preventDefault(); onFile(heard.clipboardData.files[0]); } });
-  record.addEventListener("click", () => (recorder ? recorder.stop() : startRecording(onFile, onProblem)));
+  addEventListener("paste", heard => {
+    if (!heard.clipboardData?.files.length) return;
+    if (place.hidden && heard.clipboardData.types.includes("text/plain")) return; // a text that brings a picture of itself
+    heard.preventDefault();
+    onFile(heard.clipboardData.files[0]);
+  });
+  record.addEventListener("click", () => (recording ? recording.recorder?.stop() : startRecording(onFile, onProblem)));
 }

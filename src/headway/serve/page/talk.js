@@ -35,11 +35,13 @@ export async function say(model, text, signal) {
   place.querySelector("ol").append(reply);
   try {
     const told = await talk(model, said, { signal, onText: written => { reply.lastChild.textContent = written; reply.scrollIntoView({ block: "nearest" }); } });
-    said.push({ role: "assistant", content: told });
-    draw();
+    if (said.at(-1) === own) { // else another conversation has begun
+      said.push({ role: "assistant", content: told });
+      draw();
+    }
     return told;
   } catch (trouble) {
-    if (said.at(-1) === own) { // else another conversation has begun
+    if (said.at(-1) === own) {
       said.pop();
       draw();
     }

@@ -2,7 +2,7 @@
 
 export const WORDS = {
   en: {
-    name: "English", skip: "To the text", model: "Model", text: "Text", file: "File", answer: "Answer", docs: "API", languageSwitch: "界面语言：中文",
+    skip: "To the text", model: "Model", text: "Text", file: "File", answer: "Answer", docs: "API", languageSwitch: "界面语言：中文",
     direction: "Languages", swap: "Swap the languages", open: "Open a file", copy: "Copy", copied: "Copied", correct: "Correct",
     save: "Save", cancel: "Cancel", ask: "Ask", enter: "Enter", another: "Correct it again",
     empty: "The answer appears here.", writing: "Writing …", asking: "Asking …", answered: "Answered", stopped: "Cancelled.",
@@ -20,12 +20,12 @@ export const WORDS = {
     abstains: "The model is not sure enough to answer.", none: "No answer", notInPassage: "The passage does not hold an answer.",
     allLabels: count => `Show all ${count}`, noEntities: "Nothing was marked.",
     question: "Question", passage: "Passage", first: "First text", second: "Second text", likeness: "Likeness", vector: length => `Vector of ${length} numbers`,
-    copyVector: "Copy the vector", you: "You", newTalk: "New conversation", nothingWritten: "The model wrote nothing.",
+    you: "You", newTalk: "New conversation", nothingWritten: "The model wrote nothing.",
     dropFile: "Drop a file here, or open one.", tooLargeText: "This file is too large for a text.", noText: "This file holds no text.",
-    record: "Record", stopRecording: "Stop recording", noMicrophone: "The microphone cannot be used.", remove: "Remove the file",
+    record: "Record", stopRecording: "Stop recording", noMicrophone: "The microphone cannot be used.",
     picture: name => `Picture ${name}`, sound: name => `Recording ${name}`,
     notAsked: "This model is for further training; it answers nothing by itself.", noModels: "There is no model.", notReady: "not ready", loading: "The model is being loaded.",
-    tryAgain: "Try again", tryIn: seconds => `Try again in ${seconds} s`, remedy: "What to do",
+    tryAgain: "Try again", tryIn: seconds => `Try again in ${seconds} s`,
     tasks: {
       translation: "Translation", summarisation: "Summary", dialogue: "Conversation", language_model: "Writes on", masked_language_model: "Pre-trained", span_corruption: "Pre-trained",
       denoising: "Pre-trained", classification: "Labels", pair_classification: "Labels of two texts", question_answering: "Questions on a passage", tagging: "Tags of words",
@@ -39,11 +39,11 @@ export const WORDS = {
       not_ready: ["No worker can answer just now.", "One that was lost is being replaced: try again in a moment."], stopping: ["The server is being stopped.", "Try again in a moment."], too_long: ["The answer took too long.", "Try a shorter text."],
       too_long_text: ["The text is too long.", "Cut it into several."], too_large: ["This is too much at once.", "Send less at a time."],
       not_saved: ["The correction was not saved.", "Copy it, and tell who runs the server."], corrections_full: ["The file of corrections is full.", "Copy it, and tell who runs the server."],
-      fault: ["Something went wrong on the server.", ""], no_such_model: ["This model is not there any more.", "Load the page again."],
+      fault: ["Something went wrong on the server.", ""], page_fault: ["Something went wrong on this page.", "Load it again."], no_such_model: ["This model is not there any more.", "Load the page again."],
     },
   },
   zh: {
-    name: "中文", skip: "跳到文本", model: "模型", text: "原文", file: "文件", answer: "结果", docs: "接口", languageSwitch: "Interface: English",
+    skip: "跳到文本", model: "模型", text: "原文", file: "文件", answer: "结果", docs: "接口", languageSwitch: "Interface: English",
     direction: "语言", swap: "交换语言", open: "打开文件", copy: "复制", copied: "已复制", correct: "纠正",
     save: "保存", cancel: "取消", ask: "提问", enter: "进入", another: "再次纠正",
     empty: "结果会显示在这里。", writing: "正在生成……", asking: "正在处理……", answered: "完成", stopped: "已取消。",
@@ -61,12 +61,12 @@ export const WORDS = {
     abstains: "模型把握不足，不作回答。", none: "没有答案", notInPassage: "文章中没有答案。",
     allLabels: count => `显示全部 ${count} 个`, noEntities: "没有标出任何内容。",
     question: "问题", passage: "文章", first: "第一段文字", second: "第二段文字", likeness: "相似度", vector: length => `${length} 维向量`,
-    copyVector: "复制向量", you: "你", newTalk: "新对话", nothingWritten: "模型没有写出内容。",
+    you: "你", newTalk: "新对话", nothingWritten: "模型没有写出内容。",
     dropFile: "将文件拖到这里，或打开一个文件。", tooLargeText: "此文件太大，不能作为文本。", noText: "此文件不是文本。",
-    record: "录音", stopRecording: "停止录音", noMicrophone: "无法使用麦克风。", remove: "移除文件",
+    record: "录音", stopRecording: "停止录音", noMicrophone: "无法使用麦克风。",
     picture: name => `图片 ${name}`, sound: name => `录音 ${name}`,
     notAsked: "此模型用于继续训练，本身不作回答。", noModels: "没有模型。", notReady: "未就绪", loading: "正在加载模型。",
-    tryAgain: "重试", tryIn: seconds => `${seconds} 秒后可重试`, remedy: "解决办法",
+    tryAgain: "重试", tryIn: seconds => `${seconds} 秒后可重试`,
     tasks: {
       translation: "翻译", summarisation: "摘要", dialogue: "对话", language_model: "续写", masked_language_model: "预训练", span_corruption: "预训练",
       denoising: "预训练", classification: "分类", pair_classification: "文本对分类", question_answering: "阅读问答", tagging: "标注",
@@ -78,7 +78,7 @@ export const WORDS = {
     troubles: {
       no_connection: ["无法连接服务器。", "服务器在运行吗？网络正常吗？"], cut_off: ["回答中断了。", "请重试。"], too_busy: ["现在使用的人很多。", "您的文本已保留，请稍后重试。"],
       not_ready: ["现在没有可用的进程。", "丢失的进程正在恢复，请稍后重试。"], stopping: ["服务器正在停止。", "请稍后重试。"], too_long: ["回答用时太长。", "请试试更短的文本。"],
-      fault: ["服务器出错了。", ""], no_such_model: ["此模型已不存在。", "请重新加载页面。"], no_key: ["缺少密钥，或密钥错误。", "请输入密钥。"],
+      fault: ["服务器出错了。", ""], page_fault: ["此页面出错了。", "请重新加载页面。"], no_such_model: ["此模型已不存在。", "请重新加载页面。"], no_key: ["缺少密钥，或密钥错误。", "请输入密钥。"],
       not_valid: ["此请求无效。", ""], too_long_text: ["文本太长。", "请分成几段。"], too_large: ["内容太大。", "请减少每次发送的内容。"], not_saved: ["纠正未能保存。", "请联系服务器管理员。"],
       corrections_full: ["纠正文件已满。", "请联系服务器管理员。"], model_failed: ["模型无法处理此文本。", ""],
     },
