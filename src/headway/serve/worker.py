@@ -41,8 +41,8 @@ BEAT_SECONDS = 0.5
 
 def run(pipe: Connection, source: ModelSource, limits: Limits) -> None:
     """What the process does until it is told to stop, or nobody holds the other end of the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # who started it decides
+        signal.signal(number, signal.SIG_IGN)
     out = _Out(pipe)
     logging.getLogger("headway").addHandler(_Notes(out))
     torch.set_num_threads(source.threads)

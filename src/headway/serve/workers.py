@@ -288,7 +288,7 @@ def worker_context() -> ForkServerContext:
     """What starts workers: a process that has imported what they need, and has done nothing else."""
     os.environ["PYTHONSAFEPATH"] = "1"  # what lies in this directory is not run
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["headway.serve.worker"])
+    context.set_forkserver_preload(["headway.serve.undisturbed", "headway.serve.worker"])
     return context
 
 
