@@ -12,6 +12,8 @@ import torch
 
 import headway
 from headway.data.media_preparation import LabelledMediaPreparation
+from headway.errors import UsageError
+from headway.serve import engine as engines
 from headway.serve.engine import Engine, Job, Reply
 
 RunOf = Callable[[str], Path]
@@ -158,3 +160,18 @@ def test_an_answer_that_cannot_be_told_takes_no_other_with_it(translator: Any, m
     while engine.busy:
         found |= {reply.number: reply for reply in engine.step() if reply.partly is None}
     assert {number: reply.fault_of for number, reply in found.items()} == {0: "model", 1: "", 2: ""}
+
+
+def test_where_words_cannot_be_aligned_the_answers_are_given_all_the_same(
+    translator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise UsageError("the directory holds a newer model")
+
+    monkeypatch.setattr(engines, "word_links", fail)
+    engine = Engine(translator)
+    engine.add(Job(1, TEXTS[0], align=True))
+    engine.add(Job(2, TEXTS[1]))
+    found = all_replies(engine)
+    assert [texts_of(found[1]), texts_of(found[2])] == [[text] for text in translator.predict(TEXTS[:2])]
+    assert (found[1].answers or [{}])[0]["links"] == ()

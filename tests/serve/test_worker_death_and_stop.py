@@ -166,7 +166,10 @@ def test_sigterm_to_the_whole_group_loses_nothing_either(run_of: RunOf) -> None:
 
 def test_a_hangup_of_the_whole_group_kills_no_worker(run_of: RunOf) -> None:
     long = {"texts": [TEXT], "decoding": {"minimum_length": 400, "maximum_length": 450}}
-    with Running(f"mt={run_of('translation')}", *settings(1), program=("setsid", *PROGRAM)) as server, ThreadPoolExecutor(1) as pool:
+    with (
+        Running(f"mt={run_of('translation')}", *settings(1), program=("setsid", *PROGRAM)) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
         asked = pool.submit(server.ask, "/predict/mt", long)
         time.sleep(0.2)
         os.killpg(server.process.pid, signal.SIGHUP)

@@ -16,7 +16,7 @@ from headway.data.dialogues import history
 from headway.errors import HeadwayError, UsageError
 from headway.inference.embedder import Vector
 from headway.inference.lanes import Lane, Ticket
-from headway.inference.links import word_links
+from headway.inference.links import Link, word_links
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor, Translation
 from headway.inference.wishes import Wish, refusal
@@ -243,8 +243,17 @@ def _replied(job: Job, predictor: Any, answers: Sequence[Any], full: Sequence[bo
     if not job.details:
         told = [{key: one[key] for key in SHORT if key in one} for one in told]
     if job.align:
-        told[0]["links"] = word_links(predictor, job.text, answers[0])
+        told[0]["links"] = _links(predictor, job.text, answers[0])
     return Reply(job.number, told)
+
+
+def _links(predictor: Any, text: str, answer: Translation) -> Sequence[Link]:
+    """None where they cannot be told, such as when a newer model lies in the directory: words then go by their order."""
+    try:
+        return word_links(predictor, text, answer)
+    except Exception as error:
+        _log.warning("the words of an answer are not aligned: %s", type(error).__name__)
+        return ()
 
 
 def _full(predictor: Any, answers: Sequence[Any]) -> list[bool]:
