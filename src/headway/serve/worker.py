@@ -154,7 +154,7 @@ class _Out:
         self._pipe, self._lock = pipe, threading.Lock()
 
     def send(self, message: list[Any]) -> None:
-        content = json.dumps(message, ensure_ascii=False).encode()
+        content = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")  # as json.loads has it
         try:
             with self._lock:
                 self._pipe.send_bytes(content)
