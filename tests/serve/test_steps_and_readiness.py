@@ -27,13 +27,13 @@ def worker_in(step: float, slowest: float, *, decodes: bool = True, silent: floa
 @pytest.mark.parametrize(
     ("how", "flowing", "answering"),
     [
-        (dict(step=1.3, slowest=0.01), False, False),
-        (dict(step=1.3, slowest=0.2), True, True),
-        (dict(step=1.3, slowest=0.0), False, True),  # the first
-        (dict(step=1.3, slowest=0.01, decodes=False), False, True),  # a long recording after a short one
-        (dict(step=1.3, slowest=0.01, explain=True), False, True),  # loads the plain model
-        (dict(step=11.0, slowest=0.0), False, False),
-        (dict(step=0.0, slowest=0.0, silent=1.3), False, False),
+        ({"step": 1.3, "slowest": 0.01}, False, False),
+        ({"step": 1.3, "slowest": 0.2}, True, True),
+        ({"step": 1.3, "slowest": 0.0}, False, True),  # the first
+        ({"step": 1.3, "slowest": 0.01, "decodes": False}, False, True),  # a long recording after a short one
+        ({"step": 1.3, "slowest": 0.01, "explain": True}, False, True),  # loads the plain model
+        ({"step": 11.0, "slowest": 0.0}, False, False),
+        ({"step": 0.0, "slowest": 0.0, "silent": 1.3}, False, False),
     ],
     ids=["stuck", "slow as before", "first", "no writer", "explains", "first, too long", "silent"],
 )
