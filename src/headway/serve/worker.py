@@ -79,6 +79,8 @@ def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:
         "task": config.task,
         "fingerprint": loaded.fingerprint[:16],
         "labels": list(labels.names) if labels is not None else None,
+        "label_kind": config.data.labels,
+        "label_separator": config.data.label_separator,
         "directions": [[direction.source, direction.target] for direction in directions],
         "decodes": isinstance(predictor, Predictor | Writer) and not reads_files(predictor),
         "max_length": config.data.max_length,
