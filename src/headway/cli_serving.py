@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -42,6 +43,9 @@ def serve(arguments: Arguments) -> None:
     settings = [part for part in arguments.rest if re.match(r"(decoding|limits)\.", part)]
     named = _named([part for part in arguments.rest if part not in settings])
     overrides = tuple(setting for setting in settings if setting.startswith("decoding."))
+    for option, count in (("--workers", arguments.workers), ("--threads", arguments.threads)):
+        if count is not None and count < 1:
+            raise UsageError(f"{count} is no such number", where=option, remedy="give one above 0, or leave it out")
     workers = arguments.workers or _workers_for(list(named.values()))
     threads = arguments.threads or max(1, len(os.sched_getaffinity(0)) // workers)
     models = {name: ModelSource(path, arguments.engine, overrides, threads) for name, path in named.items()}
@@ -91,7 +95,9 @@ def _limits(settings: list[str]) -> Limits:
             raise UsageError("there is no such limit", where=key, remedy=f"choose one of {', '.join(known)}")
         try:
             given[name] = known[name](value)
-        except ValueError:
+            if not math.isfinite(given[name]):
+                raise ValueError
+        except (ValueError, OverflowError):
             raise UsageError(f"{value!r} is no number", where=key, remedy=f"{key}={getattr(Limits(), name)}") from None
     return Limits(**given)  # type: ignore[arg-type]
 
@@ -115,7 +121,9 @@ def _workers_for(models: list[Path]) -> int:
     """A process for each core, as far as memory goes; one where a GPU computes."""
     if Path("/proc/driver/nvidia").exists():
         return 1
-    weights = max(sum(file.stat().st_size for file in path.rglob("model.safetensors")) for path in models)
+    from headway.serve.pool import files_of
+
+    weights = max(sum(size for *_, size in files_of(path) or ()) for path in models)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     fitting = int(SHARE_OF_MEMORY * memory / max(1, COPIES * weights * len(models)))
     return max(1, min(len(os.sched_getaffinity(0)), fitting, 8))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,11 +16,11 @@ import pytest
 
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
-from running import Running
+from running import Running, in_a_loop
 
 from headway.config import CorpusConfig, DataConfig
 from headway.serve import corrections
-from headway.serve.corrections import FORMS, Corrected, Corrections, record
+from headway.serve.corrections import FORMS, Corrected, Corrections, Labels, record
 from headway.serve.problems import Problem
 from headway.tasks import TASKS
 
@@ -39,7 +41,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 def test_what_is_saved_is_read_as_training_data_of_its_task(task: str, tmp_path: Path) -> None:
     kept, right = Corrections(tmp_path / "kept", 1 << 20), "in 1874"
     for text in (f"when?\t{ODD} in 1874", "who?\tbuilt in 1874"):
-        example = record(task, (), Corrected(text, "a wrong answer", right, ("en", "de")))
+        example = record(task, Labels(), Corrected(text, "a wrong answer", right, ("en", "de")))
         kept.save("model", example)
     corpus = CorpusConfig(path=str(tmp_path / "kept" / "model.jsonl"), **COLUMNS[task])
     data = DataConfig(train=corpus, validation=corpus, **({"documents": "file"} if task == "language_model" else {}))
@@ -69,8 +71,60 @@ def test_what_is_saved_is_read_as_training_data_of_its_task(task: str, tmp_path:
 )
 def test_what_could_not_be_learned_from_is_refused(task: str, text: str, correction: str, told: str) -> None:
     with pytest.raises(Problem, match=told) as refused:
-        record(task, ("happy", "sad"), Corrected(text, "x", correction))
+        record(task, Labels(("happy", "sad")), Corrected(text, "x", correction))
     assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(
+    ("kind", "separator", "correction", "written"),
+    [
+        ("one", ",", "happy", "happy"),
+        ("one", ",", "so, so", "so, so"),
+        ("one", ",", "happy,sad", None),
+        ("several", ",", "happy, sad", "happy,sad"),
+        ("several", ";", "happy,sad", "happy;sad"),
+        ("several", ";", "happy; so, so", "happy;so, so"),
+        ("several", ";", "happy,glad", None),
+        ("number", ",", " 3.5", "3.5"),
+        ("number", ",", "happy", None),
+        ("number", ",", "nan", None),
+    ],
+)
+def test_labels_are_written_as_training_reads_them(kind: str, separator: str, correction: str, written: str | None) -> None:
+    labels = Labels(() if kind == "number" else ("happy", "sad", "so, so"), kind, separator)
+    if written is None:
+        with pytest.raises(Problem, match="correction: is no"):
+            record("classification", labels, Corrected("a", "x", correction))
+    else:
+        assert record("classification", labels, Corrected("a", "x", correction))["label"] == written
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_a_blank_correction_says_that_there_is_no_answer(blank: str) -> None:
+    example = record("question_answering", Labels(), Corrected("who?\ta passage", "x", blank))
+    assert example["qas"] == [{"question": "who?", "answers": []}]
+
+
+def test_a_disk_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "PATIENCE", 0.1)
+    free, kept = threading.Event(), Corrections(tmp_path, 1000)
+
+    def hang(file: int) -> None:
+        free.wait(20)
+
+    async def ask() -> tuple[list[Any], int]:
+        told = await asyncio.gather(*(kept.saved("m", {"n": n}) for n in range(20)), return_exceptions=True)
+        others = await asyncio.wait_for(asyncio.to_thread(int, 7), 5)
+        free.set()
+        monkeypatch.setattr(os, "fsync", fsync)
+        return told, others + await kept.saved("m", {"n": 20})
+
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", hang)
+    told, count = in_a_loop(ask())
+    assert [problem.status for problem in told] == [507] + [503] * 19
+    assert count == 7 + 2  # the first was written after all, and those that waited for it never
+    assert kept._writing.daemon
 
 
 def test_many_at_once_are_whole_lines(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ import torch
 
 import headway
 from headway.data.media_preparation import LabelledMediaPreparation
+from headway.errors import UsageError
+from headway.inference.lanes import Lane, Ticket
+from headway.serve import engine as engines
 from headway.serve.engine import Engine, Job, Reply
 
 RunOf = Callable[[str], Path]
@@ -103,6 +107,38 @@ def test_a_text_on_which_the_model_fails_takes_no_other_with_it(run_of: RunOf, m
     assert "not numbers" in found[1].problem
 
 
+def test_no_step_is_long_where_one_of_many_fails(run_of: RunOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else no cancel is heard, and the server takes the worker for one that hangs."""
+    translator: Any = headway.load(str(run_of("translation")), precision="fp32", minimum_length=30, maximum_length=40)
+    alone, tokens = translator.predict(TEXTS[:2]), 0
+    model, encode, lane_step = translator._translator.model, translator._translator.model.encode, Lane.step
+    bad = len(translator.read([TEXTS[4]])[0].ids)
+
+    def encode_badly(ids_BS: torch.Tensor, mask_BS: torch.Tensor) -> torch.Tensor:
+        return encode(ids_BS, mask_BS).masked_fill((mask_BS.sum(1) == bad + 1)[:, None, None], torch.nan)  # type: ignore[no-any-return]
+
+    def counted(lane: Lane) -> list[Ticket]:
+        nonlocal tokens
+        tokens += 1
+        return lane_step(lane)
+
+    monkeypatch.setattr(model, "encode", encode_badly)
+    monkeypatch.setattr(Lane, "step", counted)
+    engine, found, longest = Engine(translator), {}, 0
+    for number in range(16):
+        engine.add(Job(number, TEXTS[4] if number == 5 else TEXTS[number % 2]))
+    while engine.busy:
+        tokens = 0
+        for reply in engine.step():
+            found[reply.number] = reply
+        longest = max(longest, tokens)
+        engine.cancel(15)
+    assert longest <= 2 + math.log2(16)
+    assert sorted(found) == list(range(15))
+    assert found.pop(5).fault_of == "model"
+    assert {number: texts_of(reply) for number, reply in found.items()} == {n: [alone[n % 2]] for n in found}
+
+
 @pytest.mark.parametrize("kind", ["classification", "tagging", "question_answering", "language_model"])
 def test_other_tasks_are_answered_too(kind: str, run_of: RunOf) -> None:
     predictor: Any = headway.load(str(run_of(kind)), precision="fp32")
@@ -158,3 +194,18 @@ def test_an_answer_that_cannot_be_told_takes_no_other_with_it(translator: Any, m
     while engine.busy:
         found |= {reply.number: reply for reply in engine.step() if reply.partly is None}
     assert {number: reply.fault_of for number, reply in found.items()} == {0: "model", 1: "", 2: ""}
+
+
+def test_where_words_cannot_be_aligned_the_answers_are_given_all_the_same(
+    translator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise UsageError("the directory holds a newer model")
+
+    monkeypatch.setattr(engines, "word_links", fail)
+    engine = Engine(translator)
+    engine.add(Job(1, TEXTS[0], align=True))
+    engine.add(Job(2, TEXTS[1]))
+    found = all_replies(engine)
+    assert [texts_of(found[1]), texts_of(found[2])] == [[text] for text in translator.predict(TEXTS[:2])]
+    assert (found[1].answers or [{}])[0]["links"] == ()

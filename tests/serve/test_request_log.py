@@ -158,6 +158,23 @@ def test_where_nobody_reads_no_request_waits(monkeypatch: pytest.MonkeyPatch) ->
     assert all("\x1b" not in line and json.loads(line) for line in lines)
 
 
+def test_a_log_that_takes_no_more_just_now_is_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where standard error is shared with a program that has made it non-blocking; and a path need not be UTF-8."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    monkeypatch.setattr(journal, "STANDARD_ERROR", writing)
+    own = Journal("text")
+    for number in range(3_000):  # more than a pipe holds
+        own.emit(logging.makeLogRecord({"levelno": logging.INFO, "msg": f"{number} runs/\udce9 {'x' * 60}"}))
+    time.sleep(0.1)
+    with os.fdopen(reading) as reader:
+        lines = [reader.readline() for _ in range(3_000)]
+    own._lines.put(None)
+    own._writing.join(5)
+    os.close(writing)
+    assert [int(line.split()[1]) for line in lines] == list(range(3_000))
+
+
 def test_a_server_whose_log_nobody_reads_answers_and_ends(run_of: RunOf) -> None:
     command = [*PROGRAM, "serve", f"mt={run_of('translation')}", "--port", "0", "--workers", "1", "--threads", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
 
 from crowd import Client, Said, request, told, under_load, until
-from running import Running, in_a_loop
+from running import PROGRAM, Running, in_a_loop
 
 RunOf = Callable[[str], Path]
 TEXT = "the red cat sees a dog ."
@@ -118,13 +119,16 @@ async def keep_one_alive(port: int, signalled: asyncio.Event, kinds: list[str]) 
             kinds.append("closed")
 
 
-async def end_under_load(server: Running, after: float, kinds: list[str]) -> float:
+async def end_under_load(server: Running, after: float, kinds: list[str], whole_group: bool = False) -> float:
     signalled = asyncio.Event()
     asking = [asyncio.create_task(ask_until_it_ends(server.port, number, signalled, kinds)) for number in range(6)]
     asking.append(asyncio.create_task(keep_one_alive(server.port, signalled, kinds)))
     await asyncio.sleep(after)
     begun = time.perf_counter()
-    server.process.send_signal(signal.SIGTERM)
+    if whole_group:
+        os.killpg(server.process.pid, signal.SIGTERM)
+    else:
+        server.process.send_signal(signal.SIGTERM)
     signalled.set()
     await asyncio.gather(*asking)
     await asyncio.to_thread(server.process.wait, 30)
@@ -148,6 +152,29 @@ def test_sigterm_at_any_instant(run_of: RunOf, times: int) -> None:
     assert set(kinds) <= {"answered", "told 503", "refused", "closed"}
     assert set(codes) == {143}
     assert max(seconds) < 10
+
+
+def test_sigterm_to_the_whole_group_loses_nothing_either(run_of: RunOf) -> None:
+    """systemd and a shell send it to the workers too, and to what they are forked from."""
+    kinds: list[str] = []
+    with Running(f"mt={run_of('translation')}", *settings(1), program=("setsid", *PROGRAM)) as server:
+        in_a_loop(end_under_load(server, 0.5, kinds, whole_group=True))
+    assert set(kinds) <= {"answered", "told 503", "refused", "closed"}
+    assert server.process.returncode == 143
+    assert not [line for line in server.log if "a worker of" in line]
+
+
+def test_a_hangup_of_the_whole_group_kills_no_worker(run_of: RunOf) -> None:
+    long = {"texts": [TEXT], "decoding": {"minimum_length": 400, "maximum_length": 450}}
+    with (
+        Running(f"mt={run_of('translation')}", *settings(1), program=("setsid", *PROGRAM)) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asked = pool.submit(server.ask, "/predict/mt", long)
+        time.sleep(0.2)
+        os.killpg(server.process.pid, signal.SIGHUP)
+        assert asked.result().status == 200
+        assert not [line for line in server.log if "a worker of" in line]
 
 
 def test_sigterm_while_it_loads(run_of: RunOf) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import json
+import math
 import os
+import queue
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from headway.data.lines import MAX_LINE_BYTES
 from headway.serve.problems import Problem
 
 PATIENCE = 5.0  # seconds, for those who write to the same file
+MOST_WAITING = 256  # corrections, for the thread that writes
 REMEDY = "ask who runs the server to look at its --corrections directory"
 
 
@@ -37,7 +42,44 @@ class Corrected:
     direction: tuple[str, ...] = ()
 
 
-def record(task: str, labels: Sequence[str], mended: Corrected) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Labels:
+    """What a model answers with, where it labels.
+
+    Attributes:
+        names: none where it answers with a number, or does not label. kind: "one", "several" or "number".
+        separator: that training looks for between several.
+    """
+
+    names: tuple[str, ...] = ()
+    kind: str = "one"
+    separator: str = ","
+
+    def written(self, correction: str) -> str:
+        """As training reads it: of several, clients may have commas between them. Raises Problem."""
+        if self.kind == "number":
+            return _number(correction)
+        if not self.names:
+            return correction
+        for between in (self.separator, ",") if self.kind == "several" else ():
+            parts = [part.strip() for part in correction.split(between) if part.strip()]
+            if all(part in self.names for part in parts):
+                return self.separator.join(parts)
+        if correction.strip() not in self.names:
+            raise Problem(422, "not_valid", "correction: is no label of this model", "GET /models tells them")
+        return correction.strip()
+
+
+def _number(correction: str) -> str:
+    try:
+        if math.isfinite(float(correction)):
+            return correction.strip()
+    except ValueError:
+        pass
+    raise Problem(422, "not_valid", "correction: is no number, and the model answers with one", "give one, such as 3.5")
+
+
+def record(task: str, labels: Labels, mended: Corrected) -> dict[str, Any]:
     """An example as the reader of this task wants it, and the answer that was not right. Raises Problem."""
     if task not in FORMS:
         problem = "model: the answers of its task cannot be mended here"
@@ -48,15 +90,9 @@ def record(task: str, labels: Sequence[str], mended: Corrected) -> dict[str, Any
         raise Problem(422, "not_valid", "correction: is blank")
     if "\0" in mended.text + mended.answer + mended.correction:
         raise Problem(422, "not_valid", "a text holds a NUL character", "remove it")
-    if labels and "classification" in task:
-        _refuse_strangers(mended.correction, labels)
+    if "classification" in task:
+        mended = replace(mended, correction=labels.written(mended.correction))
     return {**FORMS[task](mended), "answer": mended.answer}
-
-
-def _refuse_strangers(correction: str, labels: Sequence[str]) -> None:
-    """Raises Problem for what is no label of the model, nor several with commas between them."""
-    if correction not in labels and not all(part.strip() in labels for part in correction.split(",")):
-        raise Problem(422, "not_valid", "correction: is no label of this model", "GET /models tells them")
 
 
 def _pair(mended: Corrected) -> dict[str, Any]:
@@ -75,9 +111,11 @@ def _labelled_pair(mended: Corrected) -> dict[str, Any]:
 
 def _question(mended: Corrected) -> dict[str, Any]:
     question, passage = _parted(mended.text)
+    if not mended.correction.strip():  # it says that there is no answer
+        return {"context": passage, "qas": [{"question": question, "answers": []}]}
     if (start := passage.find(mended.correction)) < 0:
         raise Problem(422, "not_valid", "correction: does not stand in the passage", "give words of it as they stand there")
-    answers = [{"text": mended.correction, "answer_start": start}] if mended.correction.strip() else []
+    answers = [{"text": mended.correction, "answer_start": start}]
     return {"context": passage, "qas": [{"question": question, "answers": answers}]}
 
 
@@ -102,14 +140,42 @@ FORMS: dict[str, Callable[[Corrected], dict[str, Any]]] = {
 class Corrections:
     """A directory of files NAME.jsonl, made when the first is written. May be used by several threads and processes.
 
+    A thread of its own writes for the loop of a server: a disk that hangs holds nothing else, nor the process at its end.
+
     Args:
         most_bytes: of a file.
     """
 
     def __init__(self, directory: Path, most_bytes: int) -> None:
         self._directory, self._most_bytes = directory.absolute(), most_bytes
-        self._lock = threading.Lock()
         self._lines: dict[str, tuple[int, int]] = {}  # of a file of so many bytes
+        self._asked: queue.Queue[tuple[Future[int], str, dict[str, Any]]] = queue.Queue(MOST_WAITING)
+        self._writing = threading.Thread(target=self._write, daemon=True)
+
+    async def saved(self, name: str, example: dict[str, Any]) -> int:
+        """As `save`, one after another. Raises Problem too where it has to wait for long; then it is not begun any more."""
+        if not self._writing.ident:
+            self._writing.start()
+        done: Future[int] = Future()
+        try:
+            self._asked.put_nowait((done, name, example))
+        except queue.Full:
+            raise _busy() from None
+        waiting = asyncio.wrap_future(done)
+        if not (await asyncio.wait([waiting], timeout=PATIENCE))[0] and done.cancel():
+            raise _busy()
+        if not (await asyncio.wait([waiting], timeout=2 * PATIENCE))[0]:
+            raise Problem(507, "not_saved", "the disk has not answered: the correction may be written later", REMEDY)
+        return await waiting
+
+    def _write(self) -> None:
+        while True:
+            done, name, example = self._asked.get()
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(self.save(name, example))
+                except Exception as error:
+                    done.set_exception(error)
 
     def save(self, name: str, example: dict[str, Any]) -> int:
         """How many the file holds now that this one is on the disk. Raises Problem; then nothing of it is there."""
@@ -117,20 +183,11 @@ class Corrections:
         if len(line) > MAX_LINE_BYTES:
             raise Problem(422, "too_long_text", "the texts are too long for a line of training data", "cut them")
         try:
-            with self._alone(), self._opened(f"{name}.jsonl") as file:
+            with self._opened(f"{name}.jsonl") as file:
                 return self._append(name, file, line)
         except OSError as error:
             problem = f"the correction could not be written: {error.strerror or 'the disk fails'}"
             raise Problem(507, "not_saved", problem, REMEDY) from None
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=PATIENCE):
-            raise _busy()
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[int]:

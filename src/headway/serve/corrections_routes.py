@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from headway.serve.corrections import Corrected, Corrections, record
+from headway.serve.corrections import Corrected, Corrections, Labels, record
 from headway.serve.limits import Limits
 from headway.serve.predict_routes import Language, Name
 from headway.serve.problems import RESPONSES, Problem, ProblemBody
@@ -55,9 +54,10 @@ async def correct(request: Request, model: Name, correction: Correction) -> Save
     directions = [tuple(direction) for direction in facts.get("directions") or ()]
     direction = _direction(directions, correction) if directions else ()
     mended = Corrected(correction.text, correction.answer, correction.correction, direction)
-    example = record(facts.get("task", ""), facts.get("labels") or (), mended)
+    labels = Labels(tuple(facts.get("labels") or ()), facts.get("label_kind", "one"), facts.get("label_separator", ","))
+    example = record(facts.get("task", ""), labels, mended)
     name = f"{model}.{'-'.join(direction)}" if len(directions) > 1 else model
-    return Saved(saved=await asyncio.to_thread(corrections.save, name, example))
+    return Saved(saved=await corrections.saved(name, example))
 
 
 def _direction(directions: list[tuple[str, ...]], correction: Correction) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """The part of a worker that computes: jobs come at any time, and each step takes all of them a little further.
 
 Texts that are written, word by word, share lanes (inference/lanes.py); all other answers are made of those that wait
-together. One job that fails takes no other with it.
+together. One job that fails takes no other with it: those that failed together are asked again in two halves, which wait
+like all others, until the one that fails is alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -16,7 +18,7 @@ from headway.data.dialogues import history
 from headway.errors import HeadwayError, UsageError
 from headway.inference.embedder import Vector
 from headway.inference.lanes import Lane, Ticket
-from headway.inference.links import word_links
+from headway.inference.links import Link, word_links
 from headway.inference.media_predictor import MediaPredictor
 from headway.inference.predictor import Predictor, Translation
 from headway.inference.wishes import Wish, refusal
@@ -45,6 +47,7 @@ class Job:
         explain: the best answer is explained. found: that answer, once it is there.
         glossary, forbidden, prefix: what is asked of the answer; texts that differ in it share a lane.
         align: which words of the text and of the best answer belong together is told, of a translation.
+        half: of those that failed together, by a number that no other half has; 0: it has not failed.
     """
 
     number: int
@@ -68,11 +71,12 @@ class Job:
         return Wish(tuple(self.glossary.items()), tuple(self.forbidden), self.prefix)
 
     align: bool = False
+    half: int = 0
 
     @property
     def way(self) -> str:
         """What jobs of one lane have in common."""
-        return json.dumps([self.to, self.from_, self.decoding], sort_keys=True)
+        return json.dumps([self.half, self.to, self.from_, self.decoding], sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class Engine:
         self._writes = isinstance(predictor, Predictor | Writer) and not isinstance(predictor, MediaPredictor)
         self._lanes: dict[str, _Passengers] = {}
         self._waiting: dict[str, list[Job]] = {}
+        self._halves = itertools.count(1)
         self._explaining = explaining or Explaining(_nothing_to_explain)
 
     @property
@@ -152,7 +157,12 @@ class Engine:
             else:
                 replies += self._board(way, lane)
         for way, lane in list(self._lanes.items()):
-            replies += lane.step()
+            try:
+                replies += lane.step()
+            except Exception as error:
+                del self._lanes[way]
+                replies += self._failed_together(lane.jobs, error)
+                continue
             if not lane.open and way not in self._waiting:
                 del self._lanes[way]
         return [*self._explaining.keep(replies), *self._explaining.step(Reply.failed)]
@@ -218,10 +228,19 @@ class Engine:
             else:
                 found = list(predictor.answer_pieces([list(map(text_of, jobs))], *self._wishes(jobs)))
         except Exception as error:
-            if len(jobs) == 1:
-                return [Reply.failed(jobs[0], error)]
-            return [reply for job in jobs for reply in self._answered([job])]
+            return self._failed_together(jobs, error)
         return [_replied(job, predictor, answers, _full(predictor, answers)) for job, answers in zip(jobs, found, strict=True)]
+
+    def _failed_together(self, jobs: Sequence[Job], error: Exception) -> list[Reply]:
+        """One of them cannot be answered. Each half waits again, so that no step has to find it out to the end."""
+        if len(jobs) == 1:
+            return [Reply.failed(jobs[0], error)]
+        for some in (jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]):
+            half = next(self._halves)
+            for job in some:
+                job.half = half
+                self._waiting.setdefault(job.way, []).append(job)
+        return []
 
 
 def _nothing_to_explain() -> LoadedModel:
@@ -243,8 +262,17 @@ def _replied(job: Job, predictor: Any, answers: Sequence[Any], full: Sequence[bo
     if not job.details:
         told = [{key: one[key] for key in SHORT if key in one} for one in told]
     if job.align:
-        told[0]["links"] = word_links(predictor, job.text, answers[0])
+        told[0]["links"] = _links(predictor, job.text, answers[0])
     return Reply(job.number, told)
+
+
+def _links(predictor: Any, text: str, answer: Translation) -> Sequence[Link]:
+    """None where they cannot be told, such as when a newer model lies in the directory: words then go by their order."""
+    try:
+        return word_links(predictor, text, answer)
+    except Exception as error:
+        _log.warning("the words of an answer are not aligned: %s", type(error).__name__)
+        return ()
 
 
 def _full(predictor: Any, answers: Sequence[Any]) -> list[bool]:
@@ -274,6 +302,10 @@ class _Passengers:
     def open(self) -> int:
         return len(self._jobs)
 
+    @property
+    def jobs(self) -> list[Job]:
+        return list(self._jobs.values())
+
     def join(self, jobs: Sequence[Job]) -> list[Reply]:
         try:
             wishes = [job.wish for job in jobs]
@@ -286,13 +318,10 @@ class _Passengers:
         return []
 
     def step(self) -> list[Reply]:
+        """A token more for each. What goes wrong with one of them is raised, and the lane can go no further."""
         if not self._jobs:
             return []
-        try:
-            done = self._lane.step()
-        except Exception as error:
-            return self._one_by_one(error)
-        replies = [self._replied(ticket) for ticket in done]
+        replies = [self._replied(ticket) for ticket in self._lane.step()]
         return replies + [self._so_far(ticket, job) for ticket, job in list(self._jobs.items()) if job.stream]
 
     def leave(self, number: int) -> None:
@@ -311,16 +340,3 @@ class _Passengers:
 
     def _replied(self, ticket: Ticket) -> Reply:
         return _replied(self._jobs.pop(ticket), self._speaker, ticket.answers or (), ticket.full)
-
-    def _one_by_one(self, error: Exception) -> list[Reply]:
-        """One of them cannot be answered: it is found by asking each alone."""
-        jobs, self._jobs, self._lane = list(self._jobs.values()), {}, Lane(self._speaker)
-        if len(jobs) == 1:
-            return [Reply.failed(jobs[0], error)]
-        replies: list[Reply] = []
-        for job in jobs:
-            alone = _Passengers(self._speaker)
-            replies += alone.join([job])
-            while alone.open:
-                replies += alone.step()
-        return replies

@@ -8,6 +8,7 @@ import os
 import queue
 import re
 import secrets
+import select
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from headway.visible import note_line
 FORMS = ("text", "json", "none")
 STANDARD_ERROR = 2
 MOST_LINES = 10_000  # that wait to be written
+WAIT_SECONDS = 0.5  # for room, before it is tried again
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")  # that a client may give
 
 
@@ -120,7 +122,7 @@ class Journal(logging.Handler):
                 told, self._lost = f"{self._lost} lines are lost: nobody read them in time", 0
                 line += "\n" + (json.dumps({"level": "warning", "message": told}) if self.form == "json" else told)
             try:
-                _write_all(STANDARD_ERROR, (line + "\n").encode())
+                _write_all(STANDARD_ERROR, (line + "\n").encode("utf-8", "backslashreplace"))  # a path may be no UTF-8
             except OSError:  # nobody will read any more
                 return
 
@@ -141,7 +143,10 @@ class Journal(logging.Handler):
 
 def _write_all(descriptor: int, content: bytes) -> None:
     while content:  # not by way of sys.stderr: a thread that waits within it would hold its lock
-        content = content[os.write(descriptor, content) :]
+        try:
+            content = content[os.write(descriptor, content) :]
+        except BlockingIOError:  # whom we share it with wants nobody to wait: there is no room just now
+            select.select([], [descriptor], [], WAIT_SECONDS)
 
 
 def _now() -> str:

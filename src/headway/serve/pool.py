@@ -1,7 +1,8 @@
 """A model that is served: the crew that answers now, the newer one that takes over, and those that finish what they have.
 
 A newer model is loaded beside the one that answers, and takes over when all its workers are ready; one that cannot be loaded
-changes nothing. What a crew has been asked it answers, so no request is lost, and none is answered by two models.
+changes nothing. What a crew has been asked it answers, so no request is lost, and no text is answered by two models; of a
+document, which is asked sentence by sentence, the later sentences may be answered by the newer one.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Pool:
 
     @property
     def ready(self) -> bool:
-        return any(worker.flowing for worker in self._crew.workers)
+        return any(worker.answering for worker in self._crew.workers)
 
     @property
     def open(self) -> int:

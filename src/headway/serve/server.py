@@ -173,6 +173,7 @@ def _told_to_stop(service: Service) -> asyncio.Future[int]:
     def hang_up() -> None:
         if ends_with_terminal and not _has_terminal():
             hear(signal.SIGHUP)
+            return
         for pool in service.pools.values():
             pool.renew()
 

@@ -41,8 +41,8 @@ BEAT_SECONDS = 0.5
 
 def run(pipe: Connection, source: ModelSource, limits: Limits) -> None:
     """What the process does until it is told to stop, or nobody holds the other end of the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it decides
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # who started it decides
+        signal.signal(number, signal.SIG_IGN)
     out = _Out(pipe)
     logging.getLogger("headway").addHandler(_Notes(out))
     torch.set_num_threads(source.threads)
@@ -79,6 +79,8 @@ def facts(loaded: LoadedModel, predictor: AnyPredictor) -> dict[str, Any]:
         "task": config.task,
         "fingerprint": loaded.fingerprint[:16],
         "labels": list(labels.names) if labels is not None else None,
+        "label_kind": config.data.labels,
+        "label_separator": config.data.label_separator,
         "directions": [[direction.source, direction.target] for direction in directions],
         "decodes": isinstance(predictor, Predictor | Writer) and not reads_files(predictor),
         "max_length": config.data.max_length,
@@ -154,7 +156,7 @@ class _Out:
         self._pipe, self._lock = pipe, threading.Lock()
 
     def send(self, message: list[Any]) -> None:
-        content = json.dumps(message, ensure_ascii=False).encode()
+        content = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")  # as json.loads has it
         try:
             with self._lock:
                 self._pipe.send_bytes(content)

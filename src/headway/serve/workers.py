@@ -29,6 +29,7 @@ from headway.serve.model_source import ModelSource
 SILENT_SECONDS = 15.0  # without a beat: it is dead
 SLOW_SECONDS = 1.2  # without a beat, or in a step that is SLOW_TIMES longer than any before: nothing new is given to it
 SLOW_TIMES = 10
+LONG_SECONDS = 10.0  # in a step of which no short end is to be expected, before it is called stuck
 SECONDS_TO_LOAD = 600.0
 LONGEST_PAUSE = 10.0  # before one is started again that dies at its beginning
 MOST_BYTES = 1 << 28  # of a message
@@ -140,9 +141,19 @@ class Worker:
 
     @property
     def flowing(self) -> bool:
-        """Whether it answers as one expects of it."""
+        """Whether new jobs are given to it."""
+        return self._within(SLOW_SECONDS)
+
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is to be expected of it. Short steps are those of a model that writes, once the first are done."""
+        short = self._slowest > 0 and bool((self.crew.facts or {}).get("decodes"))
+        loading = any(task.job.get("explain") for task in self.tasks.values())  # the plain model, for the first of them
+        return self._within(SLOW_SECONDS if short and not loading else LONG_SECONDS)
+
+    def _within(self, seconds: float) -> bool:
         silent = time.monotonic() - self._heard
-        return self.ready and silent < SLOW_SECONDS and self._step < max(SLOW_SECONDS, SLOW_TIMES * self._slowest)
+        return self.ready and silent < SLOW_SECONDS and self._step < max(seconds, SLOW_TIMES * self._slowest)
 
     async def _live(self) -> None:
         while True:
@@ -214,7 +225,8 @@ class Worker:
 
     def _send(self, message: list[Any], file: bytes | None = None) -> None:
         if self._writer is not None and not self._writer.is_closing():
-            for content in (json.dumps(message).encode(), *(() if file is None else (file,))):
+            written = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")  # as json.loads has it
+            for content in (written, *(() if file is None else (file,))):
                 self._writer.write(struct.pack("!i", len(content)) + content)
 
     def give(self, task: Task) -> None:
@@ -288,7 +300,7 @@ def worker_context() -> ForkServerContext:
     """What starts workers: a process that has imported what they need, and has done nothing else."""
     os.environ["PYTHONSAFEPATH"] = "1"  # what lies in this directory is not run
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["headway.serve.worker"])
+    context.set_forkserver_preload(["headway.serve.undisturbed", "headway.serve.worker"])
     return context
 
 
