@@ -141,7 +141,7 @@ ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
             "default": "corrections", "metavar": "DIR",
             "help": "where what people mend is kept, to be trained on (default: corrections)",
         }),
-        ("--workers", {"type": int, "metavar": "N", "help": "processes of each model (default: one for each core)"}),
+        ("--workers", {"type": int, "metavar": "N", "help": "processes of each model (default: a core each, as memory goes)"}),
         ("--threads", {"type": int, "metavar": "N", "help": "of each worker (default: the cores, shared)"}),
         ("--engine", {"metavar": "ENGINE", "help": "that must run the models, such as ctranslate2"}),
         ("--log-format", {"choices": ["text", "json", "none"], "default": "text", "help": "of a line for each request"}),
