@@ -229,9 +229,9 @@ def test_what_had_no_room_is_told(translator: Any, words: list[str], caplog: pyt
     assert "missed" not in short.details(next(iter(short.answer_pieces([TEXTS[:1]])))[0])
 
 
-def test_other_settings_read_no_wish_anew(translator: Any, run_of: RunOf) -> None:
-    writer: Any = headway.load(str(run_of("language_model")), precision="fp32")
-    for model in (translator, writer):
+def test_other_settings_read_no_wish_anew(run_of: RunOf) -> None:
+    for task in ("translation", "language_model"):
+        model: Any = headway.load(str(run_of(task)), precision="fp32")
         others = [model.with_options(maximum_length=length) for length in (8, 9)]
         readings = [other.read(["two men"], [wish(forbidden=["a", "men"])])[0].conditions for other in others]
         assert readings[0].forbidden is readings[1].forbidden
