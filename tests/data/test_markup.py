@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.data.markup import Passage, read_markup
-from headway.data.projection import Stretch, Word, project
+from headway.data.markup import Node, Passage, read_markup
+from headway.data.projection import Stretch, Word, diagonal, project
 from headway.inference.documents import Answer, Document
 
 TAG = re.compile(r"<!--.*?-->|</?[a-zA-Z](?:\"[^\"]*\"|'[^']*'|[^>\"'])*>", re.S)
@@ -72,6 +72,46 @@ def test_tags_go_where_their_words_go() -> None:
     ]]  # fmt: skip
     found = project(passage, said, [Stretch((0, 18), (0, len(said)), words)])
     assert found == "<i>eine <u>Katze</u></i>, <b>der Hund</b> sieht"
+
+
+def test_what_is_not_translated_replaces_nothing_else() -> None:
+    passage = Passage("Run a b c d now", [Node(4, 11, whole="<code>a b c d</code>")])
+    said = "Los a b JETZT c d"
+    places = [(0, 3), (4, 5), (6, 7), (12, 15), (8, 9), (10, 11)]
+    words = [
+        Word(span, source) for span, source in zip([(0, 3), (4, 5), (6, 7), (8, 13), (14, 15), (16, 17)], places, strict=True)
+    ]
+    assert project(passage, said, [Stretch((0, 15), (0, len(said)), words)]) == "Los <code>a b c d</code> JETZT c d"
+    compound = Word((8, 14), (10, 13), ((6, 9),))
+    passage = Passage("Press foo bar", [Node(6, 9, whole="<code>foo</code>")])
+    found = project(passage, "Druecke Foobar", [Stretch((0, 13), (0, 14), [Word((0, 7), (0, 5)), compound])])
+    assert found == "Druecke <code>foo</code>Foobar"
+    passage = Passage("One two. Three.", [Node(4, 15, whole="<code>two. Three.</code>")])
+    words = [Word((0, 4), (4, 7)), Word((5, 9), (0, 3)), Word((9, 10), (7, 8))]
+    stretches = [Stretch((0, 8), (0, 10), words), Stretch((9, 15), (11, 16), [Word((11, 15), (9, 14)), Word((15, 16), (14, 15))])]
+    assert project(passage, "zwei eins. Drei.", stretches) == "zwei eins<code>two. Three.</code>"
+
+
+def test_a_long_element_that_begins_with_a_blank_keeps_its_text() -> None:
+    text = " ".join(["Word number here is long."] * 50)
+    assert translated(f"<p><b> {text}</b></p>") == f"<p> <b>{text.upper()}</b></p>"
+
+
+def test_by_order_alone_marks_are_words() -> None:
+    assert translated("<p>See <code>foo</code>.</p>", []) == "<p>SEE <code>foo</code>.</p>"
+    assert [word.target for word in diagonal("don't", "don't (so).")] == [(0, 5), (6, 7), (7, 9), (9, 10), (10, 11)]
+
+
+def test_many_elements_of_a_sentence_cost_no_more() -> None:
+    def seconds(count: int) -> float:
+        text = "a " * count
+        words = [Word((2 * place, 2 * place + 1), (2 * place, 2 * place + 1)) for place in range(count)]
+        passage = Passage(text, [Node(2 * place, 2 * place + 1, "<b>", "</b>") for place in range(count)])
+        begun = time.process_time()
+        project(passage, text, [Stretch((0, len(text)), (0, len(text)), words)])
+        return time.process_time() - begun
+
+    assert min(seconds(4_000) for _ in range(2)) < 30 * min(seconds(400) for _ in range(3)) + 0.1  # ten times; else a hundred
 
 
 class Balance(HTMLParser):

@@ -53,7 +53,10 @@ def test_a_text_is_what_its_pieces_write(tokenizer: Tokenizer) -> None:
 def bars(text: str, forbidden: list[str]) -> bool:
     """Whether a text has one of them, by the words of the documentation."""
     seen = squeezed(text)
-    return any([*whole_words(squeezed(one), seen if minds_case(one) else folded(seen))] for one in forbidden)
+    return any(
+        [*(whole_words(one, seen) if minds_case(one) else whole_words(folded(one), folded(seen)))]
+        for one in map(squeezed, forbidden)
+    )
 
 
 def test_barred_is_exactly_what_would_complete_a_text(tokenizer: Tokenizer) -> None:
@@ -89,3 +92,38 @@ def test_no_way_to_write_ends_in_a_forbidden_text(tokenizer: Tokenizer) -> None:
                 ids.append(token)
         assert not bars(tokenizer.decode(ids).strip(), texts), tokenizer.decode(ids)
     assert barred_steps > 20
+
+
+def bytes_alone() -> Surfaces:
+    """Four specials, and a piece for each byte."""
+    return Surfaces([b""] * 4 + [bytes([value]) for value in range(256)])
+
+
+def ids_of(text: str) -> list[int]:
+    return [4 + value for value in text.encode()]
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "written"),
+    [("a,b,c,é", "a , b , c , é"), ("ice cream", "ice" + "\n" * 60 + "cream"), ("ice cream", "ice" + "\u3000" * 60 + "cream"),
+     ("λόγος", "ΛΌΓΟΣ"), ("λόγος", "λόγος")],
+)  # fmt: skip
+def test_no_text_gets_through(forbidden: str, written: str) -> None:
+    ids = ids_of(written)
+    assert ids[-1] in Forbidden(bytes_alone(), [forbidden]).after(ids[:-1])
+
+
+def test_what_a_prompt_has_bars_nothing_behind_it() -> None:
+    bar = Forbidden(bytes_alone(), ["man", "man é"])
+    assert {ids_of("é")[1], ids_of("É")[1]} == set(bar.after([*ids_of("man "), ids_of("é")[0]]).tolist())
+    assert not bar.after([*ids_of("man"), ids_of("\U0001f600")[0]]).tolist()
+
+
+def test_the_vocabulary_is_searched_once_for_each_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    surfaces, searched = bytes_alone(), []
+    bar = Forbidden(surfaces, ["a", "to be", "xyz"])
+    holding = surfaces.folded.holding
+    monkeypatch.setattr(surfaces.folded, "holding", lambda part: searched.append(part) or holding(part))
+    for text in ("x ", "xy ", "t ", "to ", "to"):
+        bar.after(ids_of(text))
+    assert sorted(searched) == sorted(["a", "to be", "xyz"] * 2)  # within a word, and where one may begin

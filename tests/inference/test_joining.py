@@ -12,6 +12,7 @@ from test_decoding import padded, random_sources, tiny_model
 from torch import Tensor
 
 from headway.config import DecodingConfig
+from headway.errors import ModelError
 from headway.inference.constraints import Constraints, Sentence
 from headway.inference.decoding import Decoding, answers_of, generate
 from headway.inference.hypothesis import Hypothesis
@@ -111,6 +112,25 @@ def test_what_nobody_sees_any_more_is_cleared_away() -> None:
         most = max(most, decoding._running.steps.visible_BKN.shape[2])
         assert decoding._running.search.ids_BKT.shape[2] < 20
     assert most < 200  # of about 4 × 60 × 2 that there were
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_who_cannot_begin_harms_nobody_under_way(method: str) -> None:
+    model = tiny_model(40, 5, sharpness=1.5)
+    all_of_it = Everything(model, DecodingConfig(method=method, maximum_length=8, minimum_length=4), 4, None, seed=2)
+    decoding = all_of_it.decoding()
+    under_way = all_of_it.join(decoding, [0, 1])
+    decoding.step()
+    scores = model.logits
+    model.logits = lambda hidden: scores(hidden) * torch.nan
+    with pytest.raises(ModelError, match="not numbers"):
+        all_of_it.join(decoding, [2])
+    model.logits = scores
+    assert decoding.open == 2
+    while decoding.open:
+        decoding.step()
+    for number, sentence in under_way.items():
+        assert_alike(answers_of(sentence, all_of_it.options), all_of_it.alone(number))
 
 
 def test_one_that_leaves_is_never_told_of() -> None:

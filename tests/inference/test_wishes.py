@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import re
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from headway.data.tokenizer import Tokenizers, train_tokenizer
 from headway.data.words import folded, squeezed, whole_words
 from headway.errors import DataError, UsageError
 from headway.inference.conditions import Conditions
+from headway.inference.demands import MOST_PHRASES
+from headway.inference.forbidden import Forbidden
 from headway.inference.wishes import Wish, WishReader, read_glossary, wish, wishes
 
 RunOf = Callable[[str], Path]
@@ -29,6 +33,14 @@ TEXTS = ["the red cat sees a dog .", "a small bird sings .", "", "two men", "the
 @pytest.fixture(scope="module")
 def reader() -> WishReader:
     learned = train_tokenizer(LINES, TokenizerConfig(vocabulary_size=120, minimum_frequency=1))
+    return WishReader(Tokenizers(learned, learned), Preprocessor([], "en"), Preprocessor([], "de"), 12)
+
+
+@pytest.fixture(scope="module")
+def composing() -> WishReader:
+    """Of a tokenizer that knows numbers, and to which `²` is `2`."""
+    settings = TokenizerConfig(vocabulary_size=120, minimum_frequency=1, normalization="nfkc")
+    learned = train_tokenizer([*LINES, "Hund 0123456789"] * 4, settings)
     return WishReader(Tokenizers(learned, learned), Preprocessor([], "en"), Preprocessor([], "de"), 12)
 
 
@@ -123,6 +135,43 @@ def test_a_glossary_file_is_read(tmp_path: Path) -> None:
     assert read_glossary(str(path)) == {"dog": "Hund", "red wine": "Rotwein"}
 
 
+def test_what_the_model_sees_as_the_same_is_the_same(composing: WishReader) -> None:
+    asked = Wish((("hound", "Hund 2"), ("dog", "Hund  ²")))
+    conditions = composing.conditions(asked, "dog hound dog")
+    assert conditions is not None
+    assert list(conditions.missed("Hund 2, Hund 2")) == ["Hund 2"]
+    demand = conditions.demand(limit=40, eos_id=3, beams=1)
+    assert demand is not None
+    assert demand.states[0].missing == (3,)
+    assert found(composing, "der Kaﬀee", Kaffee="Wein") == ["Wein"]
+    assert found(composing, "der Kaffee", Kaﬀee="Wein") == ["Wein"]
+    with pytest.raises(UsageError, match="a text that is forbidden"):
+        composing.conditions(Wish((("dog", "Hund ²"),), ("Hund 2",)), "dog")
+
+
+def test_few_lists_are_kept(reader: WishReader) -> None:
+    def forbidden(text: str) -> weakref.ref[Forbidden]:
+        conditions = reader.conditions(Wish(forbidden=(text,)), "dog")
+        assert conditions is not None
+        assert conditions.forbidden is not None
+        return weakref.ref(conditions.forbidden)
+
+    kept = [forbidden(text) for text in ("Hund", "Wein", "US", "uns", "und")]
+    gc.collect()
+    assert [one() is None for one in kept] == [True, False, False, False, False]
+
+
+def test_phrases_beyond_the_most_are_told(composing: WishReader) -> None:
+    terms = {chr(0x4E00 + number): f"Hund {number}" for number in range(MOST_PHRASES + 2)}
+    conditions = composing.conditions(Wish(tuple(terms.items())), "".join([*terms, *terms]))
+    assert conditions is not None
+    demand = conditions.demand(limit=2000, eos_id=3, beams=1)
+    assert demand is not None
+    assert demand.states[0].missing == (2,) * MOST_PHRASES
+    written = [text for text in terms.values() for _ in range(2)][: 2 * MOST_PHRASES]
+    assert list(conditions.missed(", ".join(written))) == ["Hund 32", "Hund 32", "Hund 33", "Hund 33"]
+
+
 # ---- models ------------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +227,15 @@ def test_what_had_no_room_is_told(translator: Any, words: list[str], caplog: pyt
     assert len(missed) >= 2
     assert f"text 1: its answer has no room for {', '.join(missed)}" in caplog.text
     assert "missed" not in short.details(next(iter(short.answer_pieces([TEXTS[:1]])))[0])
+
+
+def test_other_settings_read_no_wish_anew(run_of: RunOf) -> None:
+    for task in ("translation", "language_model"):
+        model: Any = headway.load(str(run_of(task)), precision="fp32")
+        others = [model.with_options(maximum_length=length) for length in (8, 9)]
+        readings = [other.read(["two men"], [wish(forbidden=["a", "men"])])[0].conditions for other in others]
+        assert readings[0].forbidden is readings[1].forbidden
+        assert readings[0].surfaces is readings[1].surfaces
 
 
 def test_other_searches_cannot_have_a_glossary(translator: Any) -> None:

@@ -7,9 +7,11 @@ that of their parent and apart from each other, so that what is well-formed stay
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import unicodedata
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from headway.data.markup import Node, Passage, escape
 from headway.data.sentences import Span
@@ -75,11 +77,19 @@ def diagonal(source: str, target: str) -> list[Word]:
 
 
 def _words(text: str) -> list[Span]:
-    found, place = [], 0
-    for word in text.split():
-        place = text.index(word, place)
-        found.append((place, place + len(word)))
-        place += len(word)
+    """What blanks part, and each mark but an apostrophe within a word for itself."""
+    found: list[Span] = []
+    after_mark = True
+    for place, letter in enumerate(text):
+        if letter.isspace():
+            continue
+        within = letter in "'’" and text[place - 1 : place].isalnum() and text[place + 1 : place + 2].isalnum()
+        mark = unicodedata.category(letter)[0] in "PS" and not within
+        if mark or after_mark or found[-1][1] < place:
+            found.append((place, place + 1))
+        else:
+            found[-1] = (found[-1][0], place + 1)
+        after_mark = mark
     return found
 
 
@@ -87,22 +97,24 @@ class _Projection:
     def __init__(self, text: str, translation: str, stretches: Sequence[Stretch]) -> None:
         self._text, self._translation, self._stretches = text, translation, stretches
         self._begins = [stretch.source[0] for stretch in stretches]
+        self._known_links: dict[int, _Links] = {}
+        self._seen = [place for place, letter in enumerate(text) if not letter.isspace()]
 
     def place(self, node: Node, parent: _Place) -> _Place:
         """The range of a node; takes it from its parent."""
-        inner = self._text[node.begin : node.end] if node.end - node.begin < 1000 else ""
-        begin = node.begin + (len(inner) - len(inner.lstrip()))
-        end = node.end - (len(inner) - len(inner.rstrip()))
+        first, behind = bisect_left(self._seen, node.begin), bisect_left(self._seen, node.end)
+        begin, end = (self._seen[first], self._seen[behind - 1] + 1) if first < behind else (node.end, node.end)
         low, high = (self._stretch_at(begin), self._stretch_at(end - 1)) if begin < end else (-1, -1)
         found = self._range((begin, end, bool(node.whole)), low, high, parent) if low >= 0 else None
         if found is None or found[0] >= found[1]:
             at = self._point(node.begin, parent)
             return _Place((at, at))
         for number in {low, high}:
-            parent.taken.setdefault(number, []).append(found)
-            within = enumerate(self._stretches[number].words)
-            own = {place for place, word in within if found[0] < word.target[1] and word.target[0] < found[1]}
-            parent.words.setdefault(number, set()).update(own)
+            insort(parent.taken.setdefault(number, []), found)
+            words = self._stretches[number].words
+            from_word = bisect_right(words, found[0], key=lambda word: word.target[1])
+            to_word = bisect_left(words, found[1], key=lambda word: word.target[0])
+            parent.words.setdefault(number, set()).update(range(from_word, to_word))
         return _Place(found)
 
     def _stretch_at(self, place: int) -> int:
@@ -129,11 +141,14 @@ class _Projection:
         return (start, stop) if start < stop else None
 
     def _best_run(self, stretch: Stretch, number: int, own: _Own, parent: _Place) -> Span | None:
-        """The run of free words with most of its own and fewest others (Kadane)."""
+        """The run of free words with most of its own and fewest others (Kadane); without any other for what is replaced."""
         taken, best, best_sum, second = parent.words.get(number, set()), None, 0, None
-        run_begin, run_sum = 0, 0
-        for place, word in enumerate(stretch.words):
-            if place in taken or word.target[0] < parent.range[0] or parent.range[1] < word.target[1]:
+        run_begin, run_sum, whole = 0, 0, own[2]
+        linked = self._links(number).of(own)
+        for place in range(min(linked, default=0), max(linked, default=-1) + 1):
+            word = stretch.words[place]
+            barred = place in taken or word.target[0] < parent.range[0] or parent.range[1] < word.target[1]
+            if barred or (whole and _vote(word, own) <= 0):  # what renders other text is never replaced
                 run_sum = 0
                 continue
             if run_sum <= 0:
@@ -141,14 +156,22 @@ class _Projection:
             run_sum += _vote(word, own)
             if run_sum > best_sum:
                 best, best_sum = (run_begin, word.target[1]), run_sum
-            if second is None and any(_belongs(also, own) for also in word.also):
+            if second is None and not whole and any(_belongs(also, own) for also in word.also):
                 second = word.target
         return best or second
+
+    def _links(self, number: int) -> _Links:
+        """Those of the words of a stretch."""
+        if number not in self._known_links:
+            self._known_links[number] = _Links(self._stretches[number].words)
+        return self._known_links[number]
 
     def _boundary(self, stretch: Stretch, own: _Own, *, from_end: bool) -> int:
         """Where the words begin that render the end of a sentence, or where those end that render its beginning."""
         best, best_sum, total = stretch.target[1] if from_end else stretch.target[0], 0, 0
         for word in reversed(stretch.words) if from_end else stretch.words:
+            if own[2] and _vote(word, own) <= 0:
+                break
             total += _vote(word, own)
             if total > best_sum:
                 best, best_sum = word.target[0 if from_end else 1], total
@@ -163,16 +186,39 @@ class _Projection:
             following = self._stretches[number + 1].target[0] if number + 1 < len(self._stretches) else len(self._translation)
             at = min(self._stretches[number].target[1] + place - self._stretches[number].source[1], following)
         else:
-            at = self._behind_word(self._stretches[number], place)
-        for low, high in parent.taken.get(number, ()):
-            at = high if low < at < high else at
+            at = self._behind_word(number, place)
+        taken = parent.taken.get(number, [])
+        before = bisect_left(taken, (at, at)) - 1
+        if before >= 0 and taken[before][0] < at:
+            at = max(at, taken[before][1])
         return min(max(at, parent.range[0]), parent.range[1])
 
-    def _behind_word(self, stretch: Stretch, place: int) -> int:
-        before = [(word.source[1], word.target[1]) for word in stretch.words if word.source and word.source[1] <= place]
-        at = max(before)[1] if before else stretch.target[0]
+    def _behind_word(self, number: int, place: int) -> int:
+        said = self._links(number).said_before(place)
+        at = self._stretches[number].target[0] if said is None else said
         blank = self._text[place - 1 : place].isspace() and self._translation[at : at + 1].isspace()
         return at + blank
+
+
+class _Links:
+    """The places in the text that the words of a stretch are linked to, in order, so that a node need not ask every word."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        linked = [(place, number) for number, word in enumerate(words) for place in (word.source, *word.also) if place]
+        self._linked = sorted(linked)
+        self._begins = [place[0] for place, _ in self._linked]
+        self._ends = list(accumulate((place[1] for place, _ in self._linked), max))  # of all so far
+        self._said = sorted((word.source[1], word.target[1]) for word in words if word.source)
+
+    def of(self, own: _Own) -> list[int]:
+        """The numbers of the words that are linked to a node."""
+        first, last = bisect_right(self._ends, own[0]), bisect_left(self._begins, own[1])
+        return [number for place, number in self._linked[first:last] if _belongs(place, own)]
+
+    def said_before(self, place: int) -> int | None:
+        """Where the word ends that renders the last one before a place of the text."""
+        found = bisect_left(self._said, (place + 1,))
+        return self._said[found - 1][1] if found else None
 
 
 def _vote(word: Word, own: _Own) -> int:

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Self
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -39,8 +39,11 @@ class Surfaces:
         self.openings = frozenset(number for number, one in enumerate(last) if one and (one.isspace() or one in _OPENINGS))
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer) -> Self:
-        return cls(_bytes_of_pieces(tokenizer))
+    def of(cls, tokenizer: Tokenizer) -> Surfaces:
+        """Those of a tokenizer, made once as long as it is there: a large vocabulary takes tenths of a second."""
+        if tokenizer not in _KNOWN:
+            _KNOWN[tokenizer] = cls(_bytes_of_pieces(tokenizer))
+        return _KNOWN[tokenizer]
 
     @cached_property
     def spoiling(self) -> Tensor:
@@ -62,6 +65,9 @@ class Surfaces:
     @cached_property
     def folded(self) -> PieceTable:
         return PieceTable([folded(text) for text in self._texts])
+
+
+_KNOWN: WeakKeyDictionary[Tokenizer, Surfaces] = WeakKeyDictionary()
 
 
 class PieceTable:

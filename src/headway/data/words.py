@@ -39,24 +39,32 @@ def squeezed(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """In small letters, with as many characters as before."""
+    """In small letters, with as many characters as before; a sigma at the end of a word is as any other."""
     lower = text.lower()
-    if len(lower) == len(text) and "\u03c2" not in lower:  # a small sigma depends on where it stands
-        return lower
-    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
+    if len(lower) != len(text):
+        lower = "".join(small if len(small := letter.lower()) == 1 else letter for letter in text)
+    return _one_sigma(lower)
+
+
+def _one_sigma(text: str) -> str:
+    return text.replace("\u03c2", "\u03c3")
 
 
 def minds_case(term: str) -> bool:
     """Whether it is meant as it is written: it has a capital. Others are found in capitals, too."""
-    return folded(term) != term
+    return folded(term) != _one_sigma(term)
 
 
-def whole_words(term: str, text: str) -> Iterator[int]:
-    """Where a term stands as whole words, without overlaps; both squeezed, and folded where case does not matter."""
-    place = text.find(term)
+def whole_words(term: str, text: str, start: int = 0) -> Iterator[int]:
+    """Where a term stands as whole words, without overlaps; both squeezed, and folded where case does not matter.
+
+    Args:
+        start: the first place where it may begin.
+    """
+    place = text.find(term, start)
     while place >= 0:
         end = place + len(term)
-        whole = not joined(text[place - 1 : place], term[0]) and not joined(term[-1], text[end : end + 1])
+        whole = not joined(text[place - 1 : place] if place else "", term[0]) and not joined(term[-1], text[end : end + 1])
         if whole:
             yield place
         place = text.find(term, end if whole else place + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ class Conditions:
     def missed(self, text: str) -> Iterator[str]:
         """The phrases that do not stand in an answer, once for each time that they should."""
         seen = squeezed(text.strip())
-        for phrase in dict.fromkeys(self.phrases):
-            own = squeezed(phrase.text)
-            missing = self.phrases.count(phrase) - sum(1 for _ in whole_words(own, seen))
-            yield from [phrase.text] * max(0, missing)
+        texts = {squeezed(phrase.text): phrase.text for phrase in self.phrases}
+        counts = Counter(squeezed(phrase.text) for phrase in self.phrases)
+        for own, text in texts.items():
+            missing = counts[own] - sum(1 for _ in whole_words(own, seen))
+            yield from [text] * max(0, missing)

@@ -161,12 +161,15 @@ class Decoding:
         )
         steps = _Steps(self.model, source_ids_BS, source_mask_BS, self.context_length)
         logits_BKV = steps.first(start_BT)
-        self._running, before = _Running(search, steps), self._running
-        self._choose(logits_BKV)
-        if before is not None:
-            if self._running is not None:
-                before.join(self._running)
-            self._running = before
+        before, self._running = self._running, _Running(search, steps)
+        try:
+            self._choose(logits_BKV)
+        finally:  # where it fails, those under way go on
+            begun, self._running = self._running, before
+        if before is None:
+            self._running = begun
+        elif begun is not None:
+            before.join(begun)
         return sentences
 
     def _bind(self, sentences: list[Sentence], conditions: Sequence[Conditions | None] | None) -> None:

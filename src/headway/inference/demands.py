@@ -20,6 +20,7 @@ from torch import Tensor
 from headway.data.surfaces import Surfaces
 
 NONE = -1
+MOST_PHRASES = 32  # different ones in one answer: each costs time at every step of every beam
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Demand:
 
     Args:
         phrases: each as often as it must come. written: ids that the answer begins with.
-        limit: tokens that it may add to them. Phrases for which there is no room are left out, the last ones first.
+        limit: tokens that it may add to them. Phrases for which there is no room are left out, the last ones first, and so are
+            those beyond MOST_PHRASES. Phrases that are written the same way are one.
         beams: of the search.
     """
 
@@ -70,20 +72,19 @@ class Demand:
         self._begins, self._ends, self._openings = surfaces.begins, surfaces.ends, surfaces.openings
         self._spoiling = surfaces.spoiling
         self._eos_id, self._beams = eos_id, beams
-        distinct = list(dict.fromkeys(phrases))
-        self._costs = [min(map(len, self._anywhere(phrase.variants))) for phrase in distinct]
+        distinct = list(dict.fromkeys(phrase.variants for phrase in phrases))[:MOST_PHRASES]
+        self._costs = [min(map(len, self._anywhere(variants))) for variants in distinct]
         self._children: list[dict[int, int]] = [{}]
         self._phrase_of: list[int] = [NONE]
         self._below: list[list[tuple[int, int]]] = [[]]  # phrases that a node leads to, and the tokens to their ends
         self._path: list[tuple[int, ...]] = [()]
-        for number, phrase in enumerate(distinct):
-            for variant in phrase.variants:
+        for number, variants in enumerate(distinct):
+            for variant in variants:
                 self._plant(number, variant)
         self._fallback = [self._otherwise(path) for path in self._path]
         counts = [0] * len(distinct)
         start = self._begun(counts, written)
-        for phrase in phrases:
-            number = distinct.index(phrase)
+        for number in [distinct.index(phrase.variants) for phrase in phrases if phrase.variants in distinct]:
             counts[number] += 1
             if self.tokens_missing(self._begun(counts, written)) > limit:
                 counts[number] -= 1

@@ -26,11 +26,10 @@ class Forbidden:
     def __init__(self, surfaces: Surfaces, texts: Iterable[str]) -> None:
         wanted = sorted({text for one in texts if (text := squeezed(one.strip()))})
         self._surfaces = surfaces
-        exact, others = [text for text in wanted if minds_case(text)], [text for text in wanted if not minds_case(text)]
+        exact, others = [text for text in wanted if minds_case(text)], [folded(text) for text in wanted if not minds_case(text)]
         self._sides = [_Side(surfaces.exact, exact, fold=False)] if exact else []
         self._sides += [_Side(surfaces.folded, others, fold=True)] if others else []
         self._longest = max(map(len, wanted), default=0)
-        self._known: dict[tuple[frozenset[tuple[str, bool]], ...], Tensor] = {}
 
     def found_in(self, text: str) -> bool:
         """Whether a text has one of them."""
@@ -38,30 +37,33 @@ class Forbidden:
 
     def at_the_end_of(self, ids: Sequence[int]) -> bool:
         """Whether what has been written ends with one of them."""
-        content = self._surfaces.content(ids[-4 * self._longest - 8 :])
-        text = squeezed(content.decode("utf-8", "replace").strip())[-self._longest - 1 :]
+        text = _shown(self._tail(ids))
         return any(side.at_the_end_of(text) for side in self._sides)
 
     def after(self, ids: Sequence[int]) -> Tensor:
         """The pieces [n] that may not follow these."""
-        content = self._surfaces.content(ids[-4 * self._longest - 8 :])
-        text = content.decode("utf-8", "replace")
-        blank, text = text[-1:].isspace(), squeezed(text.strip())[-self._longest - 1 :]
-        key = tuple(frozenset(side.begun(text, blank, self._longest)) for side in self._sides)
-        if key not in self._known:
-            found = {
-                number for side, begun in zip(self._sides, key, strict=True) for one in begun for number in side.ending(*one)
-            }
-            self._known[key] = torch.tensor(sorted(found), dtype=torch.long)
-        if not _within_character(content):
-            return self._known[key]
-        more = [number for number in self._surfaces.going_on if self._completes(content, number)]
-        return torch.cat((self._known[key], torch.tensor(more, dtype=torch.long)))
+        content = self._tail(ids)
+        text, blank = _shown(content), content.decode("utf-8", "replace")[-1:].isspace()
+        found = [side.ending(*begun) for side in self._sides for begun in side.begun(text, blank, self._longest)]
+        if open_bytes := _within_character(content):
+            before = _shown(content[:-open_bytes])
+            more = [number for number in self._surfaces.going_on if self._completes(content, number, len(before))]
+            found.append(torch.tensor(more, dtype=torch.long))
+        return torch.cat(found) if found else torch.tensor([], dtype=torch.long)
 
-    def _completes(self, content: bytes, number: int) -> bool:
-        """Whether a piece that goes on within a character completes a text."""
-        own = self._surfaces.bytes_of_piece[number]
-        return self.found_in((content + own).decode("utf-8", "replace")[-self._longest - len(own) - 1 :])
+    def _tail(self, ids: Sequence[int]) -> bytes:
+        """So much of the end of what has been written that a text could have begun in it, however many blanks it has."""
+        count = 4 * self._longest + 8
+        while True:
+            content = self._surfaces.content(ids[-count:])
+            if count >= len(ids) or len(_shown(content)) > self._longest + 4:  # the first character may be cut, in up to 3 parts
+                return content
+            count *= 2
+
+    def _completes(self, content: bytes, number: int, written: int) -> bool:
+        """Whether a piece that goes on within a character completes a text, behind so many squeezed characters."""
+        text = _shown(content + self._surfaces.bytes_of_piece[number])
+        return any(side.found_in(text, behind=written) for side in self._sides)
 
 
 class _Side:
@@ -73,13 +75,15 @@ class _Side:
     def __init__(self, table: PieceTable, texts: list[str], *, fold: bool) -> None:
         self._table, self._fold, self._texts = table, fold, texts
         self._going_on: dict[str, list[str]] = {}
+        self._known: dict[tuple[str, bool], Tensor] = {}
         for text in texts:
             for end in range(1, len(text)):
                 self._going_on.setdefault(text[:end], []).append(text)
 
-    def found_in(self, text: str) -> bool:
+    def found_in(self, text: str, behind: int = 0) -> bool:
+        """Whether one of them ends behind so many characters of a text."""
         text = folded(text) if self._fold else text
-        return any(next(whole_words(one, text), None) is not None for one in self._texts)
+        return any(next(whole_words(one, text, max(0, behind + 1 - len(one))), None) is not None for one in self._texts)
 
     def at_the_end_of(self, text: str) -> bool:
         text = folded(text) if self._fold else text
@@ -94,8 +98,13 @@ class _Side:
             if text[start:] in self._going_on and not joined(text[start - 1 : start] if start else "", text[start]):
                 yield text[start:], blank
 
-    def ending(self, begun: str, blank: bool) -> Iterable[int]:
-        """Pieces that complete a text which has begun so."""
+    def ending(self, begun: str, blank: bool) -> Tensor:
+        """The pieces [n] that complete a text which has begun so."""
+        if (begun, blank) not in self._known:
+            self._known[begun, blank] = torch.tensor(sorted(set(self._completing(begun, blank=blank))), dtype=torch.long)
+        return self._known[begun, blank]
+
+    def _completing(self, begun: str, *, blank: bool) -> Iterable[int]:
         if not begun:
             yield from self._whole(within=blank)
         for text in self._going_on.get(begun, ()) if begun else ():
@@ -120,11 +129,15 @@ class _Side:
                     yield number
 
 
-def _within_character(content: bytes) -> bool:
-    """Whether the last character of UTF-8 is not complete."""
+def _shown(content: bytes) -> str:
+    return squeezed(content.decode("utf-8", "replace").strip())
+
+
+def _within_character(content: bytes) -> int:
+    """How many bytes of UTF-8 its last character has that is not complete; 0: it is."""
     for back, value in enumerate(reversed(content[-3:]), 1):
         if value >= 0xC0:
-            return back < (2 if value < 0xE0 else 3 if value < 0xF0 else 4)
+            return back if back < (2 if value < 0xE0 else 3 if value < 0xF0 else 4) else 0
         if value < 0x80:
-            return False
-    return False
+            return 0
+    return 0

@@ -151,6 +151,7 @@ class Predictor:
         self._keeps_end = config.task == "dialogue"  # what was said last is what is answered
         self._asked: tuple[str | None, str | None] = (None, None)  # into which language, and from which
         self._others: dict[tuple[str | None, str | None], Predictor] = {}  # the same, asked for other languages
+        self._wish_readers: dict[tuple[str | None, str | None], WishReader] = {}  # by direction, of all settings
 
     def predict(
         self,
@@ -188,7 +189,6 @@ class Predictor:
             other = copy.copy(self)
             other._asked = (to, from_)
             other._ends = other._choose_ends()
-            other.__dict__.pop("_wish_reader", None)
             other._translator = self._translator  # its weights are laid out once
             self._others[to, from_] = other
         return self._others[to, from_]
@@ -309,10 +309,13 @@ class Predictor:
         read = source if isinstance(source, str) else self._loaded.tokenizers.source.decode(source)
         return self._wish_reader.conditions(asked, read)
 
-    @cached_property
+    @property
     def _wish_reader(self) -> WishReader:
-        ends = self._ends
-        return WishReader(self._loaded.tokenizers, ends.source_steps, ends.target_steps, ends.longest)
+        if self._asked not in self._wish_readers:
+            ends = self._ends
+            reader = WishReader(self._loaded.tokenizers, ends.source_steps, ends.target_steps, ends.longest)
+            self._wish_readers[self._asked] = reader
+        return self._wish_readers[self._asked]
 
     def join(self, decoding: Decoding, readings: Sequence[Source], numbers: Sequence[int]) -> list[Sentence]:
         conditions = [source.conditions for source in readings]

@@ -18,7 +18,7 @@ from headway.inference.conditions import Conditions
 from headway.inference.demands import Phrase
 from headway.inference.forbidden import Forbidden
 
-KEPT = 64  # glossaries, and lists of forbidden texts, that are kept ready
+KEPT = 4  # glossaries, and lists of forbidden texts, that are kept ready
 _APART = ("。", "(", ",", "\n")  # behind one of these a phrase is cut into pieces as it is without a blank before it
 
 
@@ -36,9 +36,6 @@ class Wish:
 
     def __bool__(self) -> bool:
         return bool(self.glossary or self.forbidden or self.prefix.strip())
-
-
-NO_WISH = Wish()
 
 
 def wish(glossary: Mapping[str, str] | None = None, forbidden: Sequence[str] | None = None, prefix: str = "") -> Wish:
@@ -104,9 +101,9 @@ class WishReader:
     """
 
     def __init__(self, tokenizers: Tokenizers, source: Preprocessor, target: Preprocessor, longest: int) -> None:
-        self._target, self._source_steps, self._target_steps = tokenizers.target, source, target
+        self._source, self._target = tokenizers.source, tokenizers.target
+        self._source_steps, self._target_steps = source, target
         self._longest = longest
-        self._surfaces = Surfaces.of(tokenizers.target)
         self._terms = lru_cache(KEPT)(self._read_terms)
         self._bar = lru_cache(KEPT)(self._read_forbidden)
 
@@ -115,11 +112,11 @@ class WishReader:
         if not asked:
             return None
         bar = self._bar(asked.forbidden) if asked.forbidden else None
-        phrases = self._terms(asked.glossary).demanded(source) if asked.glossary else ()
+        phrases = self._terms(asked.glossary).demanded(self._source.normalize(source)) if asked.glossary else ()
         if bar is not None and any(bar.found_in(one.text) for one in phrases):
             problem = "a translation of the glossary has a text that is forbidden"
             raise UsageError(problem, where="glossary", remedy="forbid it no more, or choose another translation")
-        return Conditions(self._surfaces, self._prefix(asked.prefix, bar), phrases, bar)
+        return Conditions(Surfaces.of(self._target), self._prefix(asked.prefix, bar), phrases, bar)
 
     def _prefix(self, prefix: str, bar: Forbidden | None) -> tuple[int, ...]:
         text = self._target_steps.apply(prefix)
@@ -142,12 +139,12 @@ class WishReader:
         for number, text in enumerate(written, 1):
             if is_blank(text):
                 raise UsageError(f"forbidden text {number} is blank", where="forbidden", remedy="leave it out")
-        return Forbidden(self._surfaces, written)
+        return Forbidden(Surfaces.of(self._target), written)
 
     def _read_terms(self, glossary: tuple[tuple[str, str], ...]) -> _Terms:
         terms = _Terms()
         for number, (term, translation) in enumerate(glossary, 1):
-            wanted = squeezed(self._source_steps.apply(term).strip())
+            wanted = squeezed(self._source.normalize(self._source_steps.apply(term)).strip())
             if is_blank(wanted):
                 raise UsageError(f"term {number} of the glossary is blank", where="glossary", remedy="leave it out")
             if not terms.add(wanted, self._phrase(translation, number)):
@@ -156,7 +153,7 @@ class WishReader:
         return terms
 
     def _phrase(self, translation: str, number: int) -> Phrase:
-        text, encode = self._target_steps.apply(translation).strip(), self._target.encode
+        text, encode = self._target.normalize(self._target_steps.apply(translation)).strip(), self._target.encode
         if is_blank(text):
             raise UsageError(f"the translation of term {number} is blank", where="glossary", remedy="write one")
         ways = [encode(text), encode(f" {text}")]

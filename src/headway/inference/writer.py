@@ -83,6 +83,7 @@ class Writer:
         """The same model with other settings of `decoding`. Raises UsageError for one that is not valid."""
         other = copy.copy(self)
         other.options = decoding_options(self._config, {**self.options.model_dump(), **decoding})
+        other._wish_reader = self._wish_reader  # what it has read of wishes is read once
         return other
 
     def predict(self, prompts: Sequence[str], *, forbidden: Sequence[str] | None = None, **asked: Any) -> list[str]:
