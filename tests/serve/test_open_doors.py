@@ -93,7 +93,7 @@ def test_the_time_tells_nothing_of_a_key(monkeypatch: pytest.MonkeyPatch) -> Non
     keys = [f"{number}{KEY}" for number in range(5)]
     service = Service({}, Limits())
     own = guards.Guards(
-        lambda *_: None, hosts=(), keys=keys, limits=service.limits, metrics=service.metrics, journal=service.journal
+        lambda *_: None, hosts=(), keys=guards.Keys(keys), limits=service.limits, metrics=service.metrics, journal=service.journal
     )  # type: ignore[arg-type, return-value]
     for given, good in ((keys[0], True), (keys[4], True), ("x" * 25, False)):
         compared.clear()
