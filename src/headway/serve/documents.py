@@ -58,7 +58,7 @@ async def translate(
     _refuse_heavy(texts, most)
     try:
         async with asyncio.timeout(service.limits.seconds):
-            documents = await asyncio.to_thread(_taken_apart, make, texts, most - asked.sentences)
+            documents = await asyncio.to_thread(_taken_apart, make, texts, Asked(asked.sentences), most)
             rounds: list[list[list[list[Answer]]]] = [[] for _ in texts]
             while any(questions := await asyncio.to_thread(lambda: [document.questions() for document in documents])):
                 every = [question for of_one in questions for question in of_one]
@@ -86,12 +86,12 @@ def _refuse_heavy(texts: Sequence[str], sentences: int) -> None:
     refuse_many("tags, lines and stops", sum(text.count(mark) for text in texts for mark in MARKED), MARKS * sentences)
 
 
-def _taken_apart(make: Callable[[str], Document], texts: Sequence[str], most: int) -> list[Document]:
+def _taken_apart(make: Callable[[str], Document], texts: Sequence[str], asked: Asked, most: int) -> list[Document]:
     """One after another, until they ask more than may be asked. Raises Problem."""
-    found, counted = [], Asked()
+    found = []
     for text in texts:
         found.append(make(text))
-        counted.add(len(found[-1].questions()), most)
+        asked.add(len(found[-1].questions()), most)
     return found
 
 
