@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from running import in_a_loop
 from starlette.testclient import TestClient
 
-from headway.serve import documents, libretranslate_routes
+from headway.serve import documents, file_routes, libretranslate_routes
 from headway.serve.app import build_app
 from headway.serve.limits import Limits
 from headway.serve.openai_answers import Counted, Cut, as_told
@@ -84,7 +84,7 @@ def test_no_more_is_taken_apart_than_may_be_asked(monkeypatch: pytest.MonkeyPatc
     assert len(made) == 2
 
 
-@pytest.mark.parametrize("text", ["<p>1" * 200, "1\n" * 200, "1. " * 200, "7" * 6000])
+@pytest.mark.parametrize("text", ["<p>1" * 100, "1\n" * 100, "1. " * 100, "7" * 6000])
 def test_nor_what_asks_nothing_and_has_many_parts(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "Document", lambda *_, **__: pytest.fail("it is taken apart"))
     with pytest.raises(Problem, match="more than"):
@@ -208,3 +208,31 @@ def test_other_sites_make_no_server_compute(tmp_path: Any, headers: dict[str, st
     assert asks.get("/languages", headers=headers).status_code == 200
     locked = client(service(mt=Translator()), tmp_path, keys=[KEY])
     assert locked.post("/translate", data={**form, "api_key": KEY}, headers=headers).status_code == 200
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_is_held_once(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[file_routes.StrictRequest] = []
+
+    class Seen(file_routes.StrictRequest):
+        def __init__(self, *told: Any) -> None:
+            super().__init__(*told)
+            asked.append(self)
+
+    class Listener(Translator):
+        async def ask(self, job: dict[str, Any], _: Any = None) -> list[dict[str, Any]]:
+            assert job["content"] == b"said"
+            assert not hasattr(asked[-1], "_body")
+            return [{"text": "said"}]
+
+    monkeypatch.setattr(file_routes, "StrictRequest", Seen)
+    of = service(mt=Listener())
+    of.pools["mt"].facts |= {"task": "speech_recognition", "reads": "audio", "language": "en"}
+    asks = client(of, tmp_path)
+    given = {"files": {"file": ("a.wav", b"said")}, "data": {"model": "mt", "response_format": "text"}}
+    assert asks.post("/v1/audio/transcriptions", **given).text == "said\n"
+    given["data"]["model"] = "none"
+    answer = asks.post("/v1/audio/transcriptions", **given)
+    assert (answer.status_code, answer.headers.get("connection")) == (404, None)  # all of it is read

@@ -55,7 +55,8 @@ async def translate(
     pieces = (service.pool(model).facts or {}).get("max_length", USUAL_PIECES)
     make = partial(Document, source=source, target=target, form=form, pieces=pieces)
     most = service.limits.sentences
-    _refuse_heavy(texts, most)
+    ranks = job["decoding"].get("n_best", 1)
+    _refuse_heavy(texts, ranks, most)
     try:
         async with asyncio.timeout(service.limits.seconds):
             documents = await asyncio.to_thread(_taken_apart, make, texts, Asked(asked.sentences), most)
@@ -69,10 +70,9 @@ async def translate(
                 for document, told, of_one in zip(documents, rounds, questions, strict=True):
                     told.append([next(answers) for _ in of_one])
                     document.answer([best[0] for best in told[-1]])
-            others = range(1, job["decoding"].get("n_best", 1))
             return await asyncio.to_thread(
                 lambda: [
-                    [document.translation(), *(_again(make(text), told, rank) for rank in others)]
+                    [document.translation(), *(_again(make(text), told, rank) for rank in range(1, ranks))]
                     for document, text, told in zip(documents, texts, rounds, strict=True)
                 ]
             )
@@ -80,10 +80,12 @@ async def translate(
         raise service.too_long() from None
 
 
-def _refuse_heavy(texts: Sequence[str], sentences: int) -> None:
-    """What costs much to be taken apart, though it may ask nothing. Raises Problem."""
+def _refuse_heavy(texts: Sequence[str], ranks: int, sentences: int) -> None:
+    """What costs much to be taken apart, and again for each rank, though it may ask nothing. Raises Problem."""
     refuse_many("characters of all texts", sum(map(len, texts)), CHARACTERS * sentences)
-    refuse_many("tags, lines and stops", sum(text.count(mark) for text in texts for mark in MARKED), MARKS * sentences)
+    marks = sum(text.count(mark) for text in texts for mark in MARKED)
+    told = " times answers" * (ranks > 1)
+    refuse_many(f"tags, lines and stops{told}", ranks * marks, MARKS * sentences)
 
 
 def _taken_apart(make: Callable[[str], Document], texts: Sequence[str], asked: Asked, most: int) -> list[Document]:
