@@ -65,7 +65,7 @@ def test_more_sentences_than_may_wait_are_answered_one_after_another(server: Run
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"texts": ["a dog .\n" * 81], "format": "text"}, "81 sentences, more than 80"),
+        ({"texts": ["a dog .\n" * 81], "format": "text"}, "sentences: 81, more than 80"),
         ({"texts": ["a dog ."], "format": "text", "details": True}, "details: is of sentences"),
         ({"texts": ["a dog ."], "format": "text", "decoding": {"n_best": 2}}, "decoding.n_best: is of sentences"),
         ({"texts": ["a dog ."], "format": "pdf"}, "format"),

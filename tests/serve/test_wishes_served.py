@@ -71,7 +71,7 @@ def test_one_that_cannot_be_asked_takes_no_other_with_it(translator: Any, run_of
 @pytest.fixture(scope="module")
 def server(run_of: RunOf) -> Iterator[Running]:
     named = [f"mt={run_of('translation')}", f"mood={run_of('classification')}"]
-    limits = ["limits.texts=8", "limits.terms=3", "limits.term_characters=30"]
+    limits = ["limits.texts=8", "limits.terms=3", "limits.term_characters=30", "limits.wishes=100"]
     with Running(*named, *limits, "--workers", "1", "--threads", "1", "decoding.precision=fp32") as running:
         yield running
 
@@ -101,9 +101,12 @@ def test_what_has_no_room_is_named(server: Running, words: list[str]) -> None:
     [
         ({"glossary": {"a": "b", "c": "d", "e": "f", "g": "h"}}, "glossary: 4, more than 3"),
         ({"forbidden": ["a", "b", "c", "d"]}, "forbidden: 4, more than 3"),
-        ({"glossary": {"a": "x" * 31}}, "glossary: a text of 31 characters, more than 30"),
-        ({"glossary": {"x" * 31: "a"}}, "glossary: a text of 31 characters, more than 30"),
-        ({"prefixes": ["x" * 31]}, "prefixes: a text of 31 characters, more than 30"),
+        ({"glossary": {"a": "x" * 31}}, "glossary: 31 characters, more than 30"),
+        ({"glossary": {"x" * 31: "a"}}, "glossary: 31 characters, more than 30"),
+        ({"prefixes": ["x" * 31]}, "prefixes: 31 characters, more than 30"),
+        ({"texts": ["a"] * 4, "forbidden": ["x" * 26]}, "104, more than 100"),
+        ({"texts": ["a"] * 4, "glossary": {"x": "x" * 25}}, "104, more than 100"),
+        ({"texts": ["a\n" * 4], "format": "text", "forbidden": ["x" * 26]}, "104, more than 100"),
         ({"prefixes": ["a", "b"]}, "prefixes: 2 of them for 1 texts"),
         ({"prefixes": "a"}, "prefixes"),
         ({"glossary": ["a"]}, "glossary"),

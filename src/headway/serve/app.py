@@ -50,7 +50,9 @@ def build_app(
         app.include_router(routes.router)
     for kind, handle in ((Problem, _problem), (RequestValidationError, _mistakes), (HTTPException, _http), (Exception, _fault)):
         app.add_exception_handler(kind, cast(Any, handle))
-    app.add_middleware(Guards, hosts=hosts, keys=keys, limits=service.limits, metrics=service.metrics, journal=service.journal)
+    app.add_middleware(
+        Guards, hosts=hosts, keys=app.state.keys, limits=service.limits, metrics=service.metrics, journal=service.journal
+    )
     return app
 
 

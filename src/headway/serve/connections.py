@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LONGEST_HEAD = 32 * 1024
 LONGEST_URL = 8 * 1024
+LONGEST_REST = 1 << 20  # of a body that goes on after its answer
 MOST_HEADERS = 100
 
 
@@ -20,7 +21,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head_bytes = 0
+        self._in_head, self._bytes = False, 0  # since a request began, or a part of a body that somebody waits for
         self._unread: asyncio.TimerHandle | None = None
         self._headless: asyncio.TimerHandle | None = self.loop.call_later(self.seconds, self._give_up)
 
@@ -28,25 +29,40 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_clocks()
         super().connection_lost(exc)
 
-    def eof_received(self) -> None:
-        """Who has said all that it will say may still read; who has said nothing yet is gone."""
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
-
     def data_received(self, data: bytes) -> None:
-        if self._headless is not None:
-            self._head_bytes += len(data)
+        self._bytes += len(data)
         super().data_received(data)
-        if self._headless is not None and self._head_bytes > LONGEST_HEAD:
+        if self._is_answered() and self._headless is None:  # uvicorn's own clock stops at the first byte
+            self._headless = self.loop.call_later(self.seconds, self._give_up)
+        if not self._in_head and self._is_answered():
+            if self._bytes > LONGEST_REST:
+                self.transport.close()
+        elif self._bytes > LONGEST_HEAD:
             long_url = len(getattr(self, "url", b"")) > LONGEST_URL
             self._refuse(b"414 URI Too Long" if long_url else b"431 Request Header Fields Too Large")
 
+    def _is_answered(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_head = True
+        if self.cycle is not None:
+            self._bytes = 0
         if self._headless is None:
-            self._headless, self._head_bytes = self.loop.call_later(self.seconds, self._give_up), 0
+            self._headless = self.loop.call_later(self.seconds, self._give_up)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # nobody reads trailers
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._is_answered():
+            self._bytes = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
+        self._in_head, self._bytes = False, 0
         if self._headless is not None:
             self._headless.cancel()
             self._headless = None
@@ -86,15 +102,17 @@ class BoundedProtocol(HttpToolsProtocol):
                 clock.cancel()
 
     def _give_up(self) -> None:
-        if self._head_bytes:
+        if self._in_head:
             self._refuse(b"408 Request Timeout")
         else:
             self.transport.close()
 
     def _refuse(self, status: bytes) -> None:
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:  # else amid an answer
             self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-            self.transport.close()
+        self.transport.close()
 
 
 class _Deaf:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from headway.serve.bounds import refuse_long
 from headway.serve.corrections import Corrected, Corrections, Labels, record
 from headway.serve.limits import Limits
 from headway.serve.predict_routes import Language, Name
@@ -33,9 +34,7 @@ class Correction(BaseModel):
     def refuse_long(self, limits: Limits) -> None:
         """Raises Problem."""
         for name in ("text", "answer", "correction"):
-            if (length := len(getattr(self, name))) > limits.characters:
-                problem = f"{name}: {length:,} characters, more than {limits.characters:,}"
-                raise Problem(422, "too_long_text", problem, "cut it into several")
+            refuse_long(name, [getattr(self, name)], limits.characters)
 
 
 class Saved(BaseModel):

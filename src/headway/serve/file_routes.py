@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from headway.serve.bounds import refuse_long
 from headway.serve.predict_routes import Answered, Name
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
@@ -36,7 +37,7 @@ class _FileRoute(APIRoute):
                 with service.file():
                     return await handle(strict)
             except Problem as problem:
-                problem.closes = not hasattr(strict, "_body")  # the rest of it is not read
+                problem.closes = not strict.whole  # the rest of it is not read
                 raise
 
         return strictly
@@ -66,9 +67,7 @@ async def predict_file(request: Request, model: Name, beside: Annotated[Beside, 
     """Labels, captions, answers to a question, transcripts. The body is the file; what it is, its first bytes say."""
     service: Service = request.app.state.service
     facts = _reader_of_files(service, model)
-    if len(beside.text) > service.limits.characters:
-        problem = f"text: {len(beside.text):,} characters, more than {service.limits.characters:,}"
-        raise Problem(422, "too_long_text", problem, "cut it")
+    refuse_long("text", [beside.text], service.limits.characters)
     if bool(beside.text.strip()) != bool(facts["text_beside"]):
         told = "the model reads one beside the file" if facts["text_beside"] else "the model reads none beside the file"
         raise Problem(422, "not_valid", f"text: {told}", "GET /models tells which do")
@@ -139,6 +138,7 @@ async def _form(request: Request) -> tuple[Transcription, bytes]:
     await request.body()
     try:
         async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES) as form:
+            del request._body  # the form has it now
             items = form.multi_items()
             content = [await value.read() for name, value in items if isinstance(value, UploadFile) and name == "file"]
     except HTTPException:

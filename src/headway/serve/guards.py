@@ -57,15 +57,15 @@ class Guards:
     """
     Args:
         hosts: names that the server is asked by; a page of elsewhere that has its name point here knows none of them.
-        keys: one of which a request must carry; empty: anybody may come in.
+        keys: one of which a request must carry; of none: anybody may come in.
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: Collection[str], keys: Collection[str], limits: Limits, metrics: Metrics, journal: Journal
+        self, app: ASGIApp, *, hosts: Collection[str], keys: Keys, limits: Limits, metrics: Metrics, journal: Journal
     ) -> None:
         self.app, self.limits, self.metrics, self.journal = app, limits, metrics, journal
         self.hosts = {host.lower() for host in hosts}
-        self.keys = Keys(keys)
+        self.keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,10 +95,11 @@ class Guards:
     def _look_at(self, scope: Scope) -> None:
         """Raises Problem."""
         headers = Headers(scope=scope)
-        host = headers.get("host", "").lower()
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if "*" not in self.hosts and name not in self.hosts:
+        if not self._is_own(headers.get("host", "")):
             raise Problem(400, "other_host", "this server has another name", "start it with --host-name for each of its names")
+        if not self.keys and scope["method"] not in ("GET", "HEAD") and self._is_of_another_site(headers):
+            problem = "a page of another site asks"  # whose browser sends forms and files without a word before
+            raise Problem(400, "other_site", problem, "ask from a page of this server, or start it with --key-file")
         length, most = headers.get("content-length", "0"), self.limits.bytes_of(scope["path"])
         if not length.isdigit() or int(length[:20]) > most:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
@@ -107,6 +108,17 @@ class Guards:
                 scope[UNPROVED] = True
                 return
             raise Problem(401, "no_key", "an API key is missing or wrong", "send authorization: Bearer KEY")
+
+    def _is_own(self, host: str) -> bool:
+        """Whether a host, with or without a port, is this server."""
+        name, _, port = host.lower().rpartition(":")
+        return "*" in self.hosts or (name if port.isdigit() else host.lower()) in self.hosts
+
+    def _is_of_another_site(self, headers: Headers) -> bool:
+        """What the browser tells of the page that asks; other clients tell nothing."""
+        origin = headers.get("origin")
+        elsewhere = origin is not None and not self._is_own(origin.partition("://")[2])
+        return headers.get("sec-fetch-site") == "cross-site" or elsewhere
 
     def _has_key(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from headway.languages import base_language
 from headway.serve import documents
+from headway.serve.bounds import refuse_long, refuse_many
 from headway.serve.guards import UNPROVED
 from headway.serve.language_names import NAMES
 from headway.serve.limits import CHOICES, Limits
@@ -49,7 +50,7 @@ class _Given(BaseModel):
 class Translate(_Given):
     """Texts, and the languages that they are in and are wanted in."""
 
-    q: str | Annotated[list[str], Field(min_length=1)]
+    q: str | Annotated[list[str], Field(min_length=1, fail_fast=True)]
     source: Code = Field(description="its code, or auto")
     target: Code
     format: Literal["text", "html"] = "text"
@@ -128,14 +129,16 @@ async def translate(request: Request) -> dict[str, Any]:
     asked = await _read(request, Translate)
     service: Service = request.app.state.service
     texts = [asked.q] if isinstance(asked.q, str) else asked.q
-    _refuse_long(texts, service.limits)
+    refuse_many("q", len(texts), service.limits.texts)
+    refuse_long("q", texts, service.limits.characters)
     detected = await _sources(request, texts, asked)
     found: list[list[str]] = [[]] * len(texts)
+    before, shared = documents.Asked(), {"decoding": _decoding(asked)}
     for source in dict.fromkeys(one.language for one in detected):
         places = [place for place, one in enumerate(detected) if one.language == source]
         model, of, to = _model(service, source, asked.target)
         own = [texts[place] for place in places]
-        several = await documents.translate(service, model, own, asked.format, {"decoding": _decoding(asked)}, to, of)
+        several = await documents.translate(service, model, own, asked.format, shared, to, of, before)
         for place, translations in zip(places, several, strict=True):
             found[place] = translations
     answer: dict[str, Any] = {"translatedText": [best for best, *_ in found]}
@@ -151,7 +154,7 @@ async def detect(request: Request) -> list[Detected]:
     """Among the languages of this server's translators, the likeliest first."""
     asked = await _read(request, Detect)
     service: Service = request.app.state.service
-    _refuse_long([asked.q], service.limits)
+    refuse_long("q", [asked.q], service.limits.characters)
     known = {code for _, source, target in _directions(service) for code in (source, target)}
     return await _ranked(request, asked.q, sorted(known))
 
@@ -190,13 +193,6 @@ def _form(content: bytes, limits: Limits) -> dict[str, Any]:
     return {**fields, "q": texts if len(texts) > 1 else texts[0]} if texts else fields
 
 
-def _refuse_long(texts: Sequence[str], limits: Limits) -> None:
-    if len(texts) > limits.texts:
-        raise Problem(422, "too_many", f"q: {len(texts):,} texts, more than {limits.texts:,}", "send fewer at a time")
-    if (longest := max(map(len, texts))) > limits.characters:
-        raise Problem(422, "too_long_text", f"q: {longest:,} characters, more than {limits.characters:,}", "send it in parts")
-
-
 def _decoding(asked: Translate) -> dict[str, Any]:
     """As the model was trained to be asked; alternatives are found by beams."""
     several = 1 + asked.alternatives
@@ -207,8 +203,8 @@ def _decoding(asked: Translate) -> dict[str, Any]:
 
 
 def _directions(service: Service) -> list[tuple[str, str, str]]:
-    """Model, what it reads, what it writes: of every translator, in the order in which they were named."""
-    facts = {name: pool.facts or {} for name, pool in service.pools.items()}
+    """Model, what it reads, what it writes: of every translator, in order. Raises Problem while one is loaded."""
+    facts = {name: service.pool(name).facts or {} for name in service.pools}
     translators = {name: known for name, known in facts.items() if known.get("task") == "translation" and known.get("decodes")}
     return [(name, source, target) for name, known in translators.items() for source, target in known["directions"]]
 

@@ -19,6 +19,7 @@ class Limits:
         texts: of a request. characters: of a text. sentences: of all documents of a request.
         explained: characters of a text whose answer is explained.
         terms: of a glossary, and texts that a request forbids. term_characters: of each, of a translation, and of a prefix.
+        wishes: characters of a glossary and of forbidden texts, times the texts that go to workers with them.
         waiting: texts that are accepted and not answered yet, of a model; more are refused.
         at_a_time: texts that one worker has at the same time; the others wait their turn.
         seconds: until a request is given up. read_seconds: for the head of a request, and for each part of its body.
@@ -35,6 +36,7 @@ class Limits:
     explained: int = 1_000
     terms: int = 200
     term_characters: int = 200
+    wishes: int = 2_000_000
     waiting: int = 512
     at_a_time: int = 64
     seconds: float = 60.0
@@ -69,4 +71,3 @@ CHOICES: dict[str, tuple[float, float]] = {
     "top_p": (0.01, 1),
     "seed": (0, 2**63 - 1),
 }
-METHODS = ("greedy", "beam", "sample")

@@ -25,6 +25,12 @@ class Cut:
         own = text.removeprefix(self.prompt)
         return own[: min(self._places(own), default=len(own))]
 
+    def so_far(self, text: str) -> str:
+        """What is shown of a text that goes on: not its end, where that may become a stop, nor half a character."""
+        shown = self(text).rstrip("\ufffd")
+        begun = (size for stop in self.stops for size in range(1, len(stop)) if shown.endswith(stop[:size]))
+        return shown[: len(shown) - max(begun, default=0)]
+
     def end(self, answer: dict[str, Any]) -> str:
         """Why it ends there: ``length``, it might not be longer; else ``stop``."""
         stopped = bool(self._places(answer["text"].removeprefix(self.prompt)))
@@ -44,10 +50,10 @@ class Counted:
 async def as_told(
     answers: AsyncIterator[str | Best], cut: Cut, event: Callable[[str, str | None], dict[str, Any]]
 ) -> AsyncIterator[dict[str, Any] | Counted]:
-    """An event for what each text adds to what was told, one for the end, and the count; half a character waits for its rest."""
+    """An event for what each text adds to what was told, one for the end, and the count."""
     told = ""
     async for written in answers:
-        now = cut(written if isinstance(written, str) else written[0]["text"]).rstrip("\ufffd")
+        now = cut.so_far(written) if isinstance(written, str) else cut(written[0]["text"]).rstrip("\ufffd")
         if now.startswith(told) and now != told:
             yield event(now[len(told) :], None)
             told = now

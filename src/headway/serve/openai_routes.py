@@ -12,15 +12,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from headway.serve.bounds import refuse_long, refuse_many
 from headway.serve.events import as_events
-from headway.serve.limits import CHOICES, Limits
+from headway.serve.limits import CHOICES
 from headway.serve.openai_answers import Counted, Cut, as_told, chat_logprobs, completion_logprobs, usage
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
 from headway.serve.strict_route import StrictRoute
 
 Number = StrictFloat | StrictInt
-Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=4)]
+Stops = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=4, fail_fast=True)]
 router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=RESPONSES)
 
 
@@ -57,8 +58,10 @@ class _Asked(BaseModel):
     def job(self, most_tokens: int | None) -> dict[str, Any]:
         """Without its text."""
         decoding: dict[str, Any] = {}
-        if (self.temperature is not None and self.temperature > 0) or self.n > 1:
-            decoding = {"method": "sample", "n_best": self.n, "temperature": max(0.01, self.temperature or 1)}
+        warmth = 1 if self.temperature is None else self.temperature
+        narrowed = self.top_p is not None and self.top_p < 1
+        if self.n > 1 or (warmth > 0 and (self.temperature is not None or narrowed)):
+            decoding = {"method": "sample", "n_best": self.n, "temperature": max(0.01, warmth)}
             decoding |= {} if self.top_p is None else {"top_p": max(0.01, self.top_p)}
         elif self.temperature == 0 or self.stream:  # beams change their minds
             decoding = {"method": "greedy", "n_best": 1}
@@ -83,7 +86,7 @@ MostTokens = Annotated[StrictInt, Field(ge=1, le=int(CHOICES["maximum_length"][1
 class Completion(_Asked):
     """A prompt that a language model goes on from; a text for a model of another task that writes."""
 
-    prompt: StrictStr | Annotated[list[StrictStr], Field(min_length=1)]
+    prompt: StrictStr | Annotated[list[StrictStr], Field(min_length=1, fail_fast=True)]
     max_tokens: MostTokens = None
     echo: StrictBool = False
     suffix: None = None
@@ -106,7 +109,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: StrictStr | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    content: StrictStr | Annotated[list[TextPart], Field(min_length=1, max_length=64, fail_fast=True)]
     name: StrictStr | None = None
 
     @property
@@ -117,7 +120,7 @@ class Message(BaseModel):
 class Chat(_Asked):
     """A conversation whose next utterance is wanted."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=256)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=256, fail_fast=True)]
     max_tokens: MostTokens = None
     max_completion_tokens: MostTokens = None
     logprobs: StrictBool = False
@@ -138,7 +141,7 @@ class Embedding(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: StrictStr
-    input: StrictStr | Annotated[list[StrictStr], Field(min_length=1)]
+    input: StrictStr | Annotated[list[StrictStr], Field(min_length=1, fail_fast=True)]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: None = None
     user: StrictStr | None = None
@@ -160,7 +163,8 @@ async def completions(request: Request, asked: Completion) -> Response:
     service: Service = request.app.state.service
     prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
     facts = _writer(service, asked.model)
-    _refuse_long(prompts, service.limits)
+    refuse_many("prompt", len(prompts), service.limits.texts)
+    refuse_long("prompt", prompts, service.limits.characters)
     goes_on = facts["task"] == "language_model" and not asked.echo
     jobs = [{**asked.job(asked.max_tokens), "text": prompt} for prompt in prompts]
     frame = {"id": "cmpl-0", "object": "text_completion", "created": int(time.time()), "model": asked.model}
@@ -188,7 +192,8 @@ async def chat(request: Request, asked: Chat) -> Response:
     service: Service = request.app.state.service
     facts = _writer(service, asked.model)
     said = asked.said
-    _refuse_long(said, service.limits)
+    refuse_many("messages", len(said), service.limits.texts)
+    refuse_long("messages", said, service.limits.characters)
     job = asked.job(asked.max_completion_tokens or asked.max_tokens)
     job |= {"said": said} if facts["task"] == "dialogue" else {"text": said[-1]}
     cut = Cut(said[-1] if facts["task"] == "language_model" else "", asked.stops)
@@ -218,7 +223,8 @@ async def embeddings(request: Request, asked: Embedding) -> Response:
     if facts.get("task") != "sentence_embedding":
         raise Problem(422, "other_task", "model: it makes no vectors", "GET /models tells the task of each")
     texts = [asked.input] if isinstance(asked.input, str) else asked.input
-    _refuse_long(texts, service.limits)
+    refuse_many("input", len(texts), service.limits.texts)
+    refuse_long("input", texts, service.limits.characters)
     answers = await service.ask(asked.model, [{"text": text, "details": True} for text in texts])
     vectors = [best[0]["vector"] for best in answers]
     data = [
@@ -234,13 +240,6 @@ def _writer(service: Service, name: str) -> dict[str, Any]:
     if not facts.get("decodes"):
         raise Problem(422, "other_task", "model: it writes no text in answer to a text", "GET /models tells the task of each")
     return facts
-
-
-def _refuse_long(texts: list[str], limits: Limits) -> None:
-    if len(texts) > limits.texts:
-        raise Problem(422, "too_many", f"{len(texts):,} texts, more than {limits.texts:,}", "send fewer at a time")
-    if longest := max((len(text) for text in texts if len(text) > limits.characters), default=0):
-        raise Problem(422, "too_long_text", f"a text of {longest:,} characters, more than {limits.characters:,}", "cut it")
 
 
 def _base64(vector: list[float]) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from headway.inference.documents import Form
 from headway.serve import documents
+from headway.serve.bounds import refuse_long, refuse_many
 from headway.serve.events import as_events
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
@@ -48,7 +49,7 @@ class Decoding(_Given):
 class Question(Wishes, _Given):
     """Texts for a model: of a reader `question TAB passage`, of a language model prompts."""
 
-    texts: list[Annotated[str, StringConstraints(strict=True)]] = Field(min_length=1)
+    texts: list[Annotated[str, StringConstraints(strict=True)]] = Field(min_length=1, fail_fast=True)
     to: Language | None = Field(None, description="the language that is written, of a translator into several")
     from_: Language | None = Field(None, alias="from", description="the one that is read, where it must be known")
     decoding: Decoding = Field(default_factory=Decoding)
@@ -62,13 +63,9 @@ class Question(Wishes, _Given):
 
     def jobs(self, limits: Limits) -> list[dict[str, Any]]:
         """One for each text. Raises Problem for one that is too long."""
-        if len(self.texts) > limits.texts:
-            raise Problem(422, "too_many", f"texts: {len(self.texts):,}, more than {limits.texts:,}", "send fewer at a time")
-        for place, text in enumerate(self.texts):
-            most = min(limits.characters, limits.explained) if self.explain else limits.characters
-            if len(text) > most:
-                problem = f"texts.{place}: {len(text):,} characters, more than {most:,}{' to explain' * self.explain}"
-                raise Problem(422, "too_long_text", problem, "cut it into several")
+        refuse_many("texts", len(self.texts), limits.texts)
+        most = min(limits.characters, limits.explained) if self.explain else limits.characters
+        refuse_long("texts", self.texts, most, " to explain" * self.explain)
         shared = {
             "to": self.to,
             "from_": self.from_,
@@ -169,5 +166,5 @@ async def _translated(service: Service, model: str, question: Question, form: Fo
     if where := next((name for name, given in of_sentences.items() if given), None):
         raise Problem(422, "not_valid", f"{where}: is of sentences, and a document has one answer", "leave it out")
     job = {key: value for key, value in question.jobs(service.limits)[0].items() if key in OF_EVERY_SENTENCE}
-    texts = await documents.translate(service, model, question.texts, form, job, question.to, question.from_)
+    texts = await documents.translate(service, model, question.texts, form, job, question.to, question.from_, documents.Asked())
     return Answered(model=model, answers=[[{"text": best}] for best, *_ in texts])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from headway.json_rules import refuse_constants, refuse_duplicates
 
 DEEPEST = 32
+MOST_VALUES = 50_000
 
 
 class BadJson(ValueError):
@@ -28,7 +31,7 @@ def parse(content: bytes) -> Any:
         raise BadJson("is nested beyond all bounds") from None
     except ValueError as error:  # a rule, or more digits than Python reads
         raise BadJson(f"is refused: {str(error)[:80]}") from None
-    _look_through(found, 0)
+    _look_through(found, 0, count(1))
     return found
 
 
@@ -39,16 +42,18 @@ def _number(text: str) -> float:
     return found
 
 
-def _look_through(value: Any, depth: int) -> None:
+def _look_through(value: Any, depth: int, numbers: Iterator[int]) -> None:
+    if next(numbers) > MOST_VALUES:
+        raise BadJson(f"has more than {MOST_VALUES:,} values")
     if depth > DEEPEST:
         raise BadJson(f"is nested deeper than {DEEPEST}")
     if isinstance(value, dict):
         for key, inner in value.items():
             _refuse_half_characters(key)
-            _look_through(inner, depth + 1)
+            _look_through(inner, depth + 1, numbers)
     elif isinstance(value, list):
         for inner in value:
-            _look_through(inner, depth + 1)
+            _look_through(inner, depth + 1, numbers)
     elif isinstance(value, str):
         _refuse_half_characters(value)
 

@@ -16,6 +16,7 @@ from headway.serve.limits import Limits
 from headway.serve.problems import Problem
 from headway.serve.strict_json import BadJson, parse
 
+LONGEST_PART = 40  # characters of a field's name, which a client may have made up
 LEAST_BYTES_A_SECOND = 16 * 1024  # that a body must come with, after its first seconds
 
 
@@ -23,10 +24,12 @@ class StrictRequest(Request):
     """One whose body is bounded, and of one of these types; of any where there are none."""
 
     kinds: tuple[str, ...] = ("application/json",)
+    whole = False  # it is all read
 
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
             self._body = await read_body(self, *self.kinds)
+            self.whole = True
         return self._body
 
     async def json(self) -> Any:
@@ -87,7 +90,7 @@ class StrictRoute(APIRoute):
 def mistakes_of(errors: list[Any]) -> Problem:
     """What pydantic found, as one problem that names the field, the value's kind and the limit, but not the text."""
     first = errors[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
+    where = ".".join(str(part)[:LONGEST_PART] for part in first["loc"] if part != "body") or "the body"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     given = first.get("input")
     shown = f": {json.dumps(given)[:40]}" if isinstance(given, int | float | bool) or given is None else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from headway.serve.bounds import refuse_long, refuse_many
 from headway.serve.limits import Limits
 from headway.serve.problems import Problem
 
@@ -28,28 +29,33 @@ class Wishes(BaseModel):
     """Fields of a question, for models that write."""
 
     glossary: Terms = Field(default_factory=dict, description="terms, and what stands for them in the answer")
-    forbidden: list[Text] = Field(default_factory=list, description="what no answer has as whole words")
-    prefixes: list[Text] | None = Field(None, description="what each answer begins with: one for each text")
+    forbidden: Annotated[list[Text], Field(fail_fast=True)] = Field(
+        default_factory=list, description="what no answer has as whole words"
+    )
+    prefixes: Annotated[list[Text], Field(fail_fast=True)] | None = Field(
+        None, description="what each answer begins with: one for each text"
+    )
 
     def wishes(self, count: int, limits: Limits) -> Iterator[dict[str, Any]]:
         """Those of so many texts, as fields of a job. Raises Problem for what is too much, or too long."""
-        self._refuse_many(limits)
+        self._refuse_many(count, limits)
         if self.prefixes is not None and len(self.prefixes) != count:
             problem = f"prefixes: {len(self.prefixes):,} of them for {count:,} texts"
             raise Problem(422, "not_valid", problem, "send one for each text; an empty one asks nothing")
         for prefix in self.prefixes or [""] * count:
             yield {"glossary": self.glossary, "forbidden": self.forbidden, "prefix": prefix}
 
-    def _refuse_many(self, limits: Limits) -> None:
-        given = {
-            "glossary": [*self.glossary, *self.glossary.values()],
-            "forbidden": self.forbidden,
-            "prefixes": self.prefixes or (),
-        }
-        for name, count in (("glossary", len(self.glossary)), ("forbidden", len(self.forbidden))):
-            if count > limits.terms:
-                raise Problem(422, "too_many", f"{name}: {count:,}, more than {limits.terms:,}", "send fewer")
-        for name, texts in given.items():
-            if (longest := max(map(len, texts), default=0)) > limits.term_characters:
-                problem = f"{name}: a text of {longest:,} characters, more than {limits.term_characters:,}"
-                raise Problem(422, "too_long_text", problem, "send shorter ones")
+    def _refuse_many(self, count: int, limits: Limits) -> None:
+        refuse_many("glossary", len(self.glossary), limits.terms)
+        refuse_many("forbidden", len(self.forbidden), limits.terms)
+        refuse_long("glossary", [max((*self.glossary, *self.glossary.values()), key=len, default="")], limits.term_characters)
+        refuse_long("forbidden", self.forbidden, limits.term_characters)
+        refuse_long("prefixes", self.prefixes or (), limits.term_characters)
+        refuse_heavy(self.glossary, self.forbidden, count, limits)
+
+
+def refuse_heavy(glossary: Mapping[str, str], forbidden: Sequence[str], count: int, limits: Limits) -> None:
+    """What goes to workers with each of so many texts. Raises Problem."""
+    characters = count * sum(map(len, (*glossary, *glossary.values(), *forbidden)))
+    remedy = "send fewer texts at a time, or of these what they need"
+    refuse_many("characters of glossary and forbidden, for each text", characters, limits.wishes, remedy)
