@@ -150,7 +150,7 @@ def test_values_are_counted() -> None:
 
 
 def test_a_name_that_a_client_made_up_comes_back_short(tmp_path: Any) -> None:
-    answer = client(service(mt=Translator()), tmp_path).post("/predict/mt", json={"x" * 200_000: 1})
+    answer = client(service(mt=Translator()), tmp_path).post("/predict/mt", json={"texts": ["a"], "x" * 200_000: 1})
     assert answer.status_code == 422
     assert len(answer.content) < 300
 

@@ -65,7 +65,8 @@ class Question(Wishes, _Given):
         """One for each text. Raises Problem for one that is too long."""
         refuse_many("texts", len(self.texts), limits.texts)
         most = min(limits.characters, limits.explained) if self.explain else limits.characters
-        refuse_long("texts", self.texts, most, " to explain" * self.explain)
+        for place, text in enumerate(self.texts):
+            refuse_long(f"texts.{place}", [text], most, " to explain" * self.explain)
         shared = {
             "to": self.to,
             "from_": self.from_,
