@@ -50,6 +50,8 @@ def serve(arguments: Arguments) -> None:
     threads = arguments.threads or max(1, len(os.sched_getaffinity(0)) // workers)
     models = {name: ModelSource(path, arguments.engine, overrides, threads) for name, path in named.items()}
     address = Address(arguments.host, arguments.port, tuple(arguments.host_name))
+    if not 0 <= arguments.port < 1 << 16:
+        raise UsageError(f"{arguments.port} is no port", where="--port", remedy="give one below 65536; 0 takes a free one")
     if not 0 <= arguments.reload < 86_400:
         raise UsageError(f"{arguments.reload:g} is no such time", where="--reload", remedy="give seconds, such as --reload 5")
     keys, corrections = tuple(_keys(arguments.key_file)), Path(arguments.corrections)

@@ -24,6 +24,8 @@ from headway.serve import server
     ("arguments", "told"),
     [
         (("--workers", "-1"), "--workers: -1 is no such number"),
+        (("--port", "-1"), "--port: -1 is no port"),
+        (("--port", "65536"), "--port: 65536 is no port"),
         (("--workers", "0"), "--workers: 0 is no such number"),
         (("--threads", "-1"), "--threads: -1 is no such number"),
         (("limits.drain_seconds=inf",), "limits.drain_seconds: 'inf' is no number"),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import logging
 import math
 import os
 import queue
@@ -21,6 +22,7 @@ from typing import Any
 from headway.data.lines import MAX_LINE_BYTES
 from headway.serve.problems import Problem
 
+_log = logging.getLogger(__name__)
 PATIENCE = 5.0  # seconds, for those who write to the same file
 MOST_WAITING = 256  # corrections, for the thread that writes
 REMEDY = "ask who runs the server to look at its --corrections directory"
@@ -186,6 +188,7 @@ class Corrections:
             with self._opened(f"{name}.jsonl") as file:
                 return self._append(name, file, line)
         except OSError as error:
+            _log.warning("a correction could not be written to %s: %s", self._directory, error.strerror or error)
             problem = f"the correction could not be written: {error.strerror or 'the disk fails'}"
             raise Problem(507, "not_saved", problem, REMEDY) from None
 

@@ -49,7 +49,7 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             if not value > 0:
-                raise UsageError(f"{value} is no limit", where=field.name, remedy="give a number above 0")
+                raise UsageError(f"{value} is no limit", where=f"limits.{field.name}", remedy="give a number above 0")
 
     def bytes_of(self, path: str) -> int:
         """The most that the body of a request to this path may have; only those that take files may have more than others."""

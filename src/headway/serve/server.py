@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -197,6 +198,8 @@ async def _load(service: Service, told: asyncio.Future[int]) -> None:
     await asyncio.wait([starting, told], return_when=asyncio.FIRST_COMPLETED)
     if told.done():
         starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
         raise Interrupted(told.result(), "stopped before a model was loaded")
     starting.result()
     for pool in service.pools.values():
