@@ -15,8 +15,14 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="session")
-def served(run_of: Callable[[str], Path]) -> Iterator[Running]:
+def runs(run_of: Callable[[str], Path]) -> dict[str, Path]:
     """A translator `mt` and a classifier `mood`."""
+    return {"mt": run_of("translation"), "mood": run_of("classification")}
+
+
+@pytest.fixture(scope="session")
+def served(runs: dict[str, Path]) -> Iterator[Running]:
+    """Both behind one server."""
     pytest.importorskip("fastapi", reason="serving is an extra: headway[serve]")
-    with Running(f"mt={run_of('translation')}", f"mood={run_of('classification')}", *SETTINGS) as running:
+    with Running(*(f"{name}={path}" for name, path in runs.items()), *SETTINGS) as running:
         yield running

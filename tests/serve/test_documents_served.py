@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,7 @@ from running import Running
 import headway
 from headway.inference.documents import translate
 
-RunOf = Callable[[str], Path]
 TEXT = "  the red cat sees a dog . A small bird sings .\r\n\r\n - a dog\n - 42\n\n" + "the cat sleeps and " * 60 + "\n"
-
-
-@pytest.fixture(scope="module")
-def runs(run_of: RunOf) -> dict[str, Path]:
-    return {"mt": run_of("translation"), "mood": run_of("classification")}
 
 
 @pytest.fixture(scope="module")

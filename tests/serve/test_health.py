@@ -63,6 +63,7 @@ def test_when_a_worker_is_dead(server: Running) -> None:
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
     told("worker dead", seconds=when(server, "not_ready"), back=when(server, "ready", 30))
+    assert server.workers() != [worker]
 
 
 def test_when_the_thread_that_computes_hangs(server: Running) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,15 +29,9 @@ from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.problems import Problem
 
-RunOf = Callable[[str], Path]
 TEXT = "the red cat sees a dog . a bird sings ."
 KEY = "a-key-of-thirty-characters-or-so"
 FORM = "application/x-www-form-urlencoded"
-
-
-@pytest.fixture(scope="module")
-def runs(run_of: RunOf) -> dict[str, Path]:
-    return {"mt": run_of("translation"), "mood": run_of("classification")}
 
 
 @pytest.fixture(scope="module")

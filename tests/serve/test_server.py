@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,8 @@ from running import Running
 
 import headway
 
-RunOf = Callable[[str], Path]
 TEXT = "the red cat sees a dog ."
 HEAD = b"POST /predict/mt HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-
-
-@pytest.fixture(scope="module")
-def runs(run_of: RunOf) -> dict[str, Path]:
-    return {"mt": run_of("translation"), "mood": run_of("classification")}
 
 
 @pytest.fixture(scope="module")
