@@ -204,7 +204,11 @@ class Engine:
             return []
         lane.waited = 0
         self._keep_waiting(way, jobs[room:])
-        return lane.join(jobs[:room])
+        try:
+            lane.join(jobs[:room])
+        except Exception as error:
+            return self._failed_together(jobs[:room], error)
+        return []
 
     def _keep_waiting(self, way: str, jobs: list[Job]) -> None:
         if jobs:
@@ -267,7 +271,7 @@ def _replied(job: Job, predictor: Any, answers: Sequence[Any], full: Sequence[bo
 
 
 def _links(predictor: Any, text: str, answer: Translation) -> Sequence[Link]:
-    """None where they cannot be told, such as when a newer model lies in the directory: words then go by their order."""
+    """Nothing where they cannot be told, such as when a newer model lies in the directory: words then go by their order."""
     try:
         return word_links(predictor, text, answer)
     except Exception as error:
@@ -306,16 +310,11 @@ class _Passengers:
     def jobs(self) -> list[Job]:
         return list(self._jobs.values())
 
-    def join(self, jobs: Sequence[Job]) -> list[Reply]:
-        try:
-            wishes = [job.wish for job in jobs]
-            tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs], wishes)
-        except Exception as error:
-            if len(jobs) == 1:
-                return [Reply.failed(jobs[0], error)]
-            return [reply for job in jobs for reply in self.join([job])]
+    def join(self, jobs: Sequence[Job]) -> None:
+        """All of them begin. What goes wrong with one of them is raised, and none has begun."""
+        wishes = [job.wish for job in jobs]
+        tickets = self._lane.join([job.text for job in jobs], [job.seed for job in jobs], wishes)
         self._jobs.update(zip(tickets, jobs, strict=True))
-        return []
 
     def step(self) -> list[Reply]:
         """A token more for each. What goes wrong with one of them is raised, and the lane can go no further."""

@@ -73,7 +73,8 @@ class Question(Wishes, _Given):
             "decoding": self.decoding.model_dump(exclude_none=True),
             "seed": self.seed,
             "details": self.details,
-        } | ({"explain": True} if self.explain else {})
+            "explain": self.explain,
+        }
         wishes = self.wishes(len(self.texts), limits)
         return [{"text": text, **shared, **wish} for text, wish in zip(self.texts, wishes, strict=True)]
 
@@ -137,7 +138,7 @@ async def predict(request: Request, model: Name, question: Question) -> Answered
     service.pool(model)
     jobs = question.jobs(service.limits)
     if question.format != "sentence":
-        return await _translated(service, model, question, question.format)
+        return await _translated(service, model, question, question.format, jobs[0])
     if question.stream:
         if len(jobs) > 1:
             raise Problem(422, "not_valid", "stream: only the answer to one text is streamed", "send one text")
@@ -155,8 +156,8 @@ async def _told(model: str, written: AsyncIterator[str | list[dict[str, Any]]]) 
             yield {"text": found}
 
 
-async def _translated(service: Service, model: str, question: Question, form: Form) -> Answered:
-    """Raises Problem where a field is of sentences alone."""
+async def _translated(service: Service, model: str, question: Question, form: Form, first: dict[str, Any]) -> Answered:
+    """`first` is the job of the first text. Raises Problem where a field is of sentences alone."""
     of_sentences = {
         "details": question.details,
         "decoding.n_best": (question.decoding.n_best or 1) > 1,
@@ -166,6 +167,6 @@ async def _translated(service: Service, model: str, question: Question, form: Fo
     }
     if where := next((name for name, given in of_sentences.items() if given), None):
         raise Problem(422, "not_valid", f"{where}: is of sentences, and a document has one answer", "leave it out")
-    job = {key: value for key, value in question.jobs(service.limits)[0].items() if key in OF_EVERY_SENTENCE}
+    job = {key: value for key, value in first.items() if key in OF_EVERY_SENTENCE}
     texts = await documents.translate(service, model, question.texts, form, job, question.to, question.from_, documents.Asked())
     return Answered(model=model, answers=[[{"text": best}] for best, *_ in texts])
