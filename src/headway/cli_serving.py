@@ -63,14 +63,16 @@ def _named(parts: list[str]) -> dict[str, Path]:
     """Runs by their names. Raises UsageError."""
     if not parts:
         raise UsageError("no model is named", remedy="headway serve RUN")
+    from headway.serve.pool import files_of
+
     found: dict[str, Path] = {}
     for part in parts:
         name, equals, path = part.partition("=") if not Path(part).exists() else ("", "", part)
         directory = Path(path if equals else part)
-        if not directory.is_dir():
+        if files_of(directory) is None:
             from headway.model_dir import find_model
 
-            find_model(directory)  # raises, and names what is near
+            find_model(directory)  # raises, and names what is near, but where it can mend the directory
         name = name if equals else directory.resolve().name
         if not NAME.fullmatch(name):
             problem = "is no name for clients: letters, digits, points, dashes, at most 64"

@@ -23,6 +23,10 @@ class HeadwayError(Exception):
         cure = f"\n  → {self.remedy}" if self.remedy else ""
         return f"{place}{self.problem}{cure}"
 
+    def in_a_line(self) -> str:
+        """The same for a log."""
+        return ": ".join(part for part in (self.where, self.problem, self.remedy) if part)
+
 
 class UsageError(HeadwayError):
     """The command line or the configuration is wrong."""

@@ -20,7 +20,7 @@ from running import Running, in_a_loop
 
 from headway.config import CorpusConfig, DataConfig
 from headway.serve import corrections
-from headway.serve.corrections import FORMS, Corrected, Corrections, Labels, record
+from headway.serve.corrections import FORMS, Corrected, Corrections, Labels, examples
 from headway.serve.problems import Problem
 from headway.tasks import TASKS
 
@@ -41,8 +41,8 @@ COLUMNS: dict[str, dict[str, str]] = {
 def test_what_is_saved_is_read_as_training_data_of_its_task(task: str, tmp_path: Path) -> None:
     kept, right = Corrections(tmp_path / "kept", 1 << 20), "in 1874"
     for text in (f"when?\t{ODD} in 1874", "who?\tbuilt in 1874"):
-        example = record(task, Labels(), Corrected(text, "a wrong answer", right, ("en", "de")))
-        kept.save("model", example)
+        made = examples(task, Labels(), Corrected(text, "a wrong answer", right, ("en", "de")))
+        kept.save("model", made)
     corpus = CorpusConfig(path=str(tmp_path / "kept" / "model.jsonl"), **COLUMNS[task])
     data = DataConfig(train=corpus, validation=corpus, **({"documents": "file"} if task == "language_model" else {}))
     found: list[Any] = list(TASKS[task].preparation.read(corpus, data))
@@ -71,7 +71,7 @@ def test_what_is_saved_is_read_as_training_data_of_its_task(task: str, tmp_path:
 )
 def test_what_could_not_be_learned_from_is_refused(task: str, text: str, correction: str, told: str) -> None:
     with pytest.raises(Problem, match=told) as refused:
-        record(task, Labels(("happy", "sad")), Corrected(text, "x", correction))
+        examples(task, Labels(("happy", "sad")), Corrected(text, "x", correction))
     assert refused.value.status == 422
 
 
@@ -94,15 +94,35 @@ def test_labels_are_written_as_training_reads_them(kind: str, separator: str, co
     labels = Labels(() if kind == "number" else ("happy", "sad", "so, so"), kind, separator)
     if written is None:
         with pytest.raises(Problem, match="correction: is no"):
-            record("classification", labels, Corrected("a", "x", correction))
+            examples("classification", labels, Corrected("a", "x", correction))
     else:
-        assert record("classification", labels, Corrected("a", "x", correction))["label"] == written
+        assert examples("classification", labels, Corrected("a", "x", correction))[0]["label"] == written
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
 def test_a_blank_correction_says_that_there_is_no_answer(blank: str) -> None:
-    example = record("question_answering", Labels(), Corrected("who?\ta passage", "x", blank))
-    assert example["qas"] == [{"question": "who?", "answers": []}]
+    made = examples("question_answering", Labels(), Corrected("who?\ta passage", "x", blank))
+    assert made[0]["qas"] == [{"question": "who?", "answers": []}]
+
+
+@pytest.mark.parametrize(
+    ("text", "correction", "pairs"),
+    [
+        (
+            "One cat. Two dogs.\n\n- Three",
+            "Eine Katze. Zwei Hunde.\n\n- Drei",
+            [("One cat.", "Eine Katze."), ("Two dogs.", "Zwei Hunde."), ("Three", "Drei")],
+        ),
+        ("One cat. Two dogs.", "Eine Katze und zwei Hunde.", [("One cat. Two dogs.", "Eine Katze und zwei Hunde.")]),
+        ("One\tcat.", "Eine\tKatze.", [("One\tcat.", "Eine\tKatze.")]),
+    ],
+)
+def test_a_document_is_kept_by_its_sentences(text: str, correction: str, pairs: list[tuple[str, str]]) -> None:
+    made = examples("translation", Labels(), Corrected(text, "Ein. Zwei.\nDrei.", correction, ("en", "de")))
+    assert [(one["source"], one["target"]) for one in made] == pairs
+    assert [one["answer"] for one in made] == (["Ein.", "Zwei.", "Drei."] if len(pairs) == 3 else ["Ein. Zwei.\nDrei."])
+    assert {(one["from"], one["to"]) for one in made} == {("en", "de")}
+    assert len(examples("summarisation", Labels(), Corrected(text, "", correction))) == 1
 
 
 def test_a_disk_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,11 +133,11 @@ def test_a_disk_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch: pytes
         free.wait(20)
 
     async def ask() -> tuple[list[Any], int]:
-        told = await asyncio.gather(*(kept.saved("m", {"n": n}) for n in range(20)), return_exceptions=True)
+        told = await asyncio.gather(*(kept.saved("m", [{"n": n}]) for n in range(20)), return_exceptions=True)
         others = await asyncio.wait_for(asyncio.to_thread(int, 7), 5)
         free.set()
         monkeypatch.setattr(os, "fsync", fsync)
-        return told, others + await kept.saved("m", {"n": 20})
+        return told, others + await kept.saved("m", [{"n": 20}])
 
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", hang)
@@ -130,7 +150,7 @@ def test_a_disk_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch: pytes
 def test_many_at_once_are_whole_lines(tmp_path: Path) -> None:
     both = Corrections(tmp_path, 1 << 24), Corrections(tmp_path, 1 << 24)  # as if of two servers
     with ThreadPoolExecutor(16) as pool:
-        counts = list(pool.map(lambda n: both[n % 2].save("m", {"n": n, "text": "é" * 5000}), range(200)))
+        counts = list(pool.map(lambda n: both[n % 2].save("m", [{"n": n, "text": "é" * 5000}]), range(200)))
     lines = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text("utf-8").splitlines()]
     assert sorted(line["n"] for line in lines) == list(range(200))
     assert max(counts) == 200
@@ -142,30 +162,30 @@ def test_who_keeps_the_file_to_himself_is_not_waited_for(tmp_path: Path, monkeyp
     with (tmp_path / "m.jsonl").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Problem, match="others write") as refused:
-            Corrections(tmp_path, 1000).save("m", {})
+            Corrections(tmp_path, 1000).save("m", [{}])
         assert (refused.value.status, refused.value.retry_after) == (503, 1)
-    assert Corrections(tmp_path, 1000).save("m", {}) == 1
+    assert Corrections(tmp_path, 1000).save("m", [{}]) == 1
 
 
 def test_a_line_without_an_end_gets_one(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text('{"by": "hand"}')
-    assert Corrections(tmp_path, 1000).save("m", {"n": 1}) == 2
+    assert Corrections(tmp_path, 1000).save("m", [{"n": 1}]) == 2
     assert (tmp_path / "m.jsonl").read_text() == '{"by": "hand"}\n{"n": 1}\n'
 
 
 def test_what_does_not_fit_is_told_and_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Corrections(tmp_path, 40)
-    kept.save("m", {"n": 1})
+    kept.save("m", [{"n": 1}])
     with pytest.raises(Problem, match="may have no more") as full:
-        kept.save("m", {"n": "x" * 40})
+        kept.save("m", [{"n": "x" * 40}])
     assert (full.value.status, full.value.code) == (507, "corrections_full")
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:5]))
     with pytest.raises(Problem, match="disk is full"):
-        kept.save("m", {"n": 2})
+        kept.save("m", [{"n": 2}])
     monkeypatch.undo()
     assert (tmp_path / "m.jsonl").read_text() == '{"n": 1}\n'
-    assert kept.save("m", {"n": 3}) == 2
+    assert kept.save("m", [{"n": 3}]) == 2
 
 
 def test_only_a_plain_file_is_written_to(tmp_path: Path) -> None:
@@ -174,7 +194,7 @@ def test_only_a_plain_file_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     for name in ("link", "pipe"):
         with pytest.raises(Problem, match="could not be written") as refused:
-            Corrections(tmp_path, 1000).save(name, {})
+            Corrections(tmp_path, 1000).save(name, [{}])
         assert refused.value.status == 507
     assert (tmp_path / "other").read_text() == "kept"
 
@@ -206,7 +226,9 @@ def test_the_route(server: tuple[Running, Path]) -> None:
     ]
     for name, body, status, told in asked:
         answer = running.ask(f"/corrections/{name}", body)
-        assert (answer.status, told in answer.json()["error"]["message"]) == (status, True), answer
+        error = answer.json()["error"]
+        assert (answer.status, told in error["message"]) == (status, True), answer
+        assert error["remedy"]
     first = json.loads((kept / "mt.jsonl").read_text("utf-8").splitlines()[0])
     assert first == {"source": secret, "target": "b", "from": "en", "to": "de", "answer": "a"}
     assert [path.name for path in kept.iterdir()] == ["mt.jsonl"]
@@ -219,6 +241,7 @@ def test_the_route(server: tuple[Running, Path]) -> None:
 def test_a_directory_that_cannot_be_made_is_no_fault(run_of: RunOf, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with Running(f"mt={run_of('translation')}", "--corrections", tmp_path / "file" / "x", "--workers", "1") as running:
+        assert any("corrections cannot be saved" in line for line in running.log)
         answer = running.ask("/corrections/mt", {"text": "a", "correction": "b"})
         assert (answer.status, answer.json()["error"]["code"]) == (507, "not_saved")
         assert str(tmp_path) not in answer.content.decode()

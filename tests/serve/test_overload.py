@@ -76,7 +76,7 @@ async def overload(server: Running, seconds: float) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells of memory so")
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_what_is_too_much_is_refused_at_once(run_of: RunOf, seconds: float) -> None:
     with Running(f"mt={run_of('translation')}", *SETTINGS) as server:
         figures = in_a_loop(overload(server, seconds))

@@ -100,7 +100,8 @@ def test_a_newer_model_that_is_broken_leaves_the_one_before(run: Path) -> None:
         assert server.ask("/predict/mt", BODIES[0]).json() == before
         assert server.ask("/readyz").status == 200
         assert str(run) not in server.ask("/models").content.decode()
-        assert any("is not served, the one before answers on" in line for line in server.log)
+        (line,) = [line for line in server.log if "is not served, the one before answers on" in line]
+        assert str(weights) in line
         weights.write_bytes(whole)
         server.process.send_signal(signal.SIGHUP)
 

@@ -313,7 +313,9 @@ def test_a_file_that_takes_too_long_ends_its_worker_and_not_the_server(runs: Run
 
 
 def test_more_files_than_may_be_held_are_refused(runs: Runs) -> None:
-    with Running(f"speech={runs['speech'][0]}", "limits.files=2", "--workers", "1", "--threads", "1") as server:
+    with Running(
+        f"speech={runs['speech'][0]}", "limits.files=2", "limits.read_seconds=2", "--workers", "1", "--threads", "1"
+    ) as server:
         head = b"POST /predict/speech/file HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nRIFF"
         with ThreadPoolExecutor(2) as pool:
             slow = [pool.submit(server.say, head, patience=20) for _ in range(2)]

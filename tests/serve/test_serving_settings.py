@@ -36,6 +36,7 @@ from headway.serve import server
 def test_numbers_that_would_stop_it_are_refused(
     arguments: tuple[str, ...], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "manifest.json").touch()
     assert main(["serve", f"mt={tmp_path}", *arguments]) == 2
     assert told in capsys.readouterr().err
 
@@ -50,10 +51,19 @@ def test_checkpoints_are_no_reason_for_fewer_workers(run_of: Callable[[str], Pat
     assert cli_serving._workers_for([run]) == cli_serving._workers_for([run / "model"]) == 4
 
 
+def test_a_run_without_a_model_is_refused_before_anything_is_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    assert main(["serve", str(tmp_path)]) == 4
+    told = capsys.readouterr().err
+    assert "this run has no model yet" in told
+    assert "loading" not in told
+
+
 def test_a_terminal_that_is_closed_ends_it_and_loads_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
     renewed: list[str] = []
     service: Any = SimpleNamespace(pools={"mt": SimpleNamespace(renew=lambda: renewed.append("mt"))})
     handlers: dict[int, tuple[Any, ...]] = {}
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)  # the tests may be run by nohup
 
     async def hang_up(there: list[bool]) -> bool:
         loop = asyncio.get_running_loop()

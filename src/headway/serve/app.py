@@ -30,6 +30,10 @@ from headway.serve.strict_route import mistakes_of
 
 ABOUT = "Models that Headway trained or imported. Every answer that is none has the same form: a code, a message, a remedy."
 CORRECTIONS = Path("corrections")
+HTTP_PROBLEMS = {
+    404: ("no_such_page", "there is no such page", "/docs tells all of them"),
+    405: ("other_method", "this page has another method", "/docs tells which"),
+}
 _log = logging.getLogger(__name__)
 
 
@@ -40,9 +44,13 @@ def build_app(
     Args:
         hosts, keys: see `Guards`. corrections: the directory of what people have mended.
     """
-    app = FastAPI(title="Headway", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Headway", version=__version__, description=ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
+        redirect_slashes=False,
+    )  # fmt: skip
     app.state.service, app.state.limits = service, service.limits
     app.state.corrections = Corrections(corrections, service.limits.corrections_bytes)
+    app.state.corrections.warn()
     app.state.keys, app.state.detector = Keys(keys), Detector()
     for routes in (
         predict_routes, file_routes, openai_routes, libretranslate_routes, corrections_routes, health_routes, page_routes,
@@ -65,9 +73,8 @@ async def _mistakes(_: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(_: Request, error: HTTPException) -> Response:
-    codes = {404: ("no_such_page", "there is no such page"), 405: ("other_method", "this page has another method")}
-    code, message = codes.get(error.status_code, ("refused", str(error.detail)))
-    answer = Problem(error.status_code, code, message).response()
+    told = HTTP_PROBLEMS.get(error.status_code, ("refused", str(error.detail), None))
+    answer = Problem(error.status_code, *told).response()
     answer.headers.update(error.headers or {})
     return answer
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.data.lines import MAX_LINE_BYTES
+from headway.data.sentences import sentence_spans
 from headway.serve.problems import Problem
 
 _log = logging.getLogger(__name__)
@@ -81,20 +82,37 @@ def _number(correction: str) -> str:
     raise Problem(422, "not_valid", "correction: is no number, and the model answers with one", "give one, such as 3.5")
 
 
-def record(task: str, labels: Labels, mended: Corrected) -> dict[str, Any]:
-    """An example as the reader of this task wants it, and the answer that was not right. Raises Problem."""
+def examples(task: str, labels: Labels, mended: Corrected) -> list[dict[str, Any]]:
+    """As the reader of this task wants them, each with the answer that was not right. Raises Problem."""
     if task not in FORMS:
         problem = "model: the answers of its task cannot be mended here"
         raise Problem(422, "other_task", problem, f"the tasks are {', '.join(FORMS)}")
     if not mended.text.strip():
-        raise Problem(422, "not_valid", "text: is blank")
+        raise Problem(422, "not_valid", "text: is blank", "send what was asked")
     if not mended.correction.strip() and task != "question_answering":
-        raise Problem(422, "not_valid", "correction: is blank")
+        raise Problem(422, "not_valid", "correction: is blank", "send what the answer should have been")
     if "\0" in mended.text + mended.answer + mended.correction:
         raise Problem(422, "not_valid", "a text holds a NUL character", "remove it")
     if "classification" in task:
         mended = replace(mended, correction=labels.written(mended.correction))
-    return {**FORMS[task](mended), "answer": mended.answer}
+    parts = sentences(mended) if task == "translation" else [mended]
+    return [{**FORMS[task](part), "answer": part.answer} for part in parts]
+
+
+def sentences(mended: Corrected) -> list[Corrected]:
+    """A document sentence by sentence, since models learn from such; as a whole, where its correction has not as many."""
+    source, target = mended.direction if len(mended.direction) == 2 else ("", "")
+    texts, corrections = _sentences(mended.text, source), _sentences(mended.correction, target)
+    if len(texts) != len(corrections) or len(texts) < 2:
+        return [mended]
+    answers = _sentences(mended.answer, target)
+    if len(answers) != len(texts):
+        answers = [""] * len(texts)
+    return [Corrected(*parts, mended.direction) for parts in zip(texts, answers, corrections, strict=True)]
+
+
+def _sentences(text: str, language: str) -> list[str]:
+    return [" ".join(text[begin:end].split()) for begin, end in sentence_spans(text, language)]
 
 
 def _pair(mended: Corrected) -> dict[str, Any]:
@@ -151,16 +169,23 @@ class Corrections:
     def __init__(self, directory: Path, most_bytes: int) -> None:
         self._directory, self._most_bytes = directory.absolute(), most_bytes
         self._lines: dict[str, tuple[int, int]] = {}  # of a file of so many bytes
-        self._asked: queue.Queue[tuple[Future[int], str, dict[str, Any]]] = queue.Queue(MOST_WAITING)
+        self._asked: queue.Queue[tuple[Future[int], str, list[dict[str, Any]]]] = queue.Queue(MOST_WAITING)
         self._writing = threading.Thread(target=self._write, daemon=True)
 
-    async def saved(self, name: str, example: dict[str, Any]) -> int:
+    def warn(self) -> None:
+        """Where it is already plain that nothing can be written there: a server answers, but what people mend would be lost."""
+        there = next(path for path in (self._directory, *self._directory.parents) if os.path.exists(path))
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            _log.warning("%s: corrections cannot be saved: %s may not be written to; name another by --corrections DIR",
+                         self._directory, there)  # fmt: skip
+
+    async def saved(self, name: str, examples: list[dict[str, Any]]) -> int:
         """As `save`, one after another. Raises Problem too where it has to wait for long; then it is not begun any more."""
         if not self._writing.ident:
             self._writing.start()
         done: Future[int] = Future()
         try:
-            self._asked.put_nowait((done, name, example))
+            self._asked.put_nowait((done, name, examples))
         except queue.Full:
             raise _busy() from None
         waiting = asyncio.wrap_future(done)
@@ -172,21 +197,21 @@ class Corrections:
 
     def _write(self) -> None:
         while True:
-            done, name, example = self._asked.get()
+            done, name, examples = self._asked.get()
             if done.set_running_or_notify_cancel():
                 try:
-                    done.set_result(self.save(name, example))
+                    done.set_result(self.save(name, examples))
                 except Exception as error:
                     done.set_exception(error)
 
-    def save(self, name: str, example: dict[str, Any]) -> int:
-        """How many the file holds now that this one is on the disk. Raises Problem; then nothing of it is there."""
-        line = json.dumps(example, ensure_ascii=False).encode() + b"\n"
-        if len(line) > MAX_LINE_BYTES:
+    def save(self, name: str, examples: list[dict[str, Any]]) -> int:
+        """How many the file holds now that these are on the disk. Raises Problem; then nothing of them is there."""
+        lines = [json.dumps(example, ensure_ascii=False).encode() + b"\n" for example in examples]
+        if len(max(lines, key=len)) > MAX_LINE_BYTES:
             raise Problem(422, "too_long_text", "the texts are too long for a line of training data", "cut them")
         try:
             with self._opened(f"{name}.jsonl") as file:
-                return self._append(name, file, line)
+                return self._append(name, file, lines)
         except OSError as error:
             _log.warning("a correction could not be written to %s: %s", self._directory, error.strerror or error)
             problem = f"the correction could not be written: {error.strerror or 'the disk fails'}"
@@ -208,24 +233,24 @@ class Corrections:
         finally:
             os.close(file)
 
-    def _append(self, name: str, file: int, line: bytes) -> int:
-        size = os.fstat(file).st_size
+    def _append(self, name: str, file: int, lines: list[bytes]) -> int:
+        size, content = os.fstat(file).st_size, b"".join(lines)
         if size and os.pread(file, 1, size - 1) != b"\n":
-            line = b"\n" + line  # somebody has edited the file
-        if size + len(line) > self._most_bytes:
+            content = b"\n" + content  # somebody has edited the file
+        if size + len(content) > self._most_bytes:
             raise Problem(507, "corrections_full", f"the file of corrections has {size:,} bytes, and may have no more", REMEDY)
         try:
-            written = os.write(file, line)
-            if written < len(line):
+            written = os.write(file, content)
+            if written < len(content):
                 raise OSError(0, "the disk is full")
             os.fsync(file)
         except OSError:
             os.ftruncate(file, size)
             raise
-        known_size, lines = self._lines.get(name, (-1, 0))
-        lines = lines + 1 if known_size == size else _count_lines(file)
-        self._lines[name] = size + len(line), lines
-        return lines
+        known_size, count = self._lines.get(name, (-1, 0))
+        count = count + len(lines) if known_size == size else _count_lines(file)
+        self._lines[name] = size + len(content), count
+        return count
 
 
 def _lock(file: int) -> None:

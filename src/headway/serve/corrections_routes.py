@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from headway.serve.bounds import refuse_long
-from headway.serve.corrections import Corrected, Corrections, Labels, record
+from headway.serve.corrections import Corrected, Corrections, Labels, examples
 from headway.serve.limits import Limits
 from headway.serve.predict_routes import Language, Name
 from headway.serve.problems import RESPONSES, Problem, ProblemBody
@@ -40,12 +40,15 @@ class Correction(BaseModel):
 class Saved(BaseModel):
     """It is on the disk."""
 
-    saved: int = Field(description="corrections that its file holds now")
+    saved: int = Field(description="examples that its file holds now")
 
 
 @router.post("/corrections/{model}", summary="what an answer should have been")
 async def correct(request: Request, model: Name, correction: Correction) -> Saved:
-    """Writes an example that `headway train` can learn from to a file of the server, named by the model (and the direction)."""
+    """Writes what `headway train` can learn from to a file of the server, named by the model (and the direction).
+
+    Of a translated document each sentence is an example, where it and its correction have as many.
+    """
     service: Service = request.app.state.service
     corrections: Corrections = request.app.state.corrections
     correction.refuse_long(service.limits)
@@ -54,9 +57,9 @@ async def correct(request: Request, model: Name, correction: Correction) -> Save
     direction = _direction(directions, correction) if directions else ()
     mended = Corrected(correction.text, correction.answer, correction.correction, direction)
     labels = Labels(tuple(facts.get("labels") or ()), facts.get("label_kind", "one"), facts.get("label_separator", ","))
-    example = record(facts.get("task", ""), labels, mended)
+    kept = examples(facts.get("task", ""), labels, mended)
     name = f"{model}.{'-'.join(direction)}" if len(directions) > 1 else model
-    return Saved(saved=await corrections.saved(name, example))
+    return Saved(saved=await corrections.saved(name, kept))
 
 
 def _direction(directions: list[tuple[str, ...]], correction: Correction) -> tuple[str, ...]:

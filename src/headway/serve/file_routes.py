@@ -146,7 +146,7 @@ async def _form(request: Request) -> tuple[Transcription, bytes]:
         raise Problem(422, "bad_form", problem, "send multipart/form-data") from None
     fields = [(name, value) for name, value in items if isinstance(value, str)]
     if len(content) != 1 or len(dict(fields)) < len(fields):
-        raise Problem(422, "bad_form", "the form must have one file, named file, and each field once")
+        raise Problem(422, "bad_form", "the form must have one file, named file, and each field once", "/docs has an example")
     try:
         return Transcription.model_validate(dict(fields)), content[0]
     except ValidationError as error:

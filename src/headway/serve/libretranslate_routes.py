@@ -23,7 +23,7 @@ from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import STATUSES, Problem
 from headway.serve.service import Service
 from headway.serve.strict_json import BadJson, parse
-from headway.serve.strict_route import kind_of, mistakes_of, read_body
+from headway.serve.strict_route import bad_body, kind_of, mistakes_of, read_body
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 AUTO = "auto"
@@ -168,7 +168,7 @@ async def _read(request: Request, kind: type[_Kind]) -> _Kind:
     try:
         fields = parse(content) if kind_of(request) == JSON else _form(content, request.app.state.limits)
     except BadJson as bad:
-        raise Problem(422, "bad_json", f"the body {bad}") from None
+        raise bad_body(bad) from None
     key = fields.get("api_key") if isinstance(fields, dict) else None
     request.app.state.keys.prove(request.scope, key if isinstance(key, str) else None)
     try:

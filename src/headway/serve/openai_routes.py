@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -167,7 +168,7 @@ async def completions(request: Request, asked: Completion) -> Response:
     refuse_long("prompt", prompts, service.limits.characters)
     goes_on = facts["task"] == "language_model" and not asked.echo
     jobs = [{**asked.job(asked.max_tokens), "text": prompt} for prompt in prompts]
-    frame = {"id": "cmpl-0", "object": "text_completion", "created": int(time.time()), "model": asked.model}
+    frame = _frame("cmpl", "text_completion", asked.model)
     if asked.stream:
         asked.refuse_stream(len(prompts), asked.logprobs is not None)
 
@@ -197,7 +198,7 @@ async def chat(request: Request, asked: Chat) -> Response:
     job = asked.job(asked.max_completion_tokens or asked.max_tokens)
     job |= {"said": said} if facts["task"] == "dialogue" else {"text": said[-1]}
     cut = Cut(said[-1] if facts["task"] == "language_model" else "", asked.stops)
-    frame = {"id": "chatcmpl-0", "object": "chat.completion", "created": int(time.time()), "model": asked.model}
+    frame = _frame("chatcmpl", "chat.completion", asked.model)
     if asked.stream:
         asked.refuse_stream(1, asked.logprobs)
         frame["object"] = "chat.completion.chunk"
@@ -240,6 +241,10 @@ def _writer(service: Service, name: str) -> dict[str, Any]:
     if not facts.get("decodes"):
         raise Problem(422, "other_task", "model: it writes no text in answer to a text", "GET /models tells the task of each")
     return facts
+
+
+def _frame(prefix: str, kind: str, model: str) -> dict[str, Any]:
+    return {"id": f"{prefix}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()), "model": model}
 
 
 def _base64(vector: list[float]) -> str:

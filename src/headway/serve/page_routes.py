@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from functools import cache, lru_cache
 from importlib.resources import files
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 
 KINDS = {
     "html": "text/html; charset=utf-8",
@@ -25,6 +26,18 @@ router = APIRouter(include_in_schema=False)
 def content(name: str) -> bytes:
     """A file of the page."""
     return files(__package__).joinpath("page", name).read_bytes()
+
+
+@lru_cache(1)
+def schema_of(app: FastAPI) -> bytes:
+    """It has many fields, and some clients ask for it again and again."""
+    return json.dumps(app.openapi(), ensure_ascii=False).encode()
+
+
+@router.get("/openapi.json")
+async def schema(request: Request) -> Response:
+    """Every route and field."""
+    return Response(schema_of(request.app), media_type="application/json")
 
 
 def _add(path: str, name: str) -> None:

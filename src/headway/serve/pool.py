@@ -17,6 +17,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from headway.errors import ModelError
 from headway.serve.limits import Limits
 from headway.serve.model_source import ModelSource
 from headway.serve.workers import Busy, Crew, NotReady, Task
@@ -57,8 +58,8 @@ class Pool:
         return self._crew.facts
 
     @property
-    def broken(self) -> tuple[str, str | None] | None:
-        """Why the model cannot be loaded, and what is to be done."""
+    def broken(self) -> ModelError | None:
+        """Why the model cannot be loaded."""
         return self._crew.broken
 
     @property
@@ -124,7 +125,7 @@ class Pool:
     def _look_at_newer(self) -> None:
         newer = self._newer
         if newer is not None and (newer.broken is not None or newer.deaths >= MOST_DEATHS):
-            told = ": ".join(part for part in newer.broken or ("its workers die",) if part)
+            told = newer.broken.in_a_line() if newer.broken is not None else "its workers die"
             _log.warning("the newer model of %s is not served, the one before answers on: %s", self.source.path, told)
             self.trouble, self._newer = "it cannot be loaded; the log of the server tells why", None
             self._stop_later(newer)

@@ -17,7 +17,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from headway.errors import Interrupted, ModelError, ResourceError, UsageError
+from headway.errors import Interrupted, ResourceError, UsageError
 from headway.serve.app import CORRECTIONS, build_app
 from headway.serve.connections import BoundedProtocol
 from headway.serve.journal import journal
@@ -204,5 +204,4 @@ async def _load(service: Service, told: asyncio.Future[int]) -> None:
     starting.result()
     for pool in service.pools.values():
         if pool.broken is not None:
-            problem, remedy = pool.broken
-            raise ModelError(problem, where=str(pool.source.path), remedy=remedy)
+            raise pool.broken

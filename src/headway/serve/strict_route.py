@@ -17,6 +17,10 @@ from headway.serve.problems import Problem
 from headway.serve.strict_json import BadJson, parse
 
 LONGEST_PART = 40  # characters of a field's name, which a client may have made up
+REMEDIES = {  # by the kinds of mistakes that pydantic knows
+    "missing": "send it; /docs tells what each field may be",
+    "extra_forbidden": "leave it out; /docs tells which fields there are",
+}
 LEAST_BYTES_A_SECOND = 16 * 1024  # that a body must come with, after its first seconds
 
 
@@ -37,7 +41,7 @@ class StrictRequest(Request):
             try:
                 self._json = parse(await self.body())
             except BadJson as bad:
-                raise Problem(422, "bad_json", f"the body {bad}") from None
+                raise bad_body(bad) from None
         return self._json
 
 
@@ -67,6 +71,11 @@ async def read_body(request: Request, *kinds: str) -> bytes:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
 
 
+def bad_body(bad: BadJson) -> Problem:
+    """What is told of a body that cannot be read."""
+    return Problem(422, "bad_json", f"the body {bad}", "/docs has an example of each body")
+
+
 def kind_of(request: Request) -> str:
     """The type of the body, without its parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -94,4 +103,5 @@ def mistakes_of(errors: list[Any]) -> Problem:
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     given = first.get("input")
     shown = f": {json.dumps(given)[:40]}" if isinstance(given, int | float | bool) or given is None else ""
-    return Problem(422, "not_valid", f"{where}: {first['msg']}{shown}{more}")
+    remedy = REMEDIES.get(first["type"], "/docs tells what each field may be")
+    return Problem(422, "not_valid", f"{where}: {first['msg']}{shown}{more}", remedy)

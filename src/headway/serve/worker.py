@@ -2,7 +2,7 @@
 
 It is forked from a process that has imported all it needs, so that one that dies is replaced in a moment.
 Messages are JSON, a list each. To the worker: ["job", {…}], ["cancel", number], ["stop"]; behind a job with "file": true come
-the bytes of the file. From it: ["ready", {…}], ["broken", problem, remedy], ["note", level, text], ["replies", [{…}, …]],
+the bytes of the file. From it: ["ready", {…}], ["broken", problem, where, remedy], ["note", level, text], ["replies", [{…}, …]],
 ["beat", seconds of the step that it is in, of the longest before].
 """
 
@@ -52,10 +52,10 @@ def run(pipe: Connection, source: ModelSource, limits: Limits) -> None:
         explaining = Explaining(partial(plain_model, loaded))
         working = Engine(predictor, limits.at_a_time, loaded.config.data.history_turns, explaining, limits.seconds)
     except HeadwayError as error:
-        out.send(["broken", error.problem, error.remedy])
+        out.send(["broken", error.problem, error.where, error.remedy])
         return
     except Exception as error:
-        out.send(["broken", f"could not be loaded: {type(error).__name__}: {error}", None])
+        out.send(["broken", f"could not be loaded: {type(error).__name__}: {error}", None, None])
         return
     out.send(["ready", facts(loaded, predictor)])
     pace = _Pace()

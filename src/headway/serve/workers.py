@@ -23,6 +23,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from headway.errors import ModelError
 from headway.serve.limits import Limits
 from headway.serve.model_source import ModelSource
 
@@ -69,7 +70,7 @@ class Crew:
 
     Attributes:
         context: what they are started by; it has imported all they need.
-        facts: of the model, once a worker has loaded it. broken: why it cannot be loaded, and the remedy.
+        facts: of the model, once a worker has loaded it. broken: why it cannot be loaded.
         mixed: one that was replaced has found another model than the others have.
     """
 
@@ -77,7 +78,7 @@ class Crew:
     limits: Limits
     context: ForkServerContext
     facts: dict[str, Any] | None = None
-    broken: tuple[str, str | None] | None = None
+    broken: ModelError | None = None
     deaths: int = 0
     mixed: bool = False
     workers: list[Worker] = field(default_factory=list)
@@ -196,7 +197,8 @@ class Worker:
             self.ready, self._failures = True, 0
             self.crew.loaded(rest[0])
         elif kind == "broken":
-            self.crew.broken = (rest[0], rest[1])
+            problem, where, remedy = rest
+            self.crew.broken = ModelError(problem, where=where or str(self.crew.source.path), remedy=remedy)
         elif kind == "note":
             _log.log(rest[0], "a worker of %s: %s", self.crew.source.path, rest[1])
         elif kind == "beat":
