@@ -66,8 +66,9 @@ types: $(READY)
 contracts: $(READY)
 	$(RUN)/lint-imports
 
+# Threads of two workers that wait awake for each other's cores make the suite take several times as long.
 unit: $(READY)
-	$(RUN)/pytest -n 2
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(RUN)/pytest -n 2
 
 format: $(READY) ## put the code into its form
 	$(RUN)/ruff check --fix .

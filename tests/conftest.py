@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import settings
 
 from headway.config import load_config
@@ -19,9 +18,6 @@ from headway.training.loop import train
 
 settings.register_profile("headway", deadline=None)
 settings.load_profile("headway")
-if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several workers would wait for each other's cores
-    torch.set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 LOCAL = ("file:", "blob:", "data:")
 SMALL = (
