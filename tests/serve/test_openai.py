@@ -78,6 +78,8 @@ def test_a_stream_tells_how_it_ends_and_what_was_counted(client: Any) -> None:
     asked = {"model": "lm", "prompt": PROMPT, "max_tokens": 5, "temperature": 0}
     whole = client.completions.create(**asked)
     *events, last, counted = client.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    assert {event.id for event in (*events, last)} == {counted.id}
+    assert whole.id != counted.id
     assert last.choices[0].finish_reason == whole.choices[0].finish_reason == "length"
     assert (counted.choices, counted.usage) == ([], whole.usage)
     assert all(event.usage is None and event.choices[0].finish_reason is None for event in events)

@@ -47,9 +47,10 @@ def line_of(server: Running, request_id: str) -> dict[str, Any]:
         ("/predict/mt", {"texts": []}, "/predict/{model}", 422, None, 0, 0),
         ("/some/body%0a%1b[31m", None, "-", 404, None, 0, 0),
         ("/models?secret=zeitgeist4711", None, "/models", 200, None, 0, 0),
+        ("/openapi.json", None, None, 200, None, 0, 0),
         ("/v1/chat/completions", {"model": "mt", "messages": [{"role": "user", "content": TEXT}]}, None, 200, "mt", 1, len(TEXT)),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_line_tells_of_a_request(
     served: Running, path: str, body: Any, route: str | None, status: int, model: str | None, texts: int, characters: int

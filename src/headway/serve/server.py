@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from headway.serve.connections import BoundedProtocol
 from headway.serve.journal import journal
 from headway.serve.limits import Limits
 from headway.serve.model_source import ModelSource
+from headway.serve.page_routes import schema_of
 from headway.serve.pool import Pool
 from headway.serve.service import Service
 from headway.serve.workers import worker_context
@@ -90,6 +92,7 @@ def serve(models: dict[str, ModelSource], address: Address, settings: Settings) 
         with journal(settings.log_format) as own:
             service = Service(pools, limits, journal=own)
             app = build_app(service, hosts=address.hosts(), keys=settings.keys, corrections=settings.corrections)
+            schema_of(app)  # is made before anybody waits for it
             number = asyncio.run(_serve(service, app, listening))
         raise Interrupted(number, "stopped; all is answered")
     finally:
@@ -128,6 +131,7 @@ async def _serve(service: Service, app: FastAPI, listening: socket.socket) -> in
         place, names = f"http://{f'[{host}]' if ':' in host else host}:{port}", ", ".join(service.pools)
         _log.info("loading %s; %s/readyz tells when all can answer", names, place)
         await _load(service, told)
+        gc.freeze()  # as in the workers
         _log.info("serving %s at %s", names, place)
         either: list[asyncio.Future[Any]] = [running, told]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

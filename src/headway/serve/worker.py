@@ -9,6 +9,7 @@ the bytes of the file. From it: ["ready", {…}], ["broken", problem, where, rem
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -57,6 +58,7 @@ def run(pipe: Connection, source: ModelSource, limits: Limits) -> None:
     except Exception as error:
         out.send(["broken", f"could not be loaded: {type(error).__name__}: {error}", None, None])
         return
+    gc.freeze()  # what was loaded stays: nobody waits while it is looked through for garbage
     out.send(["ready", facts(loaded, predictor)])
     pace = _Pace()
     threading.Thread(target=out.beat, args=(pace,), daemon=True).start()
