@@ -15,6 +15,11 @@ from fastapi.responses import StreamingResponse
 
 from headway.serve.problems import Problem
 
+EVENTS = {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}
+STREAMED: dict[int | str, dict[str, Any]] = {  # of a route that may answer so
+    200: {"content": {"text/event-stream": EVENTS}, "description": "the answer; with `stream` piece by piece"}
+}
+
 
 async def as_events(told: AsyncIterator[dict[str, Any]]) -> Response:
     """An event for each; what goes wrong before the first is an answer like any other, and after it an event.

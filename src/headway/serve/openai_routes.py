@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from headway.serve.bounds import refuse_long, refuse_many
-from headway.serve.events import as_events
+from headway.serve.events import STREAMED, as_events
 from headway.serve.limits import CHOICES
 from headway.serve.openai_answers import Counted, Cut, as_told, chat_logprobs, completion_logprobs, usage
 from headway.serve.problems import RESPONSES, Problem
@@ -77,10 +77,6 @@ class _Asked(BaseModel):
             raise Problem(422, "not_valid", problem, "send one text, n: 1 and no logprobs")
 
 
-EVENTS = {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": EVENTS}, "description": "the answer; with `stream` piece by piece"}
-}
 MostTokens = Annotated[StrictInt, Field(ge=1, le=int(CHOICES["maximum_length"][1]))] | None
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 from headway.inference.documents import Form
 from headway.serve import documents
 from headway.serve.bounds import refuse_long, refuse_many
-from headway.serve.events import as_events
+from headway.serve.events import STREAMED, as_events
 from headway.serve.limits import CHOICES, Limits
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
@@ -127,7 +127,7 @@ async def models(request: Request) -> Models:
     )
 
 
-@router.post("/predict/{model}", summary="answers to texts", response_model=Answered)
+@router.post("/predict/{model}", summary="answers to texts", response_model=Answered, responses=STREAMED)
 async def predict(request: Request, model: Name, question: Question) -> Answered | Response:
     """Translations, labels, tags, spans, vectors or what goes on from a prompt, by the task of the model.
 
