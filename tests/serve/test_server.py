@@ -53,6 +53,13 @@ def test_details_tell_how_sure_each_piece_is(server: Running) -> None:
     assert best[0]["score"] >= best[1]["score"]
 
 
+@pytest.mark.parametrize("path", ["/predict/{model}", "/v1/completions", "/v1/chat/completions"])
+def test_the_schema_tells_which_answers_may_be_streams(server: Running, path: str) -> None:
+    answers = server.ask("/openapi.json").json()["paths"][path]["post"]["responses"]
+    assert set(answers["200"]["content"]) == {"application/json", "text/event-stream"}
+    assert set(answers["422"]["content"]) == {"application/json"}
+
+
 def test_models_are_told(server: Running) -> None:
     found = {model["name"]: model for model in server.ask("/models").json()["models"]}
     assert found["mt"]["directions"] == [["en", "de"]]
