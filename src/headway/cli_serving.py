@@ -60,7 +60,7 @@ def serve(arguments: Arguments) -> None:
 
 
 def _named(parts: list[str]) -> dict[str, Path]:
-    """Runs by their names. Raises UsageError."""
+    """Runs by their names. Raises UsageError, and ModelError where there is no model."""
     if not parts:
         raise UsageError("no model is named", remedy="headway serve RUN")
     from headway.serve.pool import files_of

@@ -25,7 +25,7 @@ class HeadwayError(Exception):
 
     def in_a_line(self) -> str:
         """The same for a log."""
-        return ": ".join(part for part in (self.where, self.problem, self.remedy) if part)
+        return " ".join(str(self).split())
 
 
 class UsageError(HeadwayError):

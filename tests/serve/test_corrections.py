@@ -20,7 +20,7 @@ from running import Running, in_a_loop
 
 from headway.config import CorpusConfig, DataConfig
 from headway.serve import corrections
-from headway.serve.corrections import FORMS, Corrected, Corrections, Labels, examples
+from headway.serve.corrections import FORMS, Corrected, Corrections, Labels
 from headway.serve.problems import Problem
 from headway.tasks import TASKS
 
@@ -35,6 +35,10 @@ COLUMNS: dict[str, dict[str, str]] = {
     "pair_classification": {"source": "first", "second": "second", "target": "label"},
     "question_answering": {"source": "context"},
 }
+
+
+def examples(task: str, labels: Labels, mended: Corrected) -> list[dict[str, Any]]:
+    return corrections.examples(task, labels, mended, most=100)
 
 
 @pytest.mark.parametrize("task", FORMS)
@@ -113,16 +117,25 @@ def test_a_blank_correction_says_that_there_is_no_answer(blank: str) -> None:
             "Eine Katze. Zwei Hunde.\n\n- Drei",
             [("One cat.", "Eine Katze."), ("Two dogs.", "Zwei Hunde."), ("Three", "Drei")],
         ),
-        ("One cat. Two dogs.", "Eine Katze und zwei Hunde.", [("One cat. Two dogs.", "Eine Katze und zwei Hunde.")]),
-        ("One\tcat.", "Eine\tKatze.", [("One\tcat.", "Eine\tKatze.")]),
+        ("One cat. Two dogs.", "Eine Katze und zwei Hunde.", None),
+        ("One cat. Two dogs.\nThree. Bye.", "Eine Katze und zwei Hunde.\nDrei. Das war es. Tschüss.", None),  # as many in all
+        ("One cat.\n# Title\nTwo dogs.", "Eine Katze. Noch eine.\nZwei Hunde.", None),
+        ("<p>One cat. Two dogs.</p>", "<p>Eine Katze. Zwei Hunde.</p>", None),
+        ("One\tcat.", "Eine\tKatze.", None),
+        ("One. " * 101, "Eins. " * 101, None),
     ],
 )
-def test_a_document_is_kept_by_its_sentences(text: str, correction: str, pairs: list[tuple[str, str]]) -> None:
+def test_a_document_is_kept_by_its_sentences(text: str, correction: str, pairs: list[tuple[str, str]] | None) -> None:
     made = examples("translation", Labels(), Corrected(text, "Ein. Zwei.\nDrei.", correction, ("en", "de")))
-    assert [(one["source"], one["target"]) for one in made] == pairs
-    assert [one["answer"] for one in made] == (["Ein.", "Zwei.", "Drei."] if len(pairs) == 3 else ["Ein. Zwei.\nDrei."])
+    assert [(one["source"], one["target"]) for one in made] == (pairs or [(text, correction)])
+    assert [one["answer"] for one in made] == (["Ein.", "Zwei.", "Drei."] if pairs else ["Ein. Zwei.\nDrei."])
     assert {(one["from"], one["to"]) for one in made} == {("en", "de")}
     assert len(examples("summarisation", Labels(), Corrected(text, "", correction))) == 1
+
+
+def test_an_answer_of_other_sentences_is_left_out() -> None:
+    made = examples("translation", Labels(), Corrected("One. Two.", "Eins und zwei.", "Eins. Zwei."))
+    assert [(one["source"], one["target"], one["answer"]) for one in made] == [("One.", "Eins.", ""), ("Two.", "Zwei.", "")]
 
 
 def test_a_disk_that_hangs_holds_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,20 +182,22 @@ def test_who_keeps_the_file_to_himself_is_not_waited_for(tmp_path: Path, monkeyp
 
 def test_a_line_without_an_end_gets_one(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text('{"by": "hand"}')
-    assert Corrections(tmp_path, 1000).save("m", [{"n": 1}]) == 2
-    assert (tmp_path / "m.jsonl").read_text() == '{"by": "hand"}\n{"n": 1}\n'
+    kept = Corrections(tmp_path, 1000)
+    assert kept.save("m", [{"n": 1}, {"n": 2}]) == 3
+    assert kept.save("m", [{"n": 3}, {"n": 4}]) == 5
+    assert (tmp_path / "m.jsonl").read_text() == '{"by": "hand"}\n' + "".join(f'{{"n": {n}}}\n' for n in range(1, 5))
 
 
 def test_what_does_not_fit_is_told_and_nothing_of_it_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Corrections(tmp_path, 40)
     kept.save("m", [{"n": 1}])
-    with pytest.raises(Problem, match="may have no more") as full:
+    with pytest.raises(Problem, match="may not have 50 more") as full:
         kept.save("m", [{"n": "x" * 40}])
     assert (full.value.status, full.value.code) == (507, "corrections_full")
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:5]))
     with pytest.raises(Problem, match="disk is full"):
-        kept.save("m", [{"n": 2}])
+        kept.save("m", [{"n": 2}, {"n": 3}])
     monkeypatch.undo()
     assert (tmp_path / "m.jsonl").read_text() == '{"n": 1}\n'
     assert kept.save("m", [{"n": 3}]) == 2
@@ -214,6 +229,8 @@ def test_the_route(server: tuple[Running, Path]) -> None:
     assert not kept.exists()
     assert running.ask("/corrections/mt", right).json() == {"saved": 1}
     assert running.ask("/corrections/mt", {**right, "from": "en", "to": "de"}).json() == {"saved": 2}
+    two = {"text": "A cat. A dog.", "correction": "Eine Katze. Ein Hund."}
+    assert running.ask("/corrections/mt", two).json() == {"saved": 4}
     asked = [
         ("mt", {**right, "to": "fr"}, 422, "no direction"),
         ("mt", {**right, "text": "a" * 201}, 422, "text: 201 characters, more than 200"),

@@ -123,7 +123,7 @@ def test_from_a_text_to_a_correction_that_is_learned_from(visit: Callable[..., A
     assert page.input_value("#correction") == written
     page.fill("#correction", "Unsere Katze weckt\tfünf Männer.\n")
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("text=Saved. 1 correction to learn from.")
+    page.wait_for_selector("text=Saved. 1 example to learn from.")
     corpus = CorpusConfig(path=str(kept / "translation.jsonl"), source="source", target="target")
     assert [pair[:2] for pair in read_pairs(corpus)] == [(TEXT, "Unsere Katze weckt\tfünf Männer.\n")]
     assert json.loads((kept / "translation.jsonl").read_text("utf-8"))["answer"] == written
@@ -199,14 +199,14 @@ def test_labels_and_conversations(visit: Callable[..., Any], kept: Path) -> None
     page.click("#correct")
     assert page.input_value("#correction") == label
     page.click("#correcting [type=submit]")
-    page.wait_for_selector("text=Saved. 1 correction")
+    page.wait_for_selector("text=Saved. 1 example")
     ask(page, "Where is the cat?", "#answer .talk .assistant", "dialogue")
     ask(page, "And the dog?", "#answer .talk li >> nth=3", "dialogue")
     assert page.locator("#answer .talk .user").count() == 2
     page.click("#correct")
     page.fill("#correction", "It sleeps.")
     page.click("#correcting [type=submit]")
-    page.wait_for_selector("text=Saved. 1 correction")
+    page.wait_for_selector("text=Saved. 1 example")
     turns = json.loads((kept / "dialogue.jsonl").read_text("utf-8"))["turns"]
     assert (turns[0], turns[2:]) == ("Where is the cat?", ["And the dog?", "It sleeps."])
 
@@ -309,7 +309,7 @@ def test_try_again_does_what_failed(visit: Callable[..., Any]) -> None:
     page.wait_for_selector("text=The server cannot be reached.")
     assert page.input_value("#correction") == "Unsere Katze"
     page.click("#problem button")
-    page.wait_for_selector("text=Saved. 7 corrections")
+    page.wait_for_selector("text=Saved. 7 examples")
     assert written == ["Unsere Katze"]
     assert not page.is_visible("#problem")
 

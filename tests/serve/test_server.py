@@ -128,8 +128,9 @@ def test_what_is_refused_and_why(server: Running, body: bytes, status: int, told
         ("/models", "GET", {"host": "attacker.example"}, 400),
         ("/models", "GET", {"host": "localhost.attacker.example:80"}, 400),
         ("/models", "GET", {"range": "bytes=0-,0-,0-"}, 200),
+        ("/openapi.json", "HEAD", {}, 200),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_other_paths_methods_and_headers(server: Running, path: str, method: str, headers: dict[str, str], status: int) -> None:
     body = {"texts": [TEXT]} if method == "POST" else None

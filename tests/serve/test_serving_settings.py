@@ -51,10 +51,10 @@ def test_checkpoints_are_no_reason_for_fewer_workers(run_of: Callable[[str], Pat
     assert cli_serving._workers_for([run]) == cli_serving._workers_for([run / "model"]) == 4
 
 
-def test_a_run_without_a_model_is_refused_before_anything_is_loaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_a_model_is_refused_before_anything_is_loaded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "checkpoints").mkdir()
     assert main(["serve", str(tmp_path)]) == 4
-    told = capsys.readouterr().err
+    told = capfd.readouterr().err
     assert "this run has no model yet" in told
     assert "loading" not in told
 

@@ -32,7 +32,7 @@ ABOUT = "Models that Headway trained or imported. Every answer that is none has 
 CORRECTIONS = Path("corrections")
 HTTP_PROBLEMS = {
     404: ("no_such_page", "there is no such page", "/docs tells all of them"),
-    405: ("other_method", "this page has another method", "/docs tells which"),
+    405: ("other_method", "this page has another method", "pages are asked for with GET; of routes /docs tells"),
 }
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ async def _mistakes(_: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(_: Request, error: HTTPException) -> Response:
-    told = HTTP_PROBLEMS.get(error.status_code, ("refused", str(error.detail), None))
+    told = HTTP_PROBLEMS.get(error.status_code, ("refused", str(error.detail), "/docs tells what each route takes"))
     answer = Problem(error.status_code, *told).response()
     answer.headers.update(error.headers or {})
     return answer
@@ -81,4 +81,4 @@ async def _http(_: Request, error: HTTPException) -> Response:
 
 async def _fault(_: Request, error: Exception) -> Response:
     _log.error("a fault of Headway's own: %s", type(error).__name__)
-    return Problem(500, "fault", "a fault of Headway's own").response()
+    return Problem(500, "fault", "a fault of Headway's own", "tell who runs the server: its log names it").response()

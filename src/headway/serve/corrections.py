@@ -10,22 +10,26 @@ import logging
 import math
 import os
 import queue
+import re
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from headway.data.lines import MAX_LINE_BYTES
-from headway.data.sentences import sentence_spans
+from headway.data.sentences import BREAKS, gaps_between, sentence_spans
 from headway.serve.problems import Problem
 
 _log = logging.getLogger(__name__)
 PATIENCE = 5.0  # seconds, for those who write to the same file
 MOST_WAITING = 256  # corrections, for the thread that writes
+_BREAK = re.compile(f"[{BREAKS}]")
+_TAG = re.compile("</?[A-Za-z]")
 REMEDY = "ask who runs the server to look at its --corrections directory"
 
 
@@ -82,8 +86,14 @@ def _number(correction: str) -> str:
     raise Problem(422, "not_valid", "correction: is no number, and the model answers with one", "give one, such as 3.5")
 
 
-def examples(task: str, labels: Labels, mended: Corrected) -> list[dict[str, Any]]:
-    """As the reader of this task wants them, each with the answer that was not right. Raises Problem."""
+def examples(task: str, labels: Labels, mended: Corrected, most: int) -> list[dict[str, Any]]:
+    """As the reader of this task wants them, each with the answer that the model gave, as far as that is known.
+
+    Args:
+        most: sentences of a document that are examples of their own; of a longer one all is one.
+
+    Raises Problem.
+    """
     if task not in FORMS:
         problem = "model: the answers of its task cannot be mended here"
         raise Problem(422, "other_task", problem, f"the tasks are {', '.join(FORMS)}")
@@ -95,24 +105,40 @@ def examples(task: str, labels: Labels, mended: Corrected) -> list[dict[str, Any
         raise Problem(422, "not_valid", "a text holds a NUL character", "remove it")
     if "classification" in task:
         mended = replace(mended, correction=labels.written(mended.correction))
-    parts = sentences(mended) if task == "translation" else [mended]
+    parts = sentence_pairs(mended) if task == "translation" else [mended]
+    parts = parts if len(parts) <= most else [mended]
     return [{**FORMS[task](part), "answer": part.answer} for part in parts]
 
 
-def sentences(mended: Corrected) -> list[Corrected]:
-    """A document sentence by sentence, since models learn from such; as a whole, where its correction has not as many."""
+def sentence_pairs(mended: Corrected) -> list[Corrected]:
+    """A document sentence by sentence, since models learn from such.
+
+    As a whole, where its lines have other numbers of them than those of its correction, or tags may stand around several.
+    """
     source, target = mended.direction if len(mended.direction) == 2 else ("", "")
-    texts, corrections = _sentences(mended.text, source), _sentences(mended.correction, target)
-    if len(texts) != len(corrections) or len(texts) < 2:
+    texts, corrections = _by_line(mended.text, source), _by_line(mended.correction, target)
+    if not _alike(texts, corrections) or sum(map(len, texts)) < 2 or _TAG.search(mended.text + mended.correction):
         return [mended]
-    answers = _sentences(mended.answer, target)
-    if len(answers) != len(texts):
-        answers = [""] * len(texts)
-    return [Corrected(*parts, mended.direction) for parts in zip(texts, answers, corrections, strict=True)]
+    answers = _by_line(mended.answer, target)
+    if not _alike(texts, answers):
+        answers = [[""] * len(line) for line in texts]
+    parts = zip(chain(*texts), chain(*answers), chain(*corrections), strict=True)
+    return [Corrected(*part, mended.direction) for part in parts]
 
 
-def _sentences(text: str, language: str) -> list[str]:
-    return [" ".join(text[begin:end].split()) for begin, end in sentence_spans(text, language)]
+def _by_line(text: str, language: str) -> list[list[str]]:
+    """The sentences of each line that has some."""
+    spans = sentence_spans(text, language)
+    lines: list[list[str]] = []
+    for gap, (begin, end) in zip(gaps_between(text, spans), spans, strict=False):
+        if not lines or _BREAK.search(gap):
+            lines.append([])
+        lines[-1].append(" ".join(text[begin:end].split()))
+    return lines
+
+
+def _alike(some: list[list[str]], others: list[list[str]]) -> bool:
+    return list(map(len, some)) == list(map(len, others))
 
 
 def _pair(mended: Corrected) -> dict[str, Any]:
@@ -174,10 +200,10 @@ class Corrections:
 
     def warn(self) -> None:
         """Where it is already plain that nothing can be written there: a server answers, but what people mend would be lost."""
-        there = next(path for path in (self._directory, *self._directory.parents) if os.path.exists(path))
+        there = next(path for path in (self._directory, *self._directory.parents) if os.path.lexists(path))
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            _log.warning("%s: corrections cannot be saved: %s may not be written to; name another by --corrections DIR",
-                         self._directory, there)  # fmt: skip
+            problem = "%s: corrections cannot be saved, since %s is no directory that may be written to; name another"
+            _log.warning(problem, self._directory, there)
 
     async def saved(self, name: str, examples: list[dict[str, Any]]) -> int:
         """As `save`, one after another. Raises Problem too where it has to wait for long; then it is not begun any more."""
@@ -238,7 +264,8 @@ class Corrections:
         if size and os.pread(file, 1, size - 1) != b"\n":
             content = b"\n" + content  # somebody has edited the file
         if size + len(content) > self._most_bytes:
-            raise Problem(507, "corrections_full", f"the file of corrections has {size:,} bytes, and may have no more", REMEDY)
+            problem = f"the file of corrections has {size:,} bytes, and may not have {len(content):,} more"
+            raise Problem(507, "corrections_full", problem, REMEDY)
         try:
             written = os.write(file, content)
             if written < len(content):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -47,7 +48,7 @@ class Saved(BaseModel):
 async def correct(request: Request, model: Name, correction: Correction) -> Saved:
     """Writes what `headway train` can learn from to a file of the server, named by the model (and the direction).
 
-    Of a translated document each sentence is an example, where it and its correction have as many.
+    Of a translated document (plain text) each sentence is an example, where its lines and those of its correction have as many.
     """
     service: Service = request.app.state.service
     corrections: Corrections = request.app.state.corrections
@@ -57,7 +58,7 @@ async def correct(request: Request, model: Name, correction: Correction) -> Save
     direction = _direction(directions, correction) if directions else ()
     mended = Corrected(correction.text, correction.answer, correction.correction, direction)
     labels = Labels(tuple(facts.get("labels") or ()), facts.get("label_kind", "one"), facts.get("label_separator", ","))
-    kept = examples(facts.get("task", ""), labels, mended)
+    kept = await asyncio.to_thread(examples, facts.get("task", ""), labels, mended, service.limits.sentences)
     name = f"{model}.{'-'.join(direction)}" if len(directions) > 1 else model
     return Saved(saved=await corrections.saved(name, kept))
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from headway.serve.problems import RESPONSES, Problem
 from headway.serve.service import Service
 
+TRY_AGAIN = "try again in a moment"
 router = APIRouter(responses={status: RESPONSES[status] for status in (400, 401, 405, 413, 503)})
 
 
@@ -34,14 +35,14 @@ async def readyz(request: Request) -> Ready:
     """200 while every model has a worker and there is room for more; else 503."""
     service: Service = request.app.state.service
     if service.draining:
-        raise Problem(503, "stopping", "the server stops", retry_after=5)
+        raise Problem(503, "stopping", "the server stops", TRY_AGAIN, retry_after=5)
     for name, pool in service.pools.items():
         if pool.facts is None:
-            raise Problem(503, "loading", f"{name} is loaded just now", retry_after=1)
+            raise Problem(503, "loading", f"{name} is loaded just now", TRY_AGAIN, retry_after=1)
         if not pool.ready:
-            raise Problem(503, "not_ready", f"{name} has no worker that answers just now", retry_after=1)
+            raise Problem(503, "not_ready", f"{name} has no worker that answers just now", TRY_AGAIN, retry_after=1)
         if pool.open >= service.limits.waiting:
-            raise Problem(503, "too_busy", f"too many texts wait for {name}", retry_after=1)
+            raise Problem(503, "too_busy", f"too many texts wait for {name}", TRY_AGAIN, retry_after=1)
     return Ready()
 
 

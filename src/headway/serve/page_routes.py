@@ -34,7 +34,7 @@ def schema_of(app: FastAPI) -> bytes:
     return json.dumps(app.openapi(), ensure_ascii=False).encode()
 
 
-@router.get("/openapi.json")
+@router.api_route("/openapi.json", methods=["GET", "HEAD"])
 async def schema(request: Request) -> Response:
     """Every route and field."""
     return Response(schema_of(request.app), media_type="application/json")

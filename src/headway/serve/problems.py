@@ -11,16 +11,13 @@ from starlette.responses import JSONResponse
 class Problem(Exception):
     """Ends a request with this answer."""
 
-    def __init__(
-        self, status: int, code: str, message: str, remedy: str | None = None, *, retry_after: int | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, remedy: str, *, retry_after: int | None = None) -> None:
         self.status, self.code, self.message, self.remedy, self.retry_after = status, code, message, remedy, retry_after
         self.closes = status in (408, 413, 415) or code == "stopping"  # the rest of the body is not read, or nothing more
         super().__init__(message)
 
     def as_json(self) -> dict[str, Any]:
-        told = {"code": self.code, "message": self.message, "remedy": self.remedy}
-        return {"error": {key: value for key, value in told.items() if value is not None}}
+        return {"error": {"code": self.code, "message": self.message, "remedy": self.remedy}}
 
     def response(self) -> JSONResponse:
         """The answer that tells it; where the rest of the body is not read, the last one of its connection."""
@@ -28,8 +25,8 @@ class Problem(Exception):
 
     def plain(self) -> JSONResponse:
         """The same as LibreTranslate tells it: a text, and 400 for what is not valid."""
-        told = f"{self.message}: {self.remedy}" if self.remedy else self.message
-        return JSONResponse({"error": told}, 400 if self.status == 422 else self.status, self._headers())
+        status = 400 if self.status == 422 else self.status
+        return JSONResponse({"error": f"{self.message}: {self.remedy}"}, status, self._headers())
 
     def _headers(self) -> dict[str, str]:
         headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else {}
@@ -45,7 +42,7 @@ class Told(BaseModel):
 
     code: str = Field(description="for programs, such as too_busy")
     message: str = Field(description="what is wrong, and where")
-    remedy: str | None = Field(None, description="what to do about it")
+    remedy: str = Field(description="what to do about it")
 
 
 class ProblemBody(BaseModel):

@@ -128,6 +128,6 @@ def _told(error: BaseException) -> BaseException:
         return Problem(503, "not_ready", "no worker can answer just now", "try again in a moment", retry_after=1)
     if isinstance(error, Refused):
         if error.of_request:
-            return Problem(422, "not_valid", error.problem, error.remedy)
-        return Problem(500, "model_failed", error.problem, error.remedy)
+            return Problem(422, "not_valid", error.problem, error.remedy or "/docs tells what each field may be")
+        return Problem(500, "model_failed", error.problem, error.remedy or "send another text, and tell who runs the server")
     return error

@@ -63,9 +63,10 @@ async def read_body(request: Request, *kinds: str) -> bytes:
         except StopAsyncIteration:
             return bytes(content)
         except TimeoutError:
-            raise Problem(408, "too_slow", f"the body is not there after {limits.read_seconds:g} seconds and more") from None
+            problem = f"the body is not there after {limits.read_seconds:g} seconds and more"
+            raise Problem(408, "too_slow", problem, "send it faster, or less at a time") from None
         except ClientDisconnect:
-            raise Problem(400, "gone", "the client has left") from None
+            raise Problem(400, "gone", "the client has left", "ask again") from None
         content += part
         if len(content) > most:
             raise Problem(413, "too_large", f"the body has more than {most:,} bytes", "send less at a time")
