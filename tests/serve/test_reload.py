@@ -130,6 +130,10 @@ def test_only_files_of_the_model_tell_of_a_newer_one(run: Path) -> None:
     assert files_of(run) != before
     shutil.rmtree(run / "model")
     assert files_of(run) is None
+    (run / "model").mkdir()
+    (run / "model" / "export.json").touch()
+    assert files_of(run) is None  # what was exported is named by its own directory
+    assert files_of(run / "model") is not None
 
 
 @pytest.mark.slow

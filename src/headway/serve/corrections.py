@@ -202,7 +202,7 @@ class Corrections:
         """Where it is already plain that nothing can be written there: a server answers, but what people mend would be lost."""
         there = next(path for path in (self._directory, *self._directory.parents) if os.path.lexists(path))
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            problem = "%s: corrections cannot be saved, since %s is no directory that may be written to; name another"
+            problem = "%s: corrections cannot be saved: %s is no directory that may be written to (--corrections names it)"
             _log.warning(problem, self._directory, there)
 
     async def saved(self, name: str, examples: list[dict[str, Any]]) -> int:

@@ -24,7 +24,7 @@ from headway.serve.workers import Busy, Crew, NotReady, Task
 
 LOOK_SECONDS = 0.1  # between two looks at whether the workers live
 MOST_DEATHS = 3  # of a newer model's workers, before it is given up
-PROOFS = ("manifest.json", "export.json")  # a directory that has one holds a model
+MANIFEST, EXPORT = "manifest.json", "export.json"  # a directory that has one holds a model; of a run's model only the first
 _log = logging.getLogger(__name__)
 
 
@@ -182,13 +182,13 @@ class Pool:
 
 def files_of(path: Path) -> list[tuple[str, int, int, int]] | None:
     """What tells the files of a model, or of a run's model, from those that may take their place; None while there are none."""
-    for directory in (path, path / "model"):
+    for directory, proofs in ((path, (MANIFEST, EXPORT)), (path / "model", (MANIFEST,))):
         try:
             with os.scandir(directory) as entries:
                 found = sorted((entry.name, *_version(entry)) for entry in entries if entry.is_file())
         except OSError:
             continue
-        if any(name in PROOFS for name, *_ in found):
+        if any(name in proofs for name, *_ in found):
             return found
     return None
 
