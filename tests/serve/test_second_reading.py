@@ -49,7 +49,7 @@ class Crowded(Service):
     async def ask(self, name: str, jobs: Any) -> Any:
         if (text := jobs[0]["text"]) in self.crowded:
             self.crowded = tuple(other for other in self.crowded if other != text)
-            raise Problem(429, "too_busy", "too many texts wait")
+            raise Problem(429, "too_busy", "too many texts wait", "try again later")
         return await super().ask(name, jobs)
 
 

@@ -46,6 +46,7 @@ def test_frozen_parts_stay_and_a_killed_run_resumes_bit_for_bit(
     assert learned == changed
 
 
+@pytest.mark.slow
 def test_a_frozen_model_trains_on_two_ranks_as_on_one(base: Path, sample_directory: Path, tmp_path: Path) -> None:
     training = {**FEW, "updates": 6, "freeze": ["embeddings", "encoder.0-1"]}
     for ranks in (1, 2):

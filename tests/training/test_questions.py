@@ -85,7 +85,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Mo
     assert_same_checkpoint(tmp_path / "straight", tmp_path / "killed")
 
 
-@pytest.mark.parametrize("unanswerable", [False, True])
+@pytest.mark.parametrize("unanswerable", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_who_where_and_when_is_learned_and_told(unanswerable: bool, tmp_path: Path) -> None:
     training = {"updates": 400, "validate_every": 400, "save_every": 400, "batch_tokens": 2048, "learning_rate": 5e-3}
     training |= {"averaging": "none", "warmup_updates": 50}

@@ -200,6 +200,7 @@ def test_one_worker_holds_the_finals_and_none_begins_them_early(
     assert len(finals(search(space))) == 1
 
 
+@pytest.mark.slow
 def test_finals_that_are_stopped_go_on(sample: Path, tmp_path: Path) -> None:
     tuning = {"trials": 1, "finalists": 1, "final_seeds": 2}
     path = small_search(sample, tmp_path, tuning=tuning, training={"updates": 400, "save_every": 5, "validate_every": 100})
