@@ -23,7 +23,7 @@ from typing import Any
 
 from headway.data.lines import MAX_LINE_BYTES
 from headway.data.sentences import BREAKS, gaps_between, sentence_spans
-from headway.serve.problems import Problem
+from headway.serve.problems import TRY_AGAIN, Problem
 
 _log = logging.getLogger(__name__)
 PATIENCE = 5.0  # seconds, for those who write to the same file
@@ -294,7 +294,7 @@ def _lock(file: int) -> None:
 
 
 def _busy() -> Problem:
-    return Problem(503, "too_busy", "others write to the file of corrections", "try again in a moment", retry_after=1)
+    return Problem(503, "too_busy", "others write to the file of corrections", TRY_AGAIN, retry_after=1)
 
 
 def _count_lines(file: int) -> int:

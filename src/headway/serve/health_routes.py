@@ -5,10 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from headway.serve.problems import RESPONSES, Problem
+from headway.serve.problems import RESPONSES, TRY_AGAIN, Problem
 from headway.serve.service import Service
 
-TRY_AGAIN = "try again in a moment"
 router = APIRouter(responses={status: RESPONSES[status] for status in (400, 401, 405, 413, 503)})
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
+SEE_FIELDS = "/docs tells what each field may be"  # remedies of several routes
+TRY_AGAIN = "try again in a moment"
+
 
 class Problem(Exception):
     """Ends a request with this answer."""

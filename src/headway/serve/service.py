@@ -12,7 +12,7 @@ from headway.serve.journal import Journal, note, under_way
 from headway.serve.limits import Limits
 from headway.serve.metrics import Metrics
 from headway.serve.pool import Pool
-from headway.serve.problems import Problem
+from headway.serve.problems import SEE_FIELDS, TRY_AGAIN, Problem
 from headway.serve.workers import Busy, NotReady, Refused
 
 
@@ -36,13 +36,13 @@ class Service:
         if name not in self.pools:
             raise Problem(404, "no_such_model", "there is no model of this name", "GET /models tells their names")
         if self.pools[name].facts is None:
-            raise Problem(503, "loading", "the model is loaded just now", "try again in a moment", retry_after=1)
+            raise Problem(503, "loading", "the model is loaded just now", TRY_AGAIN, retry_after=1)
         return self.pools[name]
 
     def _taking(self, name: str) -> Pool:
         """One that takes new jobs. Raises Problem; what was accepted, such as a document, is answered to its end."""
         if self.draining and not under_way():
-            raise Problem(503, "stopping", "the server stops", "try again in a moment", retry_after=5)
+            raise Problem(503, "stopping", "the server stops", TRY_AGAIN, retry_after=5)
         return self.pool(name)
 
     @contextmanager
@@ -125,9 +125,9 @@ def _told(error: BaseException) -> BaseException:
     if isinstance(error, Busy):
         return _busy()
     if isinstance(error, NotReady):
-        return Problem(503, "not_ready", "no worker can answer just now", "try again in a moment", retry_after=1)
+        return Problem(503, "not_ready", "no worker can answer just now", TRY_AGAIN, retry_after=1)
     if isinstance(error, Refused):
         if error.of_request:
-            return Problem(422, "not_valid", error.problem, error.remedy or "/docs tells what each field may be")
+            return Problem(422, "not_valid", error.problem, error.remedy or SEE_FIELDS)
         return Problem(500, "model_failed", error.problem, error.remedy or "send another text, and tell who runs the server")
     return error

@@ -13,12 +13,12 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from headway.serve.limits import Limits
-from headway.serve.problems import Problem
+from headway.serve.problems import SEE_FIELDS, Problem
 from headway.serve.strict_json import BadJson, parse
 
 LONGEST_PART = 40  # characters of a field's name, which a client may have made up
 REMEDIES = {  # by the kinds of mistakes that pydantic knows
-    "missing": "send it; /docs tells what each field may be",
+    "missing": f"send it; {SEE_FIELDS}",
     "extra_forbidden": "leave it out; /docs tells which fields there are",
 }
 LEAST_BYTES_A_SECOND = 16 * 1024  # that a body must come with, after its first seconds
@@ -104,5 +104,5 @@ def mistakes_of(errors: list[Any]) -> Problem:
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     given = first.get("input")
     shown = f": {json.dumps(given)[:40]}" if isinstance(given, int | float | bool) or given is None else ""
-    remedy = REMEDIES.get(first["type"], "/docs tells what each field may be")
+    remedy = REMEDIES.get(first["type"], SEE_FIELDS)
     return Problem(422, "not_valid", f"{where}: {first['msg']}{shown}{more}", remedy)
